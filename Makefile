@@ -1,0 +1,102 @@
+# make help tells what there is to make.
+
+SHELL = /bin/bash
+.SHELLFLAGS = -e -o pipefail -c
+.DEFAULT_GOAL = build
+
+# another nginx: its sources, and its binary of the same version (NGINX itself
+# is a variable of nginx, for the sockets that it inherits)
+NGINX_SRC = /usr/share/nginx/src
+NGINX_BIN = $(or $(shell PATH=$$PATH:/usr/sbin:/usr/local/sbin \
+	command -v nginx),/usr/sbin/nginx)
+BUILD = $(CURDIR)/build
+
+# what make valgrind runs
+VALGRIND_TESTS = $(or $(wildcard t/*webhook*.t t/*messages*.t),t)
+
+CC_OPT = -g -O2 -fstack-protector-strong -fPIC -D_FORTIFY_SOURCE=2 \
+	-Wformat -Werror=format-security -W -Wall -Wextra \
+	-Wpointer-arith -Wno-unused-parameter
+LD_OPT = -Wl,-z,relro -Wl,-z,now
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+
+MODULE = $(BUILD)/ngx_http_lyftr_module.so
+NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
+	event/quic os/unix http http/modules http/v2) -I $(BUILD)
+
+export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
+
+
+.PHONY: help build module run test unit check bench asan valgrind clean
+
+
+help:		## show this list
+	@sed -En 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+
+build:		## build the module into build/; the default
+	@t/setup build
+	@$(MAKE) -s --no-print-directory module
+
+
+# Debian's nginx keeps its features in conf_flags
+
+$(BUILD)/Makefile: config Makefile $(NGINX_SRC)/configure
+	@mkdir -p $(BUILD)
+	@echo "configuring for $(NGINX_SRC)" >&2
+	@cd $(NGINX_SRC); \
+	NGX_CONF_FLAGS=(--with-compat --with-threads --with-debug \
+		--with-http_ssl_module --with-http_v2_module); \
+	[ ! -r conf_flags ] || . ./conf_flags; \
+	./configure "$${NGX_CONF_FLAGS[@]}" --builddir=$(BUILD) \
+		--with-cc-opt='$(CC_OPT)' --with-ld-opt='$(LD_OPT)' \
+		--add-dynamic-module=$(CURDIR) >$(BUILD)/configure.log \
+	|| { rm -f $(BUILD)/Makefile; tail -5 $(BUILD)/configure.log >&2; \
+		exit 1; }
+
+module: $(BUILD)/Makefile
+	@$(MAKE) -s -f $(BUILD)/Makefile -C $(NGINX_SRC) modules
+
+
+run: build	## serve on port 8000, or PORT; see the README
+	@exec docker/serve
+
+
+test: build unit	## run all tests (T=t/some.t: only these)
+	@t/setup test
+	@t/run $(T)
+
+
+unit: build	## run the unit tests of the files that know no nginx
+	@t/setup test
+	@$(MAKE) -s --no-print-directory -C t/unit \
+		BUILD=$(BUILD)/unit run
+
+
+check: build	## check the style, the README, and analyze the code
+	@t/setup check
+	@t/check/all
+
+
+bench: build	## measure against bare nginx
+	@t/setup bench
+	@t/bench/run
+
+
+asan:		## run the suite with AddressSanitizer and UBSan
+	@$(MAKE) -s --no-print-directory build BUILD=$(BUILD)/asan \
+		CC_OPT='$(CC_OPT) -U_FORTIFY_SOURCE $(SANITIZE)' \
+		LD_OPT='$(LD_OPT) $(SANITIZE)'
+	@t/setup test
+	@MODULE=$(BUILD)/asan/ngx_http_lyftr_module.so t/run --asan $(T)
+
+
+valgrind: build	## run a part of the suite with valgrind (slow)
+	@t/setup test
+	@t/setup valgrind
+	@t/run --valgrind $(or $(T),$(VALGRIND_TESTS))
+
+
+clean:		## remove what was built
+	rm -rf $(BUILD)

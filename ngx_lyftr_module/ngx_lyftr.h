@@ -1,0 +1,382 @@
+#ifndef _NGX_LYFTR_H_INCLUDED_
+#define _NGX_LYFTR_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_thread_pool.h>
+#include <ngx_lyftr_backend.h>
+#include <ngx_lyftr_text.h>
+
+
+typedef struct ngx_lyftr_op_s         ngx_lyftr_op_t;
+typedef struct ngx_lyftr_store_s      ngx_lyftr_store_t;
+typedef struct ngx_lyftr_channel_s    ngx_lyftr_channel_t;
+typedef struct ngx_lyftr_ctx_s        ngx_lyftr_ctx_t;
+typedef struct ngx_lyftr_zone_s       ngx_lyftr_zone_t;
+
+
+#define NGX_LYFTR_UNPROCESSABLE    422
+
+
+typedef enum {
+    NGX_LYFTR_CHANNEL_WRITE = 0,
+    NGX_LYFTR_CHANNEL_READ,
+    NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
+    NGX_LYFTR_CHANNELS
+} ngx_lyftr_channel_e;
+
+
+/* what became of a delivery; the order is that of ngx_lyftr_results[] */
+
+typedef enum {
+    NGX_LYFTR_RESULT_NONE = 0,
+    NGX_LYFTR_CREATED,
+    NGX_LYFTR_DUPLICATE,
+    NGX_LYFTR_INVALID_SIGNATURE,
+    NGX_LYFTR_VALIDATION_ERROR,
+    NGX_LYFTR_UNAVAILABLE,             /* 503, or another 5xx */
+    NGX_LYFTR_REJECTED,                /* refused unread: 405, 413, 400 */
+    NGX_LYFTR_ABORTED,                 /* the client left before an answer */
+    NGX_LYFTR_RESULTS
+} ngx_lyftr_result_e;
+
+
+/* what metrics are labelled with: names of the configuration only */
+
+typedef enum {
+    NGX_LYFTR_LABEL_PATH = 0,          /* the first one is "other" */
+    NGX_LYFTR_LABEL_SECRET,
+    NGX_LYFTR_LABEL_STORE,
+    NGX_LYFTR_LABELS
+} ngx_lyftr_label_e;
+
+
+typedef struct {
+    ngx_str_t                     name;
+    void                         *slot;          /* of the zone */
+} ngx_lyftr_label_t;
+
+
+/* a store's condition and counters, shared by all workers */
+
+typedef struct {
+    ngx_atomic_t                  commits;
+    ngx_atomic_t                  messages;      /* in these commits */
+    ngx_atomic_t                  failures;      /* batches not committed */
+    ngx_atomic_t                  error;         /* of the last batch */
+    ngx_atomic_t                  answered;      /* msec of the last success */
+    ngx_atomic_t                  locked;        /* msec since when, or 0 */
+} ngx_lyftr_status_t;
+
+
+struct ngx_lyftr_store_s {
+    ngx_str_t                     name;
+    ngx_lyftr_backend_t          *backend;       /* NULL: not declared yet */
+    ngx_lyftr_dsn_t               dsn;
+    ngx_thread_pool_t            *thread_pool;
+
+    ngx_int_t                     batch;
+    ngx_int_t                     readers;
+    ngx_int_t                     queue;
+    ngx_msec_t                    timeout;
+
+    ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
+    ngx_int_t                     label;
+    ngx_lyftr_status_t           *status;        /* in the zone */
+
+    u_char                       *file_name;     /* of the first mention */
+    ngx_uint_t                    line;
+    unsigned                      no_secret:1;   /* at a webhook location */
+};
+
+
+typedef struct {
+    ngx_str_t                     value;
+    ngx_int_t                     label;
+} ngx_lyftr_secret_t;
+
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_str_t                     header;        /* a variable's name */
+    ngx_str_t                     prefix;        /* of the header's value */
+} ngx_lyftr_preset_t;
+
+
+/* what a location of ours does */
+
+typedef struct {
+    ngx_uint_t                    methods;
+    ngx_str_t                     allow;
+    ngx_http_handler_pt           handler;
+    unsigned                      webhook:1;
+} ngx_lyftr_kind_t;
+
+
+/* a location that has one of our directives */
+
+typedef struct ngx_lyftr_loc_conf_s  ngx_lyftr_loc_conf_t;
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_lyftr_kind_t             *kind;
+    ngx_lyftr_store_t            *store;         /* NULL: needs none */
+    ngx_lyftr_loc_conf_t         *conf;
+    ngx_http_core_srv_conf_t     *server;
+    ngx_http_core_loc_conf_t     *location;
+    ngx_int_t                     label;
+} ngx_lyftr_endpoint_t;
+
+
+typedef struct {
+    ngx_array_t                   stores;        /* ngx_lyftr_store_t * */
+    ngx_array_t                   endpoints;     /* ngx_lyftr_endpoint_t * */
+    ngx_array_t                   labels[NGX_LYFTR_LABELS];
+    ngx_shm_zone_t               *shm_zone;
+    ngx_lyftr_zone_t             *zone;          /* set when it is mapped */
+} ngx_lyftr_main_conf_t;
+
+
+struct ngx_lyftr_loc_conf_s {
+    ngx_lyftr_endpoint_t         *endpoint;      /* NULL: not ours */
+    ngx_array_t                  *secrets;       /* ngx_lyftr_secret_t */
+    ngx_uint_t                    nsecrets;      /* named, even if unset */
+    ngx_lyftr_preset_t           *preset;
+    ngx_int_t                     preset_index;  /* of the header variable */
+};
+
+
+/*
+ * One operation of a store.  Between submit and done it belongs to the store;
+ * what it points to lives in the request's pool, which r->blocked keeps.
+ */
+
+typedef ngx_int_t (*ngx_lyftr_op_run_pt)(ngx_lyftr_op_t *op,
+    ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
+typedef void (*ngx_lyftr_op_done_pt)(ngx_lyftr_op_t *op);
+
+typedef enum {
+    NGX_LYFTR_OP_WAITING = 0,
+    NGX_LYFTR_OP_EXPIRED,              /* answered, its thread goes on */
+    NGX_LYFTR_OP_DONE
+} ngx_lyftr_op_state_e;
+
+struct ngx_lyftr_op_s {
+    ngx_queue_t                   queue;         /* pending, then a batch */
+    ngx_queue_t                   age;           /* outstanding, oldest first */
+    ngx_lyftr_channel_t          *channel;
+    ngx_http_request_t           *request;
+    ngx_msec_t                    deadline;
+
+    ngx_lyftr_op_run_pt           run;           /* in a pool thread */
+    ngx_lyftr_op_done_pt          done;          /* in the event loop, once */
+    ngx_http_event_handler_pt     resume;        /* write event handler */
+    void                         *data;
+
+    ngx_lyftr_op_state_e          state;
+    ngx_int_t                     rc;            /* of run, when DONE */
+    ngx_lyftr_err_e               error;         /* if rc is NGX_ERROR */
+    unsigned                      taken:1;       /* by a thread; mutex */
+};
+
+
+struct ngx_lyftr_ctx_s {
+    ngx_lyftr_endpoint_t         *endpoint;
+    ngx_lyftr_main_conf_t        *main;
+    ngx_lyftr_result_e            result;
+    ngx_str_t                     message_id;
+    ngx_lyftr_op_t                op;
+
+    /* sends the answer when the operation is over, or has expired */
+    ngx_http_handler_pt           answer;
+    ngx_int_t                     rc;            /* of answer */
+    unsigned                      answered:1;
+    unsigned                      counted:1;     /* the result */
+};
+
+
+/* ngx_lyftr_module.c */
+
+extern ngx_module_t  ngx_http_lyftr_module;
+
+
+/* ngx_lyftr_store.c */
+
+/* finds a store by its name, or adds one that is still to be declared */
+ngx_lyftr_store_t *ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name);
+
+/* the lyftr_store directive */
+char *ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* makes the channels of all stores; refuses one that was never declared */
+ngx_int_t ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores);
+
+/* closes the connections: the process has no pool threads any more */
+void ngx_lyftr_store_exit(ngx_array_t *stores);
+
+/* a plain sentence for the caller */
+ngx_str_t *ngx_lyftr_store_error(ngx_lyftr_err_e error);
+
+/* reads the value of an env:NAME argument and keeps NAME for the workers */
+ngx_int_t ngx_lyftr_store_env(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *value);
+
+
+/* ngx_lyftr_channel.c */
+
+ngx_lyftr_channel_t *ngx_lyftr_channel_create(ngx_conf_t *cf,
+    ngx_lyftr_store_t *store, ngx_lyftr_channel_e type);
+void ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel);
+
+/*
+ * Queues the operation, whose request is then resumed through op->resume.
+ * NGX_OK; NGX_BUSY: the queue is full.
+ */
+ngx_int_t ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_op_t *op);
+
+/* msec since which a thread of this worker has not come back, or 0 */
+ngx_msec_t ngx_lyftr_channel_busy(ngx_lyftr_channel_t *channel);
+
+
+/* ngx_lyftr_webhook.c */
+
+ngx_int_t ngx_lyftr_webhook_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_api.c */
+
+ngx_int_t ngx_lyftr_messages_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_health.c */
+
+ngx_int_t ngx_lyftr_live_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_http.c */
+
+/* the content handler of every location of ours */
+ngx_int_t ngx_lyftr_http_handler(ngx_http_request_t *r);
+
+/* the context, also after an internal redirect has hidden it; or NULL */
+ngx_lyftr_ctx_t *ngx_lyftr_http_ctx(ngx_http_request_t *r);
+
+/* the location of ours that the request is for; or NULL */
+ngx_lyftr_endpoint_t *ngx_lyftr_http_endpoint(ngx_http_request_t *r);
+
+/* collects the body that was read; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body);
+
+/*
+ * Hands the operation of ctx to a store; ctx->answer is called when it is
+ * over.  NGX_DONE with a reference to the request taken, or the result of an
+ * answer that was sent at once.
+ */
+ngx_int_t ngx_lyftr_http_submit(ngx_http_request_t *r,
+    ngx_lyftr_channel_e channel, ngx_lyftr_op_run_pt run,
+    ngx_lyftr_op_done_pt done, void *data, ngx_http_handler_pt answer);
+
+/* the operation of ctx has no result, because it failed or took too long */
+#define ngx_lyftr_http_failed(ctx)                                            \
+    ((ctx)->op.state != NGX_LYFTR_OP_DONE || (ctx)->op.rc == NGX_ERROR)
+
+/* answers for such an operation: 503, or 500 if trying again is no use */
+ngx_int_t ngx_lyftr_http_failure(ngx_http_request_t *r);
+
+/* send a whole answer; what they return is for ngx_http_finalize_request() */
+ngx_int_t ngx_lyftr_http_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body);
+ngx_int_t ngx_lyftr_http_send_chain(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_chain_t *out, off_t len);
+
+/* {"detail":...}, with the headers that belong to the status */
+ngx_int_t ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *detail);
+ngx_int_t ngx_lyftr_http_faults(ngx_http_request_t *r,
+    ngx_lyftr_faults_t *faults);
+
+ngx_int_t ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value);
+
+extern ngx_str_t  ngx_lyftr_json_type;
+
+
+/* ngx_lyftr_output.c */
+
+/* a chain that grows; its functions may run in a pool thread */
+
+typedef struct {
+    ngx_pool_t                   *pool;
+    ngx_chain_t                  *out;
+    ngx_chain_t                 **last;
+    ngx_buf_t                    *buf;           /* the last of the chain */
+} ngx_lyftr_output_t;
+
+void ngx_lyftr_output_init(ngx_lyftr_output_t *out, ngx_pool_t *pool);
+
+/* makes room for size bytes at out->buf->last; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_lyftr_output_reserve(ngx_lyftr_output_t *out, size_t size);
+
+/* these write into the room that is there; a string without data is null */
+void ngx_lyftr_output_literal(ngx_lyftr_output_t *out, const char *s);
+void ngx_lyftr_output_int(ngx_lyftr_output_t *out, int64_t n);
+void ngx_lyftr_output_string(ngx_lyftr_output_t *out, ngx_str_t *s);
+
+size_t ngx_lyftr_output_string_len(ngx_str_t *s);
+off_t ngx_lyftr_output_len(ngx_lyftr_output_t *out);
+
+
+/* ngx_lyftr_signature.c */
+
+/* the lyftr_secret and lyftr_signature directives */
+char *ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
+    ngx_lyftr_loc_conf_t *conf);
+
+/* NGX_OK with the secret that verified the body, or NGX_DECLINED */
+ngx_int_t ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
+    ngx_lyftr_secret_t **secret);
+
+
+/* ngx_lyftr_metrics.c */
+
+/* finds or adds a label; its index, or NGX_ERROR */
+ngx_int_t ngx_lyftr_metrics_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
+    ngx_str_t *name);
+
+/* adds the zone */
+ngx_int_t ngx_lyftr_metrics_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
+
+ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_metrics_log_handler(ngx_http_request_t *r);
+
+void ngx_lyftr_metrics_result(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_result_e result);
+void ngx_lyftr_metrics_verified(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_secret_t *secret);
+
+
+/* ngx_lyftr_variables.c */
+
+ngx_int_t ngx_lyftr_variables_add(ngx_conf_t *cf);
+
+/* of a request that is being logged; NONE if it is not for a webhook */
+ngx_lyftr_result_e ngx_lyftr_variables_result(ngx_http_request_t *r);
+
+/* of a request that is being logged */
+ngx_uint_t ngx_lyftr_variables_status(ngx_http_request_t *r);
+
+/* microseconds since the request came */
+uint64_t ngx_lyftr_variables_latency(ngx_http_request_t *r);
+
+extern ngx_str_t  ngx_lyftr_results[];
+
+
+#endif /* _NGX_LYFTR_H_INCLUDED_ */

@@ -1,0 +1,202 @@
+/*
+ * The backend boundary: what a storage backend takes and returns.  A backend
+ * is a set of blocking functions of (connection, input, output); it knows no
+ * request, no configuration and no callback into nginx, and calls no function
+ * of nginx.
+ */
+
+
+#ifndef _NGX_LYFTR_BACKEND_H_INCLUDED_
+#define _NGX_LYFTR_BACKEND_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_LYFTR_ERROR_LEN        256
+#define NGX_LYFTR_TOP_SENDERS      10
+
+
+/* the order is that of the table in ngx_lyftr_store.c */
+
+typedef enum {
+    NGX_LYFTR_ERR_NONE = 0,
+    NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
+    NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
+    NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big … */
+    NGX_LYFTR_ERR_FULL,          /* no space */
+    NGX_LYFTR_ERR_READONLY,
+    NGX_LYFTR_ERR_OPEN,          /* no such directory, no permission */
+    NGX_LYFTR_ERR_SCHEMA,        /* not our schema, or a newer one */
+    NGX_LYFTR_ERR_CORRUPT,       /* damaged, or not a database */
+    NGX_LYFTR_ERR_MOVED,         /* deleted or replaced while it was open */
+    NGX_LYFTR_ERR_FAILED         /* anything else */
+} ngx_lyftr_err_e;
+
+
+/* one line, without secrets, SQL or values; not terminated by a zero */
+
+typedef struct {
+    ngx_lyftr_err_e      code;
+    size_t               len;
+    u_char               text[NGX_LYFTR_ERROR_LEN];
+} ngx_lyftr_error_t;
+
+
+/*
+ * An instant that compares as bytes do, a shorter one being the smaller: five
+ * bytes of seconds since 0001-01-01T00:00:00Z, big endian, then four bytes of
+ * nanoseconds less their trailing zero bytes.  Sixty-four bits cannot hold
+ * nanoseconds of 9,999 years.
+ */
+
+typedef struct {
+    size_t               len;
+    u_char               data[9];
+} ngx_lyftr_instant_t;
+
+
+typedef struct {
+    ngx_str_t            message_id;
+    ngx_str_t            from;
+    ngx_str_t            to;
+    ngx_str_t            ts;
+    ngx_str_t            text;             /* data == NULL: null */
+    ngx_lyftr_instant_t  instant;          /* of ts; not set in a row read */
+} ngx_lyftr_message_t;
+
+
+/* where a row stands; check ties it to the row's content */
+
+typedef struct {
+    int64_t              seq;              /* 0: nowhere */
+    uint64_t             check;
+} ngx_lyftr_position_t;
+
+
+typedef struct {
+    ngx_int_t            limit;
+    int64_t              offset;
+    ngx_lyftr_position_t after;
+
+    /* absent: len == 0 */
+    ngx_str_t            from;
+    ngx_str_t            q;                /* not folded */
+    ngx_str_t            since;            /* as sent */
+    ngx_str_t            cursor;           /* of after, as sent */
+    ngx_lyftr_instant_t  instant;          /* of since, if since.len */
+
+    unsigned             none:1;           /* no row can match */
+} ngx_lyftr_query_t;
+
+
+/*
+ * Takes the next row; its strings are valid during the call only.
+ * NGX_OK, or NGX_ERROR to stop.
+ */
+typedef ngx_int_t (*ngx_lyftr_row_pt)(void *data, ngx_lyftr_message_t *row);
+
+
+typedef struct {
+    int64_t              total;            /* of the rows that match */
+    ngx_lyftr_position_t next;             /* seq == 0: the last page */
+} ngx_lyftr_page_t;
+
+
+typedef struct {
+    ngx_str_t            from;
+    int64_t              count;
+} ngx_lyftr_sender_t;
+
+
+typedef struct {
+    int64_t              total;
+    int64_t              senders;
+    ngx_uint_t           ntop;
+    ngx_lyftr_sender_t   top[NGX_LYFTR_TOP_SENDERS];
+    ngx_str_t            first;            /* data == NULL: null */
+    ngx_str_t            last;
+} ngx_lyftr_stats_t;
+
+
+/* a store's address, filled by init() */
+
+typedef struct {
+    u_char               path[NGX_MAX_PATH + 1];   /* absolute, zero at end */
+} ngx_lyftr_dsn_t;
+
+
+/*
+ * init() is called while the configuration is parsed and touches no file.
+ * All others run in a pool thread, one at a time a connection.
+ *
+ * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
+ * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR
+ * but that of insert() with NGX_LYFTR_ERR_DATA the caller closes the
+ * connection and does not use it again.
+ */
+
+typedef struct {
+    ngx_str_t            scheme;           /* of the URLs it takes */
+
+    /* checks the URL and resolves its path */
+    ngx_int_t          (*init)(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+                             ngx_lyftr_error_t *err);
+
+    /*
+     * Connects; creates the schema, or adopts or migrates what is there.
+     * NULL with *err filled if it cannot.
+     */
+    void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
+                             ngx_lyftr_error_t *err);
+    void               (*close)(void *conn);
+
+    /*
+     * A transaction.  begin() with write set waits for its turn among all
+     * writers of all processes, until the deadline: NGX_LYFTR_ERR_BUSY.
+     * Without it, reads see one snapshot until commit(), and are interrupted
+     * at the deadline: NGX_LYFTR_ERR_TIMEOUT.
+     * A commit() that returned NGX_OK is durable.
+     * rollback() may be called at any time and never fails.
+     */
+    ngx_int_t          (*begin)(void *conn, ngx_uint_t write,
+                             ngx_msec_t deadline, ngx_lyftr_error_t *err);
+    ngx_int_t          (*commit)(void *conn, ngx_lyftr_error_t *err);
+    void               (*rollback)(void *conn);
+
+    /* NGX_DECLINED if the id is known: the row that is there stays */
+    ngx_int_t          (*insert)(void *conn, ngx_lyftr_message_t *m,
+                             ngx_lyftr_error_t *err);
+
+    /* NGX_DECLINED if query->after is not a position of this store */
+    ngx_int_t          (*list)(void *conn, ngx_lyftr_query_t *query,
+                             ngx_lyftr_row_pt row, void *data,
+                             ngx_lyftr_page_t *page, ngx_lyftr_error_t *err);
+
+    /* what the strings point to is valid until the next call on conn */
+    ngx_int_t          (*stats)(void *conn, ngx_lyftr_stats_t *stats,
+                             ngx_lyftr_error_t *err);
+
+    /*
+     * Can the store be written to?  Waits for nothing: NGX_DECLINED if it is
+     * locked.  With write set, also writes and commits something.
+     */
+    ngx_int_t          (*probe)(void *conn, ngx_uint_t write,
+                             ngx_lyftr_error_t *err);
+
+    /*
+     * due() tells if maintain() has work: housekeeping that takes the writers'
+     * turn for a short time and that no message waits for.  Called outside of
+     * a transaction.
+     */
+    ngx_uint_t         (*due)(void *conn);
+    ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
+                             ngx_lyftr_error_t *err);
+} ngx_lyftr_backend_t;
+
+
+extern ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend;
+
+
+#endif /* _NGX_LYFTR_BACKEND_H_INCLUDED_ */

@@ -1,0 +1,453 @@
+#include <ngx_lyftr_channel.h>
+
+
+#define NGX_LYFTR_TASK_TIMEOUT     60000
+#define NGX_LYFTR_PROBE_TIMEOUT    40
+
+
+static void ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel);
+static void ngx_lyftr_channel_done(ngx_event_t *ev);
+static void ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
+static void ngx_lyftr_channel_expire(ngx_event_t *ev);
+static void ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_op_t *op);
+
+
+ngx_lyftr_channel_t *
+ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
+    ngx_lyftr_channel_e type)
+{
+    ngx_uint_t            i;
+    ngx_lyftr_lane_t     *lane;
+    ngx_thread_task_t    *task;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_channel_t));
+    if (channel == NULL) {
+        return NULL;
+    }
+
+    channel->ident[3] = (void *) -1;
+    channel->store = store;
+    channel->type = type;
+    channel->batch = 1;
+    channel->nlanes = 1;
+    channel->timeout = store->timeout;
+
+    switch (type) {
+
+    case NGX_LYFTR_CHANNEL_WRITE:
+        channel->batch = store->batch;
+        break;
+
+    case NGX_LYFTR_CHANNEL_READ:
+        channel->nlanes = store->readers;
+        break;
+
+    default: /* NGX_LYFTR_CHANNEL_PROBE */
+        channel->timeout = NGX_LYFTR_PROBE_TIMEOUT;
+    }
+
+    ngx_queue_init(&channel->pending);
+    ngx_queue_init(&channel->outstanding);
+
+    channel->expire.data = channel;
+    channel->expire.handler = ngx_lyftr_channel_expire;
+    channel->expire.log = cf->log;
+
+    if (ngx_thread_mutex_create(&channel->mutex, cf->log) != NGX_OK) {
+        return NULL;
+    }
+
+    channel->lanes = ngx_pcalloc(cf->pool,
+                                 channel->nlanes * sizeof(ngx_lyftr_lane_t));
+    if (channel->lanes == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        task = ngx_thread_task_alloc(cf->pool, sizeof(ngx_lyftr_lane_t *));
+        if (task == NULL) {
+            return NULL;
+        }
+
+        *(ngx_lyftr_lane_t **) task->ctx = lane;
+
+        task->handler = ngx_lyftr_lane_thread;
+        task->event.data = lane;
+        task->event.handler = ngx_lyftr_channel_done;
+
+        lane->ident[3] = (void *) -1;
+        lane->channel = channel;
+        lane->task = task;
+        ngx_queue_init(&lane->batch);
+    }
+
+    return channel;
+}
+
+
+ngx_int_t
+ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
+{
+    ngx_log_t           *log;
+    ngx_uint_t           full;
+    ngx_http_request_t  *r;
+
+    r = op->request;
+    log = r->connection->log;
+
+    op->channel = channel;
+    op->deadline = ngx_current_msec + channel->timeout;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    full = (channel->npending >= (ngx_uint_t) channel->store->queue);
+
+    if (!full) {
+        ngx_queue_insert_tail(&channel->pending, &op->queue);
+        channel->npending++;
+    }
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    if (full) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "lyftr store \"%V\" queue overflow: %i waiting",
+                      &channel->store->name, channel->store->queue);
+        return NGX_BUSY;
+    }
+
+    r->main->blocked++;
+    r->aio = 1;
+    r->write_event_handler = op->resume;
+
+    if (ngx_queue_empty(&channel->outstanding)) {
+        channel->expire.log = ngx_cycle->log;
+        ngx_add_timer(&channel->expire, channel->timeout);
+    }
+
+    ngx_queue_insert_tail(&channel->outstanding, &op->age);
+
+    ngx_lyftr_channel_dispatch(channel);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
+{
+    ngx_log_t          *log;
+    ngx_uint_t          i, empty;
+    ngx_lyftr_lane_t   *lane;
+    ngx_thread_task_t  *task;
+
+    log = ngx_cycle->log;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return;
+    }
+
+    empty = ngx_queue_empty(&channel->pending);
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->busy || (empty && !lane->due)) {
+            continue;
+        }
+
+        lane->busy = 1;
+        lane->started = ngx_current_msec;
+
+        task = lane->task;
+        task->event.log = log;
+
+        if (ngx_thread_task_post(channel->store->thread_pool, task)
+            != NGX_OK)
+        {
+            /* the pool has logged it; the operations wait or expire */
+            lane->busy = 0;
+            return;
+        }
+
+        /*
+         * A worker that stops gracefully exits as soon as no timer is left:
+         * this one keeps it until the thread has come back.
+         */
+
+        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT);
+
+        return;
+    }
+}
+
+
+static void
+ngx_lyftr_channel_done(ngx_event_t *ev)
+{
+    ngx_queue_t           batch, *q;
+    ngx_lyftr_lane_t     *lane;
+    ngx_lyftr_channel_t  *channel;
+
+    lane = ev->data;
+    channel = lane->channel;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "lyftr store \"%V\" batch:%ui error:%d",
+                   &channel->store->name, lane->n, lane->err.code);
+
+    if (ev->timedout) {
+        ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                      "lyftr store \"%V\" operation took too long",
+                      &channel->store->name);
+        ev->timedout = 0;
+        return;
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    ngx_queue_init(&batch);
+
+    if (!ngx_queue_empty(&lane->batch)) {
+        ngx_queue_add(&batch, &lane->batch);
+        ngx_queue_init(&lane->batch);
+    }
+
+    lane->busy = 0;
+
+    ngx_lyftr_channel_report(lane);
+
+    /* the next batch is on its way before this one is answered */
+
+    ngx_lyftr_channel_dispatch(channel);
+
+    while (!ngx_queue_empty(&batch)) {
+        q = ngx_queue_head(&batch);
+        ngx_queue_remove(q);
+
+        ngx_lyftr_channel_complete(ngx_queue_data(q, ngx_lyftr_op_t, queue));
+    }
+}
+
+
+/* logs a failure, and tells all workers how the writer fares */
+
+static void
+ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_store_t     *store;
+    ngx_lyftr_status_t  *status;
+
+    store = lane->channel->store;
+    status = store->status;
+
+    if (lane->err.code != NGX_LYFTR_ERR_NONE) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "lyftr store \"%V\": %*s, %ui operations failed",
+                      &store->name, lane->err.len, lane->err.text, lane->n);
+    }
+
+    if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE) {
+        return;
+    }
+
+    switch (lane->err.code) {
+
+    case NGX_LYFTR_ERR_BUSY:
+        (void) ngx_atomic_cmp_set(&status->locked, 0, lane->started | 1);
+        break;
+
+    case NGX_LYFTR_ERR_NONE:
+    case NGX_LYFTR_ERR_DATA:
+
+        if (lane->n) {
+            status->error = NGX_LYFTR_ERR_NONE;
+            status->locked = 0;
+            status->answered = ngx_current_msec;
+            (void) ngx_atomic_fetch_add(&status->commits, 1);
+            (void) ngx_atomic_fetch_add(&status->messages, lane->n);
+        }
+
+        return;
+
+    default:
+        status->error = lane->err.code;
+        break;
+    }
+
+    (void) ngx_atomic_fetch_add(&status->failures, 1);
+}
+
+
+/*
+ * Resumes the request through its write event handler: if the request was
+ * terminated meanwhile, that is no longer ours but nginx's finalizer.
+ */
+
+static void
+ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
+{
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_lyftr_channel_t  *channel;
+
+    r = op->request;
+    c = r->connection;
+    channel = op->channel;
+
+    ngx_queue_remove(&op->age);
+
+    if (ngx_queue_empty(&channel->outstanding) && channel->expire.timer_set) {
+        ngx_del_timer(&channel->expire);
+    }
+
+    op->state = NGX_LYFTR_OP_DONE;
+    op->done(op);
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->main->blocked--;
+    r->aio = 0;
+
+#if (nginx_version >= 1025004)
+
+    if (r->main->terminated) {
+        c->write->handler(c->write);
+        return;
+    }
+
+#endif
+
+    r->write_event_handler(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_lyftr_channel_expire(ngx_event_t *ev)
+{
+    ngx_queue_t          *q;
+    ngx_msec_int_t        left;
+    ngx_lyftr_op_t       *op;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = ev->data;
+
+    while (!ngx_queue_empty(&channel->outstanding)) {
+        q = ngx_queue_head(&channel->outstanding);
+        op = ngx_queue_data(q, ngx_lyftr_op_t, age);
+
+        left = (ngx_msec_int_t) (op->deadline - ngx_current_msec);
+
+        if (left > 0) {
+            ngx_add_timer(ev, (ngx_msec_t) left);
+            return;
+        }
+
+        ngx_lyftr_channel_expire_op(channel, op);
+    }
+}
+
+
+/*
+ * An operation that no thread has taken yet ends here.  One that a thread
+ * holds is only answered: its request stays until the thread comes back.
+ */
+
+static void
+ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
+{
+    ngx_log_t           *log;
+    ngx_uint_t           taken;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    log = ngx_cycle->log;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return;
+    }
+
+    taken = op->taken;
+
+    if (!taken) {
+        ngx_queue_remove(&op->queue);
+        channel->npending--;
+    }
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    if (!taken) {
+        op->rc = NGX_ERROR;
+        op->error = NGX_LYFTR_ERR_TIMEOUT;
+        ngx_lyftr_channel_complete(op);
+        return;
+    }
+
+    ngx_queue_remove(&op->age);
+    ngx_queue_init(&op->age);
+
+    op->state = NGX_LYFTR_OP_EXPIRED;
+
+    r = op->request;
+    c = r->connection;
+
+    if (c->error || r->write_event_handler != op->resume) {
+        return;
+    }
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->write_event_handler(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+ngx_msec_t
+ngx_lyftr_channel_busy(ngx_lyftr_channel_t *channel)
+{
+    ngx_uint_t         i;
+    ngx_msec_t         msec, longest;
+    ngx_lyftr_lane_t  *lane;
+
+    longest = 0;
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->busy) {
+            msec = ngx_current_msec - lane->started;
+            longest = ngx_max(longest, msec);
+        }
+    }
+
+    return longest;
+}
+
+
+void
+ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel)
+{
+    ngx_uint_t         i;
+    ngx_lyftr_lane_t  *lane;
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->conn) {
+            channel->store->backend->close(lane->conn);
+            lane->conn = NULL;
+        }
+    }
+}

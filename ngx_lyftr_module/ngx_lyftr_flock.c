@@ -1,0 +1,210 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_flock.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+
+/* far from those that glibc and others take from the low end */
+#define NGX_LYFTR_FLOCK_SIGNAL     (SIGRTMAX - 3)
+
+/* a signal that came just before flock() slept is repeated after these ms */
+#define NGX_LYFTR_FLOCK_REPEAT     5
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id     _sigev_un._tid
+#endif
+
+
+static void ngx_lyftr_flock_install(void);
+static void ngx_lyftr_flock_handler(int signo);
+static ngx_int_t ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock,
+    ngx_msec_t deadline);
+static ngx_int_t ngx_lyftr_flock_timer(timer_t *timer, ngx_msec_t left);
+
+
+static pthread_once_t  ngx_lyftr_flock_once = PTHREAD_ONCE_INIT;
+
+
+ngx_int_t
+ngx_lyftr_flock_open(ngx_lyftr_flock_t *lock, const char *path)
+{
+    lock->held = 0;
+    lock->fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    return lock->fd == -1 ? NGX_ERROR : NGX_OK;
+}
+
+
+void
+ngx_lyftr_flock_close(ngx_lyftr_flock_t *lock)
+{
+    ngx_lyftr_flock_release(lock);
+
+    if (lock->fd != -1) {
+        (void) close(lock->fd);
+        lock->fd = -1;
+    }
+}
+
+
+ngx_int_t
+ngx_lyftr_flock_try(ngx_lyftr_flock_t *lock)
+{
+    while (flock(lock->fd, LOCK_EX|LOCK_NB) == -1) {
+
+        if (errno == EINTR) {
+            continue;
+        }
+
+        return errno == EWOULDBLOCK ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    lock->held = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_flock_take(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_flock_try(lock);
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_lyftr_flock_wait(lock, deadline);
+        lock->held = (rc == NGX_OK);
+    }
+
+    return rc;
+}
+
+
+void
+ngx_lyftr_flock_release(ngx_lyftr_flock_t *lock)
+{
+    if (lock->held) {
+        (void) flock(lock->fd, LOCK_UN);
+        lock->held = 0;
+    }
+}
+
+
+ngx_msec_t
+ngx_lyftr_flock_left(ngx_msec_t deadline)
+{
+    ngx_msec_t       now;
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    now = (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+
+    return (ngx_msec_int_t) (deadline - now) > 0 ? deadline - now : 0;
+}
+
+
+/* flock() has no deadline, so a timer interrupts it by a signal */
+
+static ngx_int_t
+ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
+{
+    int         rc;
+    timer_t     timer;
+    sigset_t    set, saved;
+    ngx_err_t   err;
+    ngx_msec_t  left;
+
+    left = ngx_lyftr_flock_left(deadline);
+
+    if (left == 0) {
+        return NGX_DECLINED;
+    }
+
+    (void) pthread_once(&ngx_lyftr_flock_once, ngx_lyftr_flock_install);
+
+    if (ngx_lyftr_flock_timer(&timer, left) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) sigemptyset(&set);
+    (void) sigaddset(&set, NGX_LYFTR_FLOCK_SIGNAL);
+    (void) pthread_sigmask(SIG_UNBLOCK, &set, &saved);
+
+    do {
+        rc = flock(lock->fd, LOCK_EX);
+        err = rc == -1 ? errno : 0;
+
+    } while (err == EINTR && ngx_lyftr_flock_left(deadline));
+
+    (void) timer_delete(timer);
+    (void) pthread_sigmask(SIG_SETMASK, &saved, NULL);
+
+    if (err == 0) {
+        return NGX_OK;
+    }
+
+    errno = err;
+
+    return err == EINTR ? NGX_DECLINED : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_lyftr_flock_timer(timer_t *timer, ngx_msec_t left)
+{
+    ngx_err_t          err;
+    struct sigevent    sev;
+    struct itimerspec  its;
+
+    ngx_memzero(&sev, sizeof(struct sigevent));
+    ngx_memzero(&its, sizeof(struct itimerspec));
+
+    sev.sigev_notify = SIGEV_THREAD_ID;
+    sev.sigev_signo = NGX_LYFTR_FLOCK_SIGNAL;
+    sev.sigev_notify_thread_id = (pid_t) syscall(SYS_gettid);
+
+    if (timer_create(CLOCK_MONOTONIC, &sev, timer) == -1) {
+        return NGX_ERROR;
+    }
+
+    its.it_value.tv_sec = left / 1000;
+    its.it_value.tv_nsec = (left % 1000) * 1000000;
+    its.it_interval.tv_nsec = NGX_LYFTR_FLOCK_REPEAT * 1000000;
+
+    if (timer_settime(*timer, 0, &its, NULL) == -1) {
+        err = errno;
+        (void) timer_delete(*timer);
+        errno = err;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_lyftr_flock_install(void)
+{
+    struct sigaction  sa;
+
+    ngx_memzero(&sa, sizeof(struct sigaction));
+
+    /* without SA_RESTART, so that flock() returns */
+    sa.sa_handler = ngx_lyftr_flock_handler;
+    (void) sigemptyset(&sa.sa_mask);
+
+    (void) sigaction(NGX_LYFTR_FLOCK_SIGNAL, &sa, NULL);
+}
+
+
+static void
+ngx_lyftr_flock_handler(int signo)
+{
+}

@@ -1,0 +1,207 @@
+#include <ngx_lyftr.h>
+
+
+/* a lock that is held for less is no fault */
+
+#define NGX_LYFTR_HEALTH_PATIENCE  5000
+
+
+static ngx_int_t ngx_lyftr_ready_run(ngx_lyftr_op_t *op,
+    ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
+static void ngx_lyftr_ready_done(ngx_lyftr_op_t *op);
+static ngx_int_t ngx_lyftr_ready_answer(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_ready_send(ngx_http_request_t *r,
+    ngx_lyftr_err_e error);
+static ngx_int_t ngx_lyftr_ready_unavailable(ngx_http_request_t *r,
+    ngx_str_t *detail);
+
+
+static ngx_str_t  ngx_lyftr_live = ngx_string("{\"status\":\"ok\"}");
+static ngx_str_t  ngx_lyftr_ready = ngx_string("{\"status\":\"ready\"}");
+
+
+ngx_int_t
+ngx_lyftr_live_handler(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_live);
+}
+
+
+/*
+ * The probe has a lane of its own and waits for nothing; if it does not come
+ * back at once, what the writer did last decides.
+ */
+
+ngx_int_t
+ngx_lyftr_ready_handler(ngx_http_request_t *r)
+{
+    ngx_int_t         rc;
+    ngx_str_t         detail;
+    ngx_uint_t       *write;
+    ngx_lyftr_ctx_t  *ctx;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ctx->endpoint->store->no_secret) {
+        ngx_str_set(&detail, "no webhook secret is configured");
+        return ngx_lyftr_ready_unavailable(r, &detail);
+    }
+
+    write = ngx_palloc(r->pool, sizeof(ngx_uint_t));
+    if (write == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* after a failure only a write that goes well is a proof */
+
+    *write = ctx->endpoint->store->status->error
+             || ctx->endpoint->store->status->locked;
+
+    return ngx_lyftr_http_submit(r, NGX_LYFTR_CHANNEL_PROBE,
+                                 ngx_lyftr_ready_run, ngx_lyftr_ready_done,
+                                 write, ngx_lyftr_ready_answer);
+}
+
+
+/* in a pool thread */
+
+static ngx_int_t
+ngx_lyftr_ready_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
+    void *conn, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t  *write;
+
+    write = op->data;
+
+    return backend->probe(conn, *write, err);
+}
+
+
+static void
+ngx_lyftr_ready_done(ngx_lyftr_op_t *op)
+{
+    ngx_uint_t          *write;
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_lyftr_status_t  *status;
+
+    ctx = ngx_lyftr_http_ctx(op->request);
+    status = ctx->endpoint->store->status;
+    write = op->data;
+
+    if (op->rc == NGX_OK) {
+        status->answered = ngx_current_msec;
+
+        if (*write) {
+            status->error = NGX_LYFTR_ERR_NONE;
+            status->locked = 0;
+        }
+
+        return;
+    }
+
+    if (op->rc == NGX_DECLINED || op->error == NGX_LYFTR_ERR_BUSY) {
+        (void) ngx_atomic_cmp_set(&status->locked, 0, ngx_current_msec | 1);
+    }
+}
+
+
+static ngx_int_t
+ngx_lyftr_ready_answer(ngx_http_request_t *r)
+{
+    ngx_lyftr_op_t      *op;
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_lyftr_err_e      error;
+    ngx_lyftr_store_t   *store;
+    ngx_lyftr_status_t  *status;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    op = &ctx->op;
+    store = ctx->endpoint->store;
+    status = store->status;
+
+    if (op->state != NGX_LYFTR_OP_DONE) {
+        error = NGX_LYFTR_ERR_TIMEOUT;
+
+    } else {
+        error = (op->rc == NGX_ERROR) ? op->error : NGX_LYFTR_ERR_NONE;
+    }
+
+    if (error && error != NGX_LYFTR_ERR_BUSY && error != NGX_LYFTR_ERR_TIMEOUT)
+    {
+        return ngx_lyftr_ready_send(r, error);
+    }
+
+    if (status->error) {
+        return ngx_lyftr_ready_send(r, status->error);
+    }
+
+    if (status->locked
+        && ngx_current_msec - status->locked >= NGX_LYFTR_HEALTH_PATIENCE)
+    {
+        return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_BUSY);
+    }
+
+    if (ngx_lyftr_channel_busy(store->channels[NGX_LYFTR_CHANNEL_WRITE])
+        >= NGX_LYFTR_HEALTH_PATIENCE)
+    {
+        return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_TIMEOUT);
+    }
+
+    if (error == NGX_LYFTR_ERR_TIMEOUT
+        && (status->answered == 0
+            || ngx_current_msec - status->answered
+               >= NGX_LYFTR_HEALTH_PATIENCE))
+    {
+        return ngx_lyftr_ready_send(r, error);
+    }
+
+    return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_ready);
+}
+
+
+static ngx_int_t
+ngx_lyftr_ready_send(ngx_http_request_t *r, ngx_lyftr_err_e error)
+{
+    return ngx_lyftr_ready_unavailable(r, ngx_lyftr_store_error(error));
+}
+
+
+static ngx_int_t
+ngx_lyftr_ready_unavailable(ngx_http_request_t *r, ngx_str_t *detail)
+{
+    u_char     *p;
+    size_t      len;
+    ngx_str_t   body;
+
+    len = sizeof("{\"status\":\"unavailable\",\"detail\":}") - 1
+          + ngx_lyftr_json_string_len(detail->data, detail->len);
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+
+    p = ngx_cpymem(p, "{\"status\":\"unavailable\",\"detail\":",
+                   sizeof("{\"status\":\"unavailable\",\"detail\":") - 1);
+    p = ngx_lyftr_json_string(p, detail->data, detail->len);
+    *p++ = '}';
+
+    body.len = p - body.data;
+
+    return ngx_lyftr_http_send(r, NGX_HTTP_SERVICE_UNAVAILABLE, &body);
+}

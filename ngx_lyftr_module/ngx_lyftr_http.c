@@ -1,0 +1,499 @@
+#include <ngx_lyftr.h>
+
+
+static ngx_lyftr_ctx_t *ngx_lyftr_http_create_ctx(ngx_http_request_t *r,
+    ngx_lyftr_endpoint_t *endpoint);
+static void ngx_lyftr_http_cleanup(void *data);
+static void ngx_lyftr_http_resume(ngx_http_request_t *r);
+
+
+ngx_str_t  ngx_lyftr_json_type = ngx_string("application/json");
+
+/* nginx has no text for this status */
+
+static ngx_str_t  ngx_lyftr_unprocessable =
+    ngx_string("422 Unprocessable Entity");
+
+
+ngx_int_t
+ngx_lyftr_http_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_str_t              detail;
+    ngx_lyftr_ctx_t       *ctx;
+    ngx_lyftr_loc_conf_t  *llcf;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "lyftr handler \"%V\"", &llcf->endpoint->name);
+
+    ctx = ngx_lyftr_http_create_ctx(r, llcf->endpoint);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->endpoint->kind->methods & r->method) {
+        return ctx->endpoint->kind->handler(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_set(&detail, "Method Not Allowed");
+
+    return ngx_lyftr_http_error(r, NGX_HTTP_NOT_ALLOWED, &detail);
+}
+
+
+/*
+ * An internal redirect zeroes r->ctx.  As the realip module does, the context
+ * is found again through a cleanup of the request's pool.
+ */
+
+static ngx_lyftr_ctx_t *
+ngx_lyftr_http_create_ctx(ngx_http_request_t *r, ngx_lyftr_endpoint_t *endpoint)
+{
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_lyftr_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_lyftr_ctx_t));
+
+    cln->handler = ngx_lyftr_http_cleanup;
+
+    /*
+     * set by ngx_memzero():
+     *
+     *     ctx->result = NGX_LYFTR_RESULT_NONE;
+     *     ctx->message_id = { 0, NULL };
+     *     ctx->op.state = NGX_LYFTR_OP_WAITING;
+     *     ctx->answered = 0;
+     */
+
+    ctx->endpoint = endpoint;
+    ctx->main = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
+    ctx->op.request = r;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_lyftr_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_lyftr_http_cleanup(void *data)
+{
+    /* only marks the context */
+}
+
+
+ngx_lyftr_ctx_t *
+ngx_lyftr_http_ctx(ngx_http_request_t *r)
+{
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ctx || !r->internal) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler != ngx_lyftr_http_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->op.request == r) {
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A request that nginx itself refused has not reached our handler; then its
+ * location tells, or, when an error page has taken that away, its URI.
+ */
+
+ngx_lyftr_endpoint_t *
+ngx_lyftr_http_endpoint(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_lyftr_ctx_t            *ctx;
+    ngx_lyftr_endpoint_t      **endpoints, *endpoint, *best;
+    ngx_lyftr_loc_conf_t       *llcf;
+    ngx_lyftr_main_conf_t      *lmcf;
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    ctx = ngx_lyftr_http_ctx(r);
+    if (ctx) {
+        return ctx->endpoint;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->handler == ngx_lyftr_http_handler) {
+        llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+        return llcf->endpoint;
+    }
+
+    if (!r->error_page) {
+        return NULL;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
+
+    endpoints = lmcf->endpoints.elts;
+    best = NULL;
+
+    for (i = 0; i < lmcf->endpoints.nelts; i++) {
+        endpoint = endpoints[i];
+        clcf = endpoint->location;
+
+        if (endpoint->server != cscf
+            || clcf->named
+#if (NGX_PCRE)
+            || clcf->regex
+#endif
+            || r->uri.len < endpoint->name.len
+            || (clcf->exact_match && r->uri.len != endpoint->name.len)
+            || ngx_strncmp(r->uri.data, endpoint->name.data,
+                           endpoint->name.len) != 0)
+        {
+            continue;
+        }
+
+        if (best == NULL || best->name.len < endpoint->name.len
+            || clcf->exact_match)
+        {
+            best = endpoint;
+        }
+    }
+
+    return best;
+}
+
+
+/*
+ * The chain may hold buffers in memory, in a file, and, at the end of a chunked
+ * body, one that is neither.
+ */
+
+ngx_int_t
+ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         len;
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    ngx_str_null(body);
+
+    if (r->request_body == NULL) {
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    if (cl->next == NULL && ngx_buf_in_memory(cl->buf)) {
+        body->len = len;
+        body->data = cl->buf->pos;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->data = p;
+
+    for ( /* void */ ; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_special(b)) {
+            continue;
+        }
+
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, size);
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n != (ssize_t) size) {
+            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                          "could not read the request body from \"%V\"",
+                          &b->file->name);
+            return NGX_ERROR;
+        }
+
+        p += n;
+    }
+
+    body->len = p - body->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_http_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
+    ngx_lyftr_op_run_pt run, ngx_lyftr_op_done_pt done, void *data,
+    ngx_http_handler_pt answer)
+{
+    ngx_lyftr_op_t   *op;
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    op = &ctx->op;
+
+    op->run = run;
+    op->done = done;
+    op->resume = ngx_lyftr_http_resume;
+    op->data = data;
+
+    ctx->answer = answer;
+
+    if (ngx_lyftr_channel_submit(ctx->endpoint->store->channels[channel], op)
+        == NGX_OK)
+    {
+        r->main->count++;
+        return NGX_DONE;
+    }
+
+    op->state = NGX_LYFTR_OP_DONE;
+    op->rc = NGX_ERROR;
+    op->error = NGX_LYFTR_ERR_TIMEOUT;
+
+    return answer(r);
+}
+
+
+/* the write event handler while an operation of the request is under way */
+
+static void
+ngx_lyftr_http_resume(ngx_http_request_t *r)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "lyftr resume state:%d", ctx->op.state);
+
+    if (ctx->op.state == NGX_LYFTR_OP_WAITING) {
+
+        /* an event of the connection, not the end of the operation */
+
+        return;
+    }
+
+    if (!ctx->answered) {
+        ctx->answered = 1;
+        ctx->rc = ctx->answer(r);
+    }
+
+    if (ctx->op.state == NGX_LYFTR_OP_EXPIRED) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ctx->rc);
+}
+
+
+/* an operation that has expired may still be written to by its thread */
+
+ngx_int_t
+ngx_lyftr_http_failure(ngx_http_request_t *r)
+{
+    ngx_uint_t        status;
+    ngx_lyftr_err_e   error;
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    error = (ctx->op.state == NGX_LYFTR_OP_EXPIRED) ? NGX_LYFTR_ERR_TIMEOUT
+                                                    : ctx->op.error;
+
+    status = (error == NGX_LYFTR_ERR_DATA) ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                                           : NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    return ngx_lyftr_http_error(r, status, ngx_lyftr_store_error(error));
+}
+
+
+ngx_int_t
+ngx_lyftr_http_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_lyftr_http_send_chain(r, status, &ngx_lyftr_json_type, &out,
+                                     body->len);
+}
+
+
+/* the chain ends with its last buffer, which is marked as such here */
+
+ngx_int_t
+ngx_lyftr_http_send_chain(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_chain_t *out, off_t len)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
+
+    for (cl = out; cl->next; cl = cl->next) { /* void */ }
+
+    cl->buf->last_buf = (r == r->main);
+    cl->buf->last_in_chain = 1;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, out);
+}
+
+
+ngx_int_t
+ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *detail)
+{
+    u_char           *p;
+    ngx_str_t         body, key, value;
+    ngx_lyftr_ctx_t  *ctx;
+
+    if (status == NGX_HTTP_NOT_ALLOWED) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+        ngx_str_set(&key, "Allow");
+
+        if (ngx_lyftr_http_header(r, &key, &ctx->endpoint->kind->allow)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+        ngx_str_set(&key, "Retry-After");
+        ngx_str_set(&value, "1");
+
+        if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("{\"detail\":}") - 1
+                    + ngx_lyftr_json_string_len(detail->data, detail->len));
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+
+    p = ngx_cpymem(p, "{\"detail\":", sizeof("{\"detail\":") - 1);
+    p = ngx_lyftr_json_string(p, detail->data, detail->len);
+    *p++ = '}';
+
+    body.len = p - body.data;
+
+    return ngx_lyftr_http_send(r, status, &body);
+}
+
+
+ngx_int_t
+ngx_lyftr_http_faults(ngx_http_request_t *r, ngx_lyftr_faults_t *faults)
+{
+    ngx_str_t  body;
+
+    body.data = ngx_pnalloc(r->pool, ngx_lyftr_fault_len(faults));
+    if (body.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.len = ngx_lyftr_fault_write(body.data, faults) - body.data;
+
+    r->headers_out.status_line = ngx_lyftr_unprocessable;
+
+    return ngx_lyftr_http_send(r, NGX_LYFTR_UNPROCESSABLE, &body);
+}
+
+
+ngx_int_t
+ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key = *key;
+    h->value = *value;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}

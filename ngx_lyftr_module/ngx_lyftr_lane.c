@@ -1,0 +1,292 @@
+#include <ngx_lyftr_channel.h>
+
+
+/*
+ * All of this runs in a pool thread.  It touches the lane, its connection and
+ * the operations it has taken, and neither a request nor a log of one.
+ */
+
+static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
+    ngx_log_t *log);
+static ngx_int_t ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane);
+static ngx_int_t ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
+static ngx_msec_t ngx_lyftr_lane_clock(void);
+
+
+void
+ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
+{
+    ngx_lyftr_lane_t     *lane = *(ngx_lyftr_lane_t **) data;
+
+    ngx_lyftr_backend_t  *backend;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = lane->channel;
+    backend = channel->store->backend;
+
+    lane->n = 0;
+    lane->err.code = NGX_LYFTR_ERR_NONE;
+
+    if (lane->due) {
+        lane->due = 0;
+
+        if (lane->conn
+            && backend->maintain(lane->conn,
+                                 ngx_lyftr_lane_clock() + channel->timeout,
+                                 &lane->err)
+               != NGX_OK)
+        {
+            backend->close(lane->conn);
+            lane->conn = NULL;
+        }
+
+        lane->err.code = NGX_LYFTR_ERR_NONE;
+    }
+
+    if (ngx_lyftr_lane_begin(lane) != NGX_OK) {
+
+        /* what waits for a lock goes on waiting until its own deadline */
+
+        if (lane->err.code != NGX_LYFTR_ERR_BUSY) {
+            ngx_lyftr_lane_take(lane, NGX_MAX_INT_T_VALUE, log);
+            ngx_lyftr_lane_fail(lane, ngx_queue_head(&lane->batch));
+        }
+
+        return;
+    }
+
+    ngx_lyftr_lane_take(lane, channel->batch, log);
+
+    if (lane->n == 0) {
+        backend->rollback(lane->conn);
+        return;
+    }
+
+    if (ngx_lyftr_lane_run(lane) != NGX_OK) {
+        backend->close(lane->conn);
+        lane->conn = NULL;
+        return;
+    }
+
+    lane->due = backend->due(lane->conn);
+}
+
+
+/* a connection that has gone bad is opened anew, once */
+
+static ngx_int_t
+ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_t            deadline;
+    ngx_uint_t            cached;
+    ngx_lyftr_store_t      *store;
+    ngx_lyftr_channel_t  *channel;
+    ngx_lyftr_backend_t  *backend;
+
+    channel = lane->channel;
+    store = channel->store;
+    backend = store->backend;
+
+    deadline = ngx_lyftr_lane_clock() + channel->timeout;
+    cached = (lane->conn != NULL);
+
+    for ( ;; ) {
+
+        if (lane->conn == NULL) {
+            lane->conn = backend->open(&store->dsn, deadline, &lane->err);
+
+            if (lane->conn == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        if (channel->type == NGX_LYFTR_CHANNEL_PROBE) {
+            return NGX_OK;
+        }
+
+        if (backend->begin(lane->conn,
+                           channel->type == NGX_LYFTR_CHANNEL_WRITE,
+                           deadline, &lane->err)
+            == NGX_OK)
+        {
+            return NGX_OK;
+        }
+
+        backend->close(lane->conn);
+        lane->conn = NULL;
+
+        if (!cached || lane->err.code == NGX_LYFTR_ERR_BUSY) {
+            return NGX_ERROR;
+        }
+
+        cached = 0;
+    }
+}
+
+
+static void
+ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
+{
+    ngx_queue_t          *q;
+    ngx_lyftr_op_t       *op;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = lane->channel;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return;
+    }
+
+    while (lane->n < max && !ngx_queue_empty(&channel->pending)) {
+        q = ngx_queue_head(&channel->pending);
+        ngx_queue_remove(q);
+        channel->npending--;
+
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+        op->taken = 1;
+
+        ngx_queue_insert_tail(&lane->batch, q);
+        lane->n++;
+    }
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+}
+
+
+/* NGX_ERROR: the connection is to be closed */
+
+static ngx_int_t
+ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
+{
+    ngx_queue_t          *q;
+    ngx_lyftr_op_t       *op;
+    ngx_lyftr_backend_t  *backend;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = lane->channel;
+    backend = channel->store->backend;
+
+    for (q = ngx_queue_head(&lane->batch);
+         q != ngx_queue_sentinel(&lane->batch);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+        op->rc = op->run(op, backend, lane->conn, &lane->err);
+
+        if (op->rc != NGX_ERROR) {
+            continue;
+        }
+
+        backend->rollback(lane->conn);
+
+        if (channel->type == NGX_LYFTR_CHANNEL_WRITE
+            && lane->err.code == NGX_LYFTR_ERR_DATA)
+        {
+            return ngx_lyftr_lane_run_singly(lane);
+        }
+
+        goto failed;
+    }
+
+    if (channel->type == NGX_LYFTR_CHANNEL_PROBE
+        || backend->commit(lane->conn, &lane->err) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    backend->rollback(lane->conn);
+
+failed:
+
+    ngx_lyftr_lane_fail(lane, ngx_queue_head(&lane->batch));
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * A message that cannot be stored must not fail its
+ * neighbours, so the operations are run again, one in a transaction.
+ */
+
+static ngx_int_t
+ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
+{
+    ngx_int_t             rc;
+    ngx_msec_t            deadline;
+    ngx_queue_t          *q;
+    ngx_lyftr_op_t       *op;
+    ngx_lyftr_error_t     err;
+    ngx_lyftr_backend_t  *backend;
+
+    backend = lane->channel->store->backend;
+    deadline = ngx_lyftr_lane_clock() + lane->channel->timeout;
+
+    for (q = ngx_queue_head(&lane->batch);
+         q != ngx_queue_sentinel(&lane->batch);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+
+        rc = backend->begin(lane->conn, 1, deadline, &err);
+
+        if (rc == NGX_OK) {
+            op->rc = op->run(op, backend, lane->conn, &err);
+
+            if (op->rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
+                backend->rollback(lane->conn);
+                op->error = err.code;
+                continue;
+            }
+
+            rc = op->rc;
+        }
+
+        if (rc != NGX_ERROR) {
+            rc = backend->commit(lane->conn, &err);
+        }
+
+        if (rc != NGX_OK) {
+            backend->rollback(lane->conn);
+            lane->err = err;
+            ngx_lyftr_lane_fail(lane, q);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* in a pool thread: all operations from this one on have failed */
+
+static void
+ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from)
+{
+    ngx_queue_t     *q;
+    ngx_lyftr_op_t  *op;
+
+    for (q = from;
+         q != ngx_queue_sentinel(&lane->batch);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+        op->rc = NGX_ERROR;
+        op->error = lane->err.code;
+    }
+}
+
+
+/* ngx_current_msec may be stale in a thread, and is the loop's own */
+
+static ngx_msec_t
+ngx_lyftr_lane_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

@@ -1,0 +1,477 @@
+
+#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_schema.h>
+#include <yajl/yajl_parse.h>
+
+
+#define NGX_LYFTR_MESSAGE_ESCAPE_LEN   (ssize_t) (sizeof("\\uXXXX") - 1)
+
+#define NGX_LYFTR_MESSAGE_NO_SURROGATE 0
+#define NGX_LYFTR_MESSAGE_HIGH         1
+#define NGX_LYFTR_MESSAGE_LOW          2
+
+
+typedef struct {
+    yajl_handle                yajl;
+    u_char                    *body;
+    u_char                    *last;
+
+    u_char                    *arena;
+    u_char                    *arena_last;
+
+    ngx_uint_t                 depth;
+    size_t                     key;        /* where the last key ended */
+    size_t                     end;        /* where the last value ended */
+
+    ngx_lyftr_schema_value_t  *value;      /* the last key's, if ours */
+    ngx_lyftr_schema_value_t   root;
+    ngx_lyftr_schema_value_t   values[NGX_LYFTR_SCHEMA_FIELDS];
+} ngx_lyftr_message_ctx_t;
+
+
+static ngx_int_t ngx_lyftr_message_scan(u_char *body, size_t len,
+    size_t *position);
+static ngx_int_t ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx,
+    size_t *position);
+static ngx_int_t ngx_lyftr_message_end(ngx_lyftr_message_ctx_t *ctx,
+    size_t *position);
+static int ngx_lyftr_message_null(void *data);
+static int ngx_lyftr_message_boolean(void *data, int value);
+static int ngx_lyftr_message_number(void *data, const char *s, size_t len);
+static int ngx_lyftr_message_string(void *data, const unsigned char *s,
+    size_t len);
+static int ngx_lyftr_message_key(void *data, const unsigned char *s,
+    size_t len);
+static int ngx_lyftr_message_map(void *data);
+static int ngx_lyftr_message_array(void *data);
+static int ngx_lyftr_message_close(void *data);
+static ngx_lyftr_schema_value_t *ngx_lyftr_message_value(
+    ngx_lyftr_message_ctx_t *ctx, ngx_lyftr_input_e type);
+static int ngx_lyftr_message_copy(ngx_lyftr_message_ctx_t *ctx,
+    ngx_lyftr_schema_value_t *value, const void *s, size_t len);
+static ngx_uint_t ngx_lyftr_message_broken(u_char *p, u_char *last);
+static ngx_uint_t ngx_lyftr_message_surrogate(u_char *p);
+static ngx_int_t ngx_lyftr_message_refuse(ngx_lyftr_faults_t *faults,
+    ngx_lyftr_fault_e type, ngx_int_t position);
+
+
+/* numbers are taken as text: yajl would refuse the big ones otherwise */
+
+static yajl_callbacks  ngx_lyftr_message_callbacks = {
+    ngx_lyftr_message_null,
+    ngx_lyftr_message_boolean,
+    NULL,
+    NULL,
+    ngx_lyftr_message_number,
+    ngx_lyftr_message_string,
+    ngx_lyftr_message_map,
+    ngx_lyftr_message_key,
+    ngx_lyftr_message_close,
+    ngx_lyftr_message_array,
+    ngx_lyftr_message_close
+};
+
+
+ngx_int_t
+ngx_lyftr_message_parse(u_char *body, size_t len, u_char *arena,
+    ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults)
+{
+    size_t                   position;
+    ngx_int_t                rc;
+    ngx_lyftr_message_ctx_t  ctx;
+
+    ngx_memzero(m, sizeof(ngx_lyftr_message_t));
+
+    ngx_str_set(&faults->in, "body");
+    faults->n = 0;
+
+    if (len == 0) {
+        return ngx_lyftr_message_refuse(faults, NGX_LYFTR_MISSING, -1);
+    }
+
+    ngx_memzero(&ctx, sizeof(ngx_lyftr_message_ctx_t));
+
+    ctx.body = body;
+    ctx.last = body + len;
+    ctx.arena = arena;
+    ctx.arena_last = arena + len;
+    ctx.end = len;
+
+    rc = ngx_lyftr_message_scan(body, len, &position);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_message_read(&ctx, &position);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_lyftr_message_refuse(faults, NGX_LYFTR_JSON_INVALID,
+                                        position);
+    }
+
+    if (ctx.root.type != NGX_LYFTR_INPUT_OBJECT) {
+        (void) ngx_lyftr_message_refuse(faults, NGX_LYFTR_NOT_OBJECT, -1);
+
+        faults->fault[0].input_type = ctx.root.type;
+        faults->fault[0].input = ctx.root.input;
+
+        return NGX_DECLINED;
+    }
+
+    return ngx_lyftr_schema_validate(ctx.values, m, faults);
+}
+
+
+/* what yajl would let pass: bad UTF-8, and two controls as white space */
+
+static ngx_int_t
+ngx_lyftr_message_scan(u_char *body, size_t len, size_t *position)
+{
+    u_char  *p;
+
+    *position = ngx_lyftr_utf8_valid(body, len);
+
+    if (*position != len) {
+        return NGX_DECLINED;
+    }
+
+    p = memchr(body, '\v', len);
+
+    if (p == NULL) {
+        p = memchr(body, '\f', len);
+    }
+
+    if (p) {
+        *position = p - body;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx, size_t *position)
+{
+    size_t     len;
+    ngx_int_t  rc;
+
+    ctx->yajl = yajl_alloc(&ngx_lyftr_message_callbacks, NULL, ctx);
+
+    if (ctx->yajl == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = ctx->last - ctx->body;
+    rc = NGX_DECLINED;
+
+    if (yajl_parse(ctx->yajl, ctx->body, len) != yajl_status_ok) {
+        *position = yajl_get_bytes_consumed(ctx->yajl);
+
+    } else if (ngx_lyftr_message_end(ctx, position) == NGX_OK) {
+        *position = len;
+
+        if (yajl_complete_parse(ctx->yajl) == yajl_status_ok) {
+            rc = NGX_OK;
+        }
+    }
+
+    yajl_free(ctx->yajl);
+
+    return rc;
+}
+
+
+/* yajl does not see a token behind the value that the body's end cuts */
+
+static ngx_int_t
+ngx_lyftr_message_end(ngx_lyftr_message_ctx_t *ctx, size_t *position)
+{
+    u_char  *p;
+
+    if (ctx->depth > 0) {
+        return NGX_OK;
+    }
+
+    for (p = ctx->body + ctx->end; p < ctx->last; p++) {
+
+        if (*p != ' ' && *p != '\t' && *p != '\n' && *p != '\r') {
+            *position = p - ctx->body;
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_lyftr_message_null(void *data)
+{
+    ngx_lyftr_schema_value_t  *value;
+
+    value = ngx_lyftr_message_value(data, NGX_LYFTR_INPUT_LITERAL);
+
+    if (value) {
+        ngx_str_set(&value->input, "null");
+    }
+
+    return 1;
+}
+
+
+static int
+ngx_lyftr_message_boolean(void *data, int is_true)
+{
+    ngx_lyftr_schema_value_t  *value;
+
+    value = ngx_lyftr_message_value(data, NGX_LYFTR_INPUT_LITERAL);
+
+    if (value && is_true) {
+        ngx_str_set(&value->input, "true");
+
+    } else if (value) {
+        ngx_str_set(&value->input, "false");
+    }
+
+    return 1;
+}
+
+
+static int
+ngx_lyftr_message_number(void *data, const char *s, size_t len)
+{
+    ngx_lyftr_schema_value_t  *value;
+
+    value = ngx_lyftr_message_value(data, NGX_LYFTR_INPUT_LITERAL);
+
+    return value ? ngx_lyftr_message_copy(data, value, s, len) : 1;
+}
+
+
+static int
+ngx_lyftr_message_string(void *data, const unsigned char *s, size_t len)
+{
+    u_char                     *start, *last;
+    ngx_lyftr_message_ctx_t    *ctx;
+    ngx_lyftr_schema_value_t  *value;
+
+    ctx = data;
+    value = ngx_lyftr_message_value(ctx, NGX_LYFTR_INPUT_STRING);
+
+    if (value == NULL) {
+        return 1;
+    }
+
+    /* the string as written: behind its key are white space and a colon */
+
+    start = memchr(ctx->body + ctx->key, '"', ctx->last - ctx->body - ctx->key);
+    start++;
+    last = ctx->body + yajl_get_bytes_consumed(ctx->yajl) - 1;
+
+    if (ngx_lyftr_message_broken(start, last)) {
+
+        /* yajl has made up characters for the surrogates */
+
+        value->broken = 1;
+        value->input.data = start;
+        value->input.len = last - start;
+
+        return 1;
+    }
+
+    return ngx_lyftr_message_copy(ctx, value, s, len);
+}
+
+
+static int
+ngx_lyftr_message_key(void *data, const unsigned char *s, size_t len)
+{
+    ngx_int_t                 i;
+    ngx_lyftr_message_ctx_t  *ctx;
+
+    ctx = data;
+
+    if (ctx->depth == 1) {
+        i = ngx_lyftr_schema_field(s, len);
+
+        ctx->key = yajl_get_bytes_consumed(ctx->yajl);
+        ctx->value = (i == NGX_DECLINED) ? NULL : &ctx->values[i];
+    }
+
+    return 1;
+}
+
+
+static int
+ngx_lyftr_message_map(void *data)
+{
+    ngx_lyftr_message_ctx_t  *ctx;
+
+    ctx = data;
+
+    (void) ngx_lyftr_message_value(ctx, NGX_LYFTR_INPUT_OBJECT);
+
+    return ++ctx->depth <= NGX_LYFTR_DEPTH_MAX;
+}
+
+
+static int
+ngx_lyftr_message_array(void *data)
+{
+    ngx_lyftr_message_ctx_t  *ctx;
+
+    ctx = data;
+
+    (void) ngx_lyftr_message_value(ctx, NGX_LYFTR_INPUT_ARRAY);
+
+    return ++ctx->depth <= NGX_LYFTR_DEPTH_MAX;
+}
+
+
+static int
+ngx_lyftr_message_close(void *data)
+{
+    ngx_lyftr_message_ctx_t  *ctx;
+
+    ctx = data;
+
+    ctx->depth--;
+    ctx->end = yajl_get_bytes_consumed(ctx->yajl);
+
+    return 1;
+}
+
+
+/* a value begins: whose it is, or NULL if nobody wants it */
+
+static ngx_lyftr_schema_value_t *
+ngx_lyftr_message_value(ngx_lyftr_message_ctx_t *ctx, ngx_lyftr_input_e type)
+{
+    ngx_lyftr_schema_value_t  *value;
+
+    switch (ctx->depth) {
+
+    case 0:
+        value = &ctx->root;
+        ctx->end = yajl_get_bytes_consumed(ctx->yajl);
+        break;
+
+    case 1:
+        value = ctx->value;
+        break;
+
+    default:
+        return NULL;
+    }
+
+    if (value) {
+        ngx_memzero(value, sizeof(ngx_lyftr_schema_value_t));
+
+        value->present = 1;
+        value->type = type;
+    }
+
+    return value;
+}
+
+
+/* what is decoded is never longer than what it was decoded from */
+
+static int
+ngx_lyftr_message_copy(ngx_lyftr_message_ctx_t *ctx,
+    ngx_lyftr_schema_value_t *value, const void *s, size_t len)
+{
+    if ((size_t) (ctx->arena_last - ctx->arena) < len) {
+        return 0;
+    }
+
+    value->input.data = ctx->arena;
+    value->input.len = len;
+
+    if (len) {
+        ctx->arena = ngx_cpymem(ctx->arena, s, len);
+    }
+
+    return 1;
+}
+
+
+/* [p, last) is the inside of a string that the parser took for valid */
+
+static ngx_uint_t
+ngx_lyftr_message_broken(u_char *p, u_char *last)
+{
+    ngx_uint_t  kind;
+
+    for ( ;; ) {
+        p = memchr(p, '\\', last - p);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (p[1] != 'u') {
+            p += 2;
+            continue;
+        }
+
+        kind = ngx_lyftr_message_surrogate(p);
+        p += NGX_LYFTR_MESSAGE_ESCAPE_LEN;
+
+        if (kind == NGX_LYFTR_MESSAGE_NO_SURROGATE) {
+            continue;
+        }
+
+        if (kind == NGX_LYFTR_MESSAGE_LOW
+            || last - p < NGX_LYFTR_MESSAGE_ESCAPE_LEN
+            || p[0] != '\\'
+            || p[1] != 'u'
+            || ngx_lyftr_message_surrogate(p) != NGX_LYFTR_MESSAGE_LOW)
+        {
+            return 1;
+        }
+
+        p += NGX_LYFTR_MESSAGE_ESCAPE_LEN;
+    }
+}
+
+
+/* of \uXXXX: D8 to DB begin the high surrogates, DC to DF the low ones */
+
+static ngx_uint_t
+ngx_lyftr_message_surrogate(u_char *p)
+{
+    u_char  c;
+
+    if (p[2] != 'd' && p[2] != 'D') {
+        return NGX_LYFTR_MESSAGE_NO_SURROGATE;
+    }
+
+    c = p[3] | 0x20;
+
+    if (c == '8' || c == '9' || c == 'a' || c == 'b') {
+        return NGX_LYFTR_MESSAGE_HIGH;
+    }
+
+    return (c >= 'c') ? NGX_LYFTR_MESSAGE_LOW : NGX_LYFTR_MESSAGE_NO_SURROGATE;
+}
+
+
+static ngx_int_t
+ngx_lyftr_message_refuse(ngx_lyftr_faults_t *faults, ngx_lyftr_fault_e type,
+    ngx_int_t position)
+{
+    ngx_lyftr_fault_t  *fault;
+
+    fault = ngx_lyftr_fault_add(faults, type, NULL);
+
+    if (fault) {
+        fault->position = position;
+    }
+
+    return NGX_DECLINED;
+}

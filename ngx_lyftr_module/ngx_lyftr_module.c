@@ -1,0 +1,366 @@
+#include <ngx_lyftr.h>
+
+
+static char *ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_lyftr_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_lyftr_postconfiguration(ngx_conf_t *cf);
+static void *ngx_lyftr_create_main_conf(ngx_conf_t *cf);
+static void *ngx_lyftr_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static void ngx_lyftr_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_lyftr_kind_t  ngx_lyftr_webhook_kind = {
+    NGX_HTTP_POST, ngx_string("POST"), ngx_lyftr_webhook_handler, 1
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_messages_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_messages_handler, 0
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_stats_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_stats_handler, 0
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_ready_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_ready_handler, 0
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_live_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_live_handler, 0
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_metrics_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_metrics_handler, 0
+};
+
+
+static ngx_command_t  ngx_lyftr_commands[] = {
+
+    { ngx_string("lyftr_store"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_lyftr_store,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("lyftr_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_lyftr_secret,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("lyftr_signature"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_signature,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("lyftr_webhook"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_webhook_kind },
+
+    { ngx_string("lyftr_messages"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_messages_kind },
+
+    { ngx_string("lyftr_stats"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_stats_kind },
+
+    { ngx_string("lyftr_ready"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_ready_kind },
+
+    { ngx_string("lyftr_live"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_live_kind },
+
+    { ngx_string("lyftr_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_metrics_kind },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_lyftr_module_ctx = {
+    ngx_lyftr_preconfiguration,            /* preconfiguration */
+    ngx_lyftr_postconfiguration,           /* postconfiguration */
+
+    ngx_lyftr_create_main_conf,            /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_lyftr_create_loc_conf,             /* create location configuration */
+    ngx_lyftr_merge_loc_conf               /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_lyftr_module = {
+    NGX_MODULE_V1,
+    &ngx_http_lyftr_module_ctx,            /* module context */
+    ngx_lyftr_commands,                    /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_lyftr_exit_process,                /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_lyftr_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_uint_t              i;
+    ngx_lyftr_label_t      *other;
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_main_conf_t));
+    if (lmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     lmcf->shm_zone = NULL;
+     *     lmcf->zone = NULL;
+     */
+
+    if (ngx_array_init(&lmcf->stores, cf->pool, 2,
+                       sizeof(ngx_lyftr_store_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&lmcf->endpoints, cf->pool, 8,
+                       sizeof(ngx_lyftr_endpoint_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    for (i = 0; i < NGX_LYFTR_LABELS; i++) {
+        if (ngx_array_init(&lmcf->labels[i], cf->pool, 8,
+                           sizeof(ngx_lyftr_label_t))
+            != NGX_OK)
+        {
+            return NULL;
+        }
+    }
+
+    other = ngx_array_push(&lmcf->labels[NGX_LYFTR_LABEL_PATH]);
+    if (other == NULL) {
+        return NULL;
+    }
+
+    ngx_str_set(&other->name, "other");
+    other->slot = NULL;
+
+    return lmcf;
+}
+
+
+static void *
+ngx_lyftr_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_lyftr_loc_conf_t  *llcf;
+
+    llcf = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_loc_conf_t));
+    if (llcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     llcf->endpoint = NULL;
+     *     llcf->nsecrets = 0;
+     *     llcf->preset_index = 0;
+     */
+
+    llcf->secrets = NGX_CONF_UNSET_PTR;
+    llcf->preset = NGX_CONF_UNSET_PTR;
+
+    return llcf;
+}
+
+
+static char *
+ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_lyftr_loc_conf_t *prev = parent;
+    ngx_lyftr_loc_conf_t *conf = child;
+
+    /* for an "if" inside of the location; the handler is not inherited */
+
+    if (conf->endpoint == NULL) {
+        conf->endpoint = prev->endpoint;
+    }
+
+    return ngx_lyftr_signature_merge(cf, prev, conf);
+}
+
+
+static char *
+ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_lyftr_loc_conf_t *llcf = conf;
+
+    ngx_str_t                  *value;
+    ngx_lyftr_endpoint_t       *endpoint, **ep;
+    ngx_lyftr_main_conf_t      *lmcf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    if (llcf->endpoint) {
+        return llcf->endpoint->kind == cmd->post
+               ? "is duplicate"
+               : "conflicts with another lyftr directive of the location";
+    }
+
+    endpoint = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_endpoint_t));
+    if (endpoint == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
+
+    ep = ngx_array_push(&lmcf->endpoints);
+    if (ep == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *ep = endpoint;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    endpoint->name = clcf->name;
+    endpoint->kind = cmd->post;
+    endpoint->server = ngx_http_conf_get_module_srv_conf(cf,
+                                                         ngx_http_core_module);
+    endpoint->location = clcf;
+    endpoint->conf = llcf;
+
+    endpoint->label = ngx_lyftr_metrics_label(cf, NGX_LYFTR_LABEL_PATH,
+                                              &clcf->name);
+    if (endpoint->label == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts > 1) {
+        value = cf->args->elts;
+
+        endpoint->store = ngx_lyftr_store_add(cf, &value[1]);
+        if (endpoint->store == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    llcf->endpoint = endpoint;
+    clcf->handler = ngx_lyftr_http_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_lyftr_variables_add(cf);
+}
+
+
+static ngx_int_t
+ngx_lyftr_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_handler_pt        *h;
+    ngx_lyftr_endpoint_t      **endpoint;
+    ngx_lyftr_main_conf_t      *lmcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
+
+    if (lmcf->endpoints.nelts == 0 && lmcf->stores.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_store_init(cf, &lmcf->stores) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    endpoint = lmcf->endpoints.elts;
+
+    for (i = 0; i < lmcf->endpoints.nelts; i++) {
+        if (endpoint[i]->kind->webhook
+            && endpoint[i]->conf->secrets->nelts == 0)
+        {
+            endpoint[i]->store->no_secret = 1;
+        }
+    }
+
+    if (ngx_lyftr_metrics_init(cf, lmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_lyftr_metrics_log_handler;
+
+    return NGX_OK;
+}
+
+
+/* the pool threads have been joined by the core's exit_process */
+
+static void
+ngx_lyftr_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
+
+    if (lmcf) {
+        ngx_lyftr_store_exit(&lmcf->stores);
+    }
+}

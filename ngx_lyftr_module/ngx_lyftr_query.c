@@ -1,0 +1,480 @@
+
+#include <ngx_lyftr_text.h>
+
+
+#define NGX_LYFTR_QUERY_LIMIT_MAX  100
+#define NGX_LYFTR_QUERY_LIMIT      50
+
+#define NGX_LYFTR_QUERY_HEX_LEN    (NGX_LYFTR_CURSOR_LEN / 2)
+
+
+/* the order is that of the faults */
+
+typedef enum {
+    NGX_LYFTR_QUERY_LIMIT_ARG = 0,
+    NGX_LYFTR_QUERY_OFFSET_ARG,
+    NGX_LYFTR_QUERY_FROM_ARG,
+    NGX_LYFTR_QUERY_SINCE_ARG,
+    NGX_LYFTR_QUERY_Q_ARG,
+    NGX_LYFTR_QUERY_AFTER_ARG,
+    NGX_LYFTR_QUERY_ARGS
+} ngx_lyftr_query_arg_e;
+
+
+typedef struct {
+    ngx_str_t    name;
+    ngx_uint_t   form;                     /* '+' is a space */
+    ngx_int_t  (*parse)(ngx_str_t *values, ngx_str_t *value,
+                     ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+} ngx_lyftr_query_arg_t;
+
+
+static void ngx_lyftr_query_split(ngx_str_t *args, u_char *arena,
+    ngx_str_t *values);
+static u_char *ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last,
+    ngx_uint_t form);
+static ngx_int_t ngx_lyftr_query_hex(u_char c);
+static ngx_int_t ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+static ngx_int_t ngx_lyftr_query_offset(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+static ngx_int_t ngx_lyftr_query_from(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+static ngx_int_t ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+static ngx_int_t ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+static ngx_int_t ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+static ngx_int_t ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max,
+    int64_t *n, ngx_lyftr_fault_e *type);
+static ngx_uint_t ngx_lyftr_query_matchable(ngx_str_t *s);
+static ngx_int_t ngx_lyftr_query_read_hex(u_char *s, uint64_t *n);
+static u_char *ngx_lyftr_query_write_hex(u_char *p, uint64_t n);
+static u_char *ngx_lyftr_query_write_arg(u_char *p, ngx_uint_t arg,
+    ngx_str_t *value);
+static ngx_uint_t ngx_lyftr_query_unreserved(u_char c);
+
+
+static ngx_lyftr_query_arg_t  ngx_lyftr_query_args[NGX_LYFTR_QUERY_ARGS] = {
+    { ngx_string("limit"), 1, ngx_lyftr_query_limit },
+    { ngx_string("offset"), 1, ngx_lyftr_query_offset },
+    { ngx_string("from"), 0, ngx_lyftr_query_from },
+    { ngx_string("since"), 0, ngx_lyftr_query_since },
+    { ngx_string("q"), 1, ngx_lyftr_query_q },
+    { ngx_string("after"), 0, ngx_lyftr_query_after }
+};
+
+
+ngx_int_t
+ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
+    ngx_lyftr_faults_t *faults)
+{
+    ngx_str_t               values[NGX_LYFTR_QUERY_ARGS];
+    ngx_uint_t              i;
+    ngx_lyftr_fault_e       type;
+    ngx_lyftr_fault_t      *fault;
+    ngx_lyftr_query_arg_t  *arg;
+
+    ngx_memzero(q, sizeof(ngx_lyftr_query_t));
+    ngx_memzero(values, sizeof(values));
+
+    q->limit = NGX_LYFTR_QUERY_LIMIT;
+
+    ngx_str_set(&faults->in, "query");
+    faults->n = 0;
+
+    if (args->len) {
+        ngx_lyftr_query_split(args, arena, values);
+    }
+
+    for (i = 0; i < NGX_LYFTR_QUERY_ARGS; i++) {
+        arg = &ngx_lyftr_query_args[i];
+
+        if (values[i].data == NULL
+            || arg->parse(values, &values[i], q, &type) == NGX_OK)
+        {
+            continue;
+        }
+
+        fault = ngx_lyftr_fault_add(faults, type, &arg->name);
+
+        if (fault) {
+            fault->input_type = NGX_LYFTR_INPUT_STRING;
+            fault->input = values[i];
+        }
+    }
+
+    return faults->n ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* of a parameter that is repeated the last value stays */
+
+static void
+ngx_lyftr_query_split(ngx_str_t *args, u_char *arena, ngx_str_t *values)
+{
+    u_char      *p, *last, *end, *eq, *value, *name_last;
+    size_t       len;
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    last = args->data + args->len;
+
+    for (p = args->data; p < last; p = end + 1) {
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        eq = ngx_strlchr(p, end, '=');
+
+        name_last = eq ? eq : end;
+        value = eq ? eq + 1 : end;
+
+        len = ngx_lyftr_query_decode(arena, p, name_last, 1) - arena;
+
+        for (i = 0; i < NGX_LYFTR_QUERY_ARGS; i++) {
+            name = &ngx_lyftr_query_args[i].name;
+
+            if (name->len != len || ngx_memcmp(name->data, arena, len) != 0) {
+                continue;
+            }
+
+            values[i].data = arena;
+            arena = ngx_lyftr_query_decode(arena, value, end,
+                                           ngx_lyftr_query_args[i].form);
+            values[i].len = arena - values[i].data;
+            break;
+        }
+    }
+}
+
+
+static u_char *
+ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last, ngx_uint_t form)
+{
+    ngx_int_t  high, low;
+
+    for ( /* void */ ; s < last; s++) {
+
+        if (*s == '%' && last - s > 2) {
+            high = ngx_lyftr_query_hex(s[1]);
+            low = ngx_lyftr_query_hex(s[2]);
+
+            if (high != NGX_ERROR && low != NGX_ERROR) {
+                *dst++ = (u_char) (high << 4 | low);
+                s += 2;
+                continue;
+            }
+        }
+
+        *dst++ = (form && *s == '+') ? ' ' : *s;
+    }
+
+    return dst;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_hex(u_char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+{
+    int64_t  n;
+
+    if (ngx_lyftr_query_int(value, 1, NGX_LYFTR_QUERY_LIMIT_MAX, &n, type)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    q->limit = (ngx_int_t) n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_offset(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+{
+    return ngx_lyftr_query_int(value, 0, INT64_MAX, &q->offset, type);
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_from(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+{
+    q->from = *value;
+
+    if (!ngx_lyftr_query_matchable(value)) {
+        q->none = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+{
+    if (value->len == 0) {
+        return NGX_OK;
+    }
+
+    q->since = *value;
+    *type = NGX_LYFTR_DATETIME;
+
+    return ngx_lyftr_instant_parse_since(value->data, value->len,
+                                         &q->instant);
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
+    ngx_lyftr_fault_e *type)
+{
+    q->q = *value;
+
+    if (!ngx_lyftr_query_matchable(value)) {
+        q->none = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+{
+    uint64_t  seq;
+
+    q->cursor = *value;
+    *type = NGX_LYFTR_CURSOR;
+
+    if (values[NGX_LYFTR_QUERY_OFFSET_ARG].data
+        || value->len != NGX_LYFTR_CURSOR_LEN
+        || ngx_lyftr_query_read_hex(value->data, &seq) != NGX_OK
+        || seq == 0
+        || seq > INT64_MAX
+        || ngx_lyftr_query_read_hex(value->data + NGX_LYFTR_QUERY_HEX_LEN,
+                                    &q->after.check)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    q->after.seq = (int64_t) seq;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max, int64_t *n,
+    ngx_lyftr_fault_e *type)
+{
+    u_char      *p, *last;
+    uint64_t     u;
+    ngx_uint_t   negative;
+
+    p = s->data;
+    last = s->data + s->len;
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    while (p < last && *(last - 1) == ' ') {
+        last--;
+    }
+
+    negative = (p < last && *p == '-');
+    p += negative;
+
+    *type = NGX_LYFTR_INT_PARSING;
+
+    if (p == last) {
+        return NGX_DECLINED;
+    }
+
+    /* u stops growing where it is out of any range */
+
+    for (u = 0; p < last; p++) {
+
+        if (*p < '0' || *p > '9') {
+            return NGX_DECLINED;
+        }
+
+        u = (u > INT64_MAX / 10) ? (uint64_t) INT64_MAX + 1
+                                 : u * 10 + (*p - '0');
+    }
+
+    if (negative ? (u > 0 || min > 0) : (u < (uint64_t) min)) {
+        *type = NGX_LYFTR_GREATER_EQUAL;
+        return NGX_DECLINED;
+    }
+
+    if (u > (uint64_t) max) {
+        *type = NGX_LYFTR_LESS_EQUAL;
+        return NGX_DECLINED;
+    }
+
+    *n = (int64_t) u;
+
+    return NGX_OK;
+}
+
+
+/* no stored string has what JSON or our schema refuses */
+
+static ngx_uint_t
+ngx_lyftr_query_matchable(ngx_str_t *s)
+{
+    return memchr(s->data, '\0', s->len) == NULL
+           && ngx_lyftr_utf8_valid(s->data, s->len) == s->len;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_read_hex(u_char *s, uint64_t *n)
+{
+    ngx_uint_t  i;
+
+    *n = 0;
+
+    for (i = 0; i < NGX_LYFTR_QUERY_HEX_LEN; i++) {
+
+        if (ngx_lyftr_query_hex(s[i]) == NGX_ERROR
+            || (s[i] >= 'A' && s[i] <= 'F'))
+        {
+            return NGX_DECLINED;
+        }
+
+        *n = *n << 4 | (uint64_t) ngx_lyftr_query_hex(s[i]);
+    }
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_lyftr_query_next_len(ngx_lyftr_query_t *q)
+{
+    return sizeof("limit=&from=&since=&q=&after=") - 1
+           + NGX_INT64_LEN
+           + 3 * (q->from.len + q->since.len + q->q.len)
+           + NGX_LYFTR_CURSOR_LEN;
+}
+
+
+u_char *
+ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
+    ngx_lyftr_position_t *last)
+{
+    p = ngx_cpymem(p, "limit=", sizeof("limit=") - 1);
+    p = ngx_lyftr_json_int(p, q->limit);
+
+    p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_FROM_ARG, &q->from);
+    p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_SINCE_ARG, &q->since);
+    p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_Q_ARG, &q->q);
+
+    p = ngx_cpymem(p, "&after=", sizeof("&after=") - 1);
+    p = ngx_lyftr_query_write_hex(p, (uint64_t) last->seq);
+
+    return ngx_lyftr_query_write_hex(p, last->check);
+}
+
+
+static u_char *
+ngx_lyftr_query_write_hex(u_char *p, uint64_t n)
+{
+    ngx_int_t      shift;
+    static u_char  hex[] = "0123456789abcdef";
+
+    for (shift = 60; shift >= 0; shift -= 4) {
+        *p++ = hex[(n >> shift) & 0xf];
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_lyftr_query_write_arg(u_char *p, ngx_uint_t arg, ngx_str_t *value)
+{
+    size_t         i;
+    u_char         c;
+    ngx_str_t     *name;
+    static u_char  hex[] = "0123456789ABCDEF";
+
+    if (value->len == 0) {
+        return p;
+    }
+
+    name = &ngx_lyftr_query_args[arg].name;
+
+    *p++ = '&';
+    p = ngx_cpymem(p, name->data, name->len);
+    *p++ = '=';
+
+    for (i = 0; i < value->len; i++) {
+        c = value->data[i];
+
+        if (ngx_lyftr_query_unreserved(c)) {
+            *p++ = c;
+            continue;
+        }
+
+        *p++ = '%';
+        *p++ = hex[c >> 4];
+        *p++ = hex[c & 0xf];
+    }
+
+    return p;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_query_unreserved(u_char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+           || (c >= 'a' && c <= 'z')
+           || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+
+void
+ngx_lyftr_query_bad_cursor(ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults)
+{
+    ngx_str_t          *name;
+    ngx_lyftr_fault_t  *fault;
+
+    ngx_str_set(&faults->in, "query");
+    faults->n = 0;
+
+    name = &ngx_lyftr_query_args[NGX_LYFTR_QUERY_AFTER_ARG].name;
+    fault = ngx_lyftr_fault_add(faults, NGX_LYFTR_CURSOR, name);
+
+    if (fault) {
+        fault->input_type = NGX_LYFTR_INPUT_STRING;
+        fault->input = q->cursor;
+    }
+}

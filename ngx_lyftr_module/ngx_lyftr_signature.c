@@ -1,0 +1,317 @@
+#include <ngx_lyftr.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+
+#define NGX_LYFTR_SHA256_LEN       32
+#define NGX_LYFTR_SECRET_FILE_MAX  65536
+
+
+static ngx_int_t ngx_lyftr_signature_decode(ngx_lyftr_preset_t *preset,
+    ngx_http_variable_value_t *value, u_char *mac);
+static ngx_int_t ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *value);
+
+
+/* how senders sign: the header, and what stands before the hex digits */
+
+static ngx_lyftr_preset_t  ngx_lyftr_presets[] = {
+
+    { ngx_string("lyftr"),
+      ngx_string("http_x_signature"),
+      ngx_string("") },
+
+    { ngx_string("hub"),
+      ngx_string("http_x_hub_signature_256"),
+      ngx_string("sha256=") },
+
+    { ngx_null_string, ngx_null_string, ngx_null_string }
+};
+
+
+ngx_int_t
+ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
+    ngx_lyftr_secret_t **secret)
+{
+    u_char                      sent[NGX_LYFTR_SHA256_LEN];
+    u_char                      mac[EVP_MAX_MD_SIZE];
+    unsigned int                len;
+    ngx_uint_t                  i;
+    ngx_lyftr_secret_t         *secrets;
+    ngx_lyftr_loc_conf_t       *llcf;
+    ngx_http_variable_value_t  *vv;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+
+    vv = ngx_http_get_indexed_variable(r, llcf->preset_index);
+
+    if (vv == NULL || vv->not_found
+        || ngx_lyftr_signature_decode(llcf->preset, vv, sent) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    secrets = llcf->secrets->elts;
+    *secret = NULL;
+
+    /* every secret is tried, whichever verifies */
+
+    for (i = 0; i < llcf->secrets->nelts; i++) {
+
+        if (HMAC(EVP_sha256(), secrets[i].value.data, secrets[i].value.len,
+                 body->data ? body->data : (u_char *) "", body->len,
+                 mac, &len)
+            == NULL)
+        {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "HMAC() failed");
+            return NGX_DECLINED;
+        }
+
+        if (CRYPTO_memcmp(mac, sent, NGX_LYFTR_SHA256_LEN) == 0
+            && *secret == NULL)
+        {
+            *secret = &secrets[i];
+        }
+    }
+
+    return *secret ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_lyftr_signature_decode(ngx_lyftr_preset_t *preset,
+    ngx_http_variable_value_t *value, u_char *mac)
+{
+    u_char      *p;
+    ngx_int_t    n;
+    ngx_uint_t   i;
+
+    if (value->len != preset->prefix.len + 2 * NGX_LYFTR_SHA256_LEN
+        || ngx_strncmp(value->data, preset->prefix.data, preset->prefix.len)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    p = value->data + preset->prefix.len;
+
+    for (i = 0; i < NGX_LYFTR_SHA256_LEN; i++) {
+
+        n = ngx_hextoi(p, 2);
+        if (n == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        mac[i] = (u_char) n;
+        p += 2;
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_lyftr_loc_conf_t *llcf = conf;
+
+    ngx_str_t               *value, name, secret;
+    ngx_lyftr_secret_t      *s;
+
+    value = cf->args->elts;
+
+    if (llcf->secrets == NGX_CONF_UNSET_PTR) {
+        llcf->secrets = ngx_array_create(cf->pool, 2,
+                                         sizeof(ngx_lyftr_secret_t));
+        if (llcf->secrets == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    llcf->nsecrets++;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "name=", 5) != 0 || value[2].len == 5) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        name.len = value[2].len - 5;
+        name.data = value[2].data + 5;
+
+    } else {
+        name.data = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
+        if (name.data == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        name.len = ngx_sprintf(name.data, "%ui", llcf->nsecrets) - name.data;
+    }
+
+    if (ngx_strncmp(value[1].data, "env:", 4) == 0) {
+        value[1].len -= 4;
+        value[1].data += 4;
+
+        if (ngx_lyftr_store_env(cf, &value[1], &secret) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (secret.len == 0) {
+
+            /* the server starts, and is not ready */
+
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "environment variable \"%V\" holds no secret",
+                               &value[1]);
+            return NGX_CONF_OK;
+        }
+
+    } else if (ngx_strncmp(value[1].data, "file:", 5) == 0) {
+        value[1].len -= 5;
+        value[1].data += 5;
+
+        if (ngx_lyftr_secret_file(cf, &value[1], &secret) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        secret = value[1];
+    }
+
+    if (secret.len == 0) {
+        return "has an empty secret";
+    }
+
+    s = ngx_array_push(llcf->secrets);
+    if (s == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    s->value = secret;
+    s->label = ngx_lyftr_metrics_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
+
+    return s->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* a newline at the end is the editor's, not the secret's */
+
+static ngx_int_t
+ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *value)
+{
+    ssize_t           n;
+    ngx_int_t         rc;
+    ngx_file_t        file;
+
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value->data = ngx_pnalloc(cf->pool, NGX_LYFTR_SECRET_FILE_MAX);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = *path;
+    file.log = cf->log;
+
+    file.fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", path);
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    n = ngx_read_file(&file, value->data, NGX_LYFTR_SECRET_FILE_MAX, 0);
+
+    if (n == NGX_LYFTR_SECRET_FILE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "secret file \"%V\" is too big", path);
+
+    } else if (n >= 0) {
+        if (n && value->data[n - 1] == LF) {
+            n--;
+
+            if (n && value->data[n - 1] == CR) {
+                n--;
+            }
+        }
+
+        value->len = n;
+        rc = NGX_OK;
+    }
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", path);
+    }
+
+    return rc;
+}
+
+
+char *
+ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_lyftr_loc_conf_t *llcf = conf;
+
+    ngx_str_t           *value;
+    ngx_lyftr_preset_t  *preset;
+
+    if (llcf->preset != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (preset = ngx_lyftr_presets; preset->name.len; preset++) {
+        if (preset->name.len == value[1].len
+            && ngx_strncmp(preset->name.data, value[1].data, value[1].len)
+               == 0)
+        {
+            llcf->preset = preset;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown preset \"%V\"",
+                       &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
+    ngx_lyftr_loc_conf_t *conf)
+{
+    ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+    ngx_conf_merge_ptr_value(conf->preset, prev->preset, ngx_lyftr_presets);
+
+    if (conf->secrets == NULL) {
+        conf->secrets = ngx_array_create(cf->pool, 1,
+                                         sizeof(ngx_lyftr_secret_t));
+        if (conf->secrets == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (conf->endpoint && conf->endpoint->kind->webhook) {
+        conf->preset_index = ngx_http_get_variable_index(cf,
+                                                       &conf->preset->header);
+        if (conf->preset_index == NGX_ERROR) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,449 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+#include <time.h>
+
+
+/*
+ * The log is the truth: a row is appended, with an entry in the small index of
+ * the tail, and each so many rows a step moves the tail into the large
+ * indexes, whose pages are then shared by many rows.
+ */
+#define NGX_LYFTR_SQLITE_STEP      2000
+
+/* pages of the WAL between two checkpoints */
+#define NGX_LYFTR_SQLITE_WAL       1000
+
+#define NGX_LYFTR_SQLITE_TIME_LEN  sizeof("2026-11-23T10:00:00.000Z")
+
+
+static void ngx_lyftr_sqlite_time(char *buf);
+static ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static int ngx_lyftr_sqlite_progress(void *data);
+static ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c,
+    ngx_uint_t write, ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_sqlite_due(void *conn);
+static ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static void ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c);
+
+
+ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
+    ngx_string("sqlite"),
+    ngx_lyftr_sqlite_init,
+    ngx_lyftr_sqlite_open,
+    ngx_lyftr_sqlite_close,
+    ngx_lyftr_sqlite_begin,
+    ngx_lyftr_sqlite_commit,
+    ngx_lyftr_sqlite_rollback,
+    ngx_lyftr_sqlite_insert,
+    ngx_lyftr_sqlite_list,
+    ngx_lyftr_sqlite_stats,
+    ngx_lyftr_sqlite_probe,
+    ngx_lyftr_sqlite_due,
+    ngx_lyftr_sqlite_maintain
+};
+
+
+/* 64-bit FNV-1a */
+
+uint64_t
+ngx_lyftr_sqlite_hash(u_char *p, size_t len)
+{
+    uint64_t  h;
+
+    h = 0xcbf29ce484222325;
+
+    while (len--) {
+        h = (h ^ *p++) * 0x100000001b3;
+    }
+
+    return h;
+}
+
+
+/* server time, RFC 3339 */
+
+static void
+ngx_lyftr_sqlite_time(char *buf)
+{
+    struct tm        tm;
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+    (void) gmtime_r(&ts.tv_sec, &tm);
+
+    (void) strftime(buf, NGX_LYFTR_SQLITE_TIME_LEN, "%Y-%m-%dT%H:%M:%S.000Z",
+                    &tm);
+
+    buf += sizeof("2026-11-23T10:00:00.") - 1;
+
+    *buf++ = '0' + ts.tv_nsec / 100000000;
+    *buf++ = '0' + ts.tv_nsec / 10000000 % 10;
+    *buf = '0' + ts.tv_nsec / 1000000 % 10;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_int_t        rc;
+    ngx_lyftr_sql_e  sql;
+
+    if (write) {
+        rc = ngx_lyftr_flock_take(&c->lock, deadline);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
+                                         "locked by another writer");
+        }
+
+        if (rc != NGX_OK) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "file lock: %s", strerror(errno));
+        }
+    }
+
+    c->inserted = 0;
+    c->write = write;
+    c->deadline = deadline;
+
+    if (ngx_lyftr_sqlite_files(c, 1, err) != NGX_OK) {
+        ngx_lyftr_sqlite_rollback(c);
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
+
+    if (!write) {
+        sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
+    }
+
+    sql = write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
+
+    if (ngx_lyftr_sqlite_run(c, c->stmt[sql], err) != NGX_OK) {
+        ngx_lyftr_sqlite_rollback(c);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_lyftr_sqlite_progress(void *data)
+{
+    ngx_lyftr_sqlite_t *c = data;
+
+    return ngx_lyftr_flock_left(c->deadline) == 0;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_int_t  rc;
+
+    if (!c->write) {
+        ngx_lyftr_sqlite_rollback(c);
+        return NGX_OK;
+    }
+
+    rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
+
+    if (rc == NGX_OK) {
+        c->tail += c->inserted;
+        rc = ngx_lyftr_sqlite_files(c, 1, err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    return rc;
+}
+
+
+/* ends whatever there is */
+
+void
+ngx_lyftr_sqlite_rollback(void *conn)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    sqlite3_progress_handler(c->db, 0, NULL, NULL);
+
+    if (!sqlite3_get_autocommit(c->db)) {
+        (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+
+    c->write = 0;
+    c->inserted = 0;
+
+    ngx_lyftr_flock_release(&c->lock);
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    int            rc;
+    char           now[NGX_LYFTR_SQLITE_TIME_LEN];
+    uint64_t       hash;
+    sqlite3_stmt  *st;
+
+    hash = ngx_lyftr_sqlite_hash(m->message_id.data, m->message_id.len);
+
+    st = c->stmt[NGX_LYFTR_SQL_KNOWN];
+
+    if (ngx_lyftr_sqlite_bind(st, 2, &m->message_id) != SQLITE_OK) {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_bind_int64(st, 1, (int64_t) hash);
+
+    rc = sqlite3_step(st);
+
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        (void) ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+    (void) sqlite3_clear_bindings(st);
+
+    if (rc != SQLITE_DONE) {
+        return rc == SQLITE_ROW ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    ngx_lyftr_sqlite_time(now);
+
+    st = c->stmt[NGX_LYFTR_SQL_INSERT];
+
+    (void) sqlite3_bind_int64(st, 1, (int64_t) hash);
+    (void) sqlite3_bind_blob(st, 2, m->instant.data, m->instant.len,
+                             SQLITE_STATIC);
+    (void) sqlite3_bind_text(st, 7, now, sizeof(now) - 1, SQLITE_STATIC);
+
+    if (ngx_lyftr_sqlite_bind(st, 3, &m->message_id) != SQLITE_OK
+        || ngx_lyftr_sqlite_bind(st, 4, &m->from) != SQLITE_OK
+        || ngx_lyftr_sqlite_bind(st, 5, &m->to) != SQLITE_OK
+        || ngx_lyftr_sqlite_bind(st, 6, &m->ts) != SQLITE_OK
+        || ngx_lyftr_sqlite_bind(st, 8, &m->text) != SQLITE_OK)
+    {
+        (void) ngx_lyftr_sqlite_error(c, err);
+        (void) sqlite3_clear_bindings(st);
+        return NGX_ERROR;
+    }
+
+    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->inserted++;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_sqlite_files(c, 1, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_flock_try(&c->lock);
+
+    if (rc == NGX_DECLINED) {
+        /* a writer of ours is at work: its own outcome tells */
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                     "file lock: %s", strerror(errno));
+    }
+
+    rc = ngx_lyftr_sqlite_probe_locked(c, write, err);
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    if (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
+    ngx_lyftr_error_t *err)
+{
+    char           now[NGX_LYFTR_SQLITE_TIME_LEN];
+    sqlite3_stmt  *st;
+
+    (void) sqlite3_busy_timeout(c->db, 0);
+
+    st = c->stmt[NGX_LYFTR_SQL_BEGIN_WRITE];
+
+    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!write) {
+        return NGX_OK;
+    }
+
+    ngx_lyftr_sqlite_time(now);
+
+    st = c->stmt[NGX_LYFTR_SQL_PROBE];
+
+    (void) sqlite3_bind_text(st, 1, now, sizeof(now) - 1, SQLITE_STATIC);
+
+    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_COMMIT];
+
+    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_sqlite_files(c, 1, err);
+}
+
+
+static ngx_uint_t
+ngx_lyftr_sqlite_due(void *conn)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    return c->tail >= NGX_LYFTR_SQLITE_STEP
+           || c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_int_t  rc;
+
+    rc = NGX_OK;
+
+    if (c->tail >= NGX_LYFTR_SQLITE_STEP) {
+
+        rc = ngx_lyftr_sqlite_begin(c, 1, deadline, err);
+
+        if (rc == NGX_OK) {
+            rc = ngx_lyftr_sqlite_step(c, err);
+
+            if (rc == NGX_OK) {
+                rc = ngx_lyftr_sqlite_commit(c, err);
+            }
+
+            ngx_lyftr_sqlite_rollback(c);
+        }
+    }
+
+    if (rc == NGX_OK && c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL
+        && ngx_lyftr_flock_take(&c->lock, deadline) == NGX_OK)
+    {
+        rc = ngx_lyftr_sqlite_files(c, 1, err);
+
+        if (rc == NGX_OK) {
+            ngx_lyftr_sqlite_checkpoint(c);
+        }
+
+        ngx_lyftr_flock_release(&c->lock);
+    }
+
+    if (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) {
+        /* the next time */
+        return NGX_OK;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t                 last;
+    ngx_uint_t              i;
+    sqlite3_stmt           *st;
+
+    static ngx_lyftr_sql_e  steps[] = {
+        NGX_LYFTR_SQL_STEP_COUNT,
+        NGX_LYFTR_SQL_STEP_STATE,
+        NGX_LYFTR_SQL_STEP_MARK
+    };
+
+    last = 0;
+    st = c->stmt[NGX_LYFTR_SQL_STEP_LAST];
+
+    (void) sqlite3_bind_int64(st, 1, NGX_LYFTR_SQLITE_STEP);
+
+    if (ngx_lyftr_sqlite_int(c, st, &last, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        st = c->stmt[steps[i]];
+
+        (void) sqlite3_bind_int64(st, 1, last);
+
+        if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_TAIL], &c->tail, err);
+}
+
+
+/*
+ * SQLite before 3.51.3 can lose frames when a passive checkpoint meets a
+ * commit, so both are done under the file lock.  A failure is no fault of a
+ * message: the WAL just stays longer.
+ */
+
+static void
+ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c)
+{
+    int  log, done;
+
+    (void) sqlite3_busy_timeout(c->db, 0);
+
+    log = c->wal;
+
+    (void) sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+                                     &log, &done);
+
+    /* if a reader held it up, the next try is as many pages later */
+    c->wal_done = ngx_max(log, c->wal);
+}

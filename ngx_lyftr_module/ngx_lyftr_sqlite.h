@@ -1,0 +1,171 @@
+/*
+ * What the files of the SQLite backend share.
+ */
+
+
+#ifndef _NGX_LYFTR_SQLITE_H_INCLUDED_
+#define _NGX_LYFTR_SQLITE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_backend.h>
+#include <ngx_lyftr_flock.h>
+
+#include <sqlite3.h>
+
+
+#define NGX_LYFTR_SQLITE_LOCK      "-lock"
+
+/* the filters of a list, and the place it goes on after */
+#define NGX_LYFTR_SQLITE_FROM      0x01
+#define NGX_LYFTR_SQLITE_SINCE     0x02
+#define NGX_LYFTR_SQLITE_Q         0x04
+#define NGX_LYFTR_SQLITE_FILTERS   0x08
+#define NGX_LYFTR_SQLITE_AFTER     0x08
+#define NGX_LYFTR_SQLITE_LISTS     0x10
+
+
+/* the order is that of the table in ngx_lyftr_sqlite_stmt.c */
+
+typedef enum {
+    NGX_LYFTR_SQL_BEGIN_WRITE = 0,
+    NGX_LYFTR_SQL_BEGIN_READ,
+    NGX_LYFTR_SQL_COMMIT,
+    NGX_LYFTR_SQL_KNOWN,
+    NGX_LYFTR_SQL_INSERT,
+    NGX_LYFTR_SQL_PROBE,
+    NGX_LYFTR_SQL_STEP_LAST,
+    NGX_LYFTR_SQL_STEP_COUNT,
+    NGX_LYFTR_SQL_STEP_STATE,
+    NGX_LYFTR_SQL_STEP_MARK,
+    NGX_LYFTR_SQL_TAIL,
+    NGX_LYFTR_SQL_ROW,
+    NGX_LYFTR_SQL_POSITION,
+    NGX_LYFTR_SQL_SENDERS,
+    NGX_LYFTR_SQL_TOP,
+    NGX_LYFTR_SQL_FIRST,
+    NGX_LYFTR_SQL_LAST,
+    NGX_LYFTR_SQL_N
+} ngx_lyftr_sql_e;
+
+
+/* the order is that of the table in ngx_lyftr_sqlite_open.c */
+
+typedef enum {
+    NGX_LYFTR_FILE_DB = 0,
+    NGX_LYFTR_FILE_WAL,
+    NGX_LYFTR_FILE_SHM,
+    NGX_LYFTR_FILE_LOCK,
+    NGX_LYFTR_FILE_N
+} ngx_lyftr_file_e;
+
+
+typedef struct {
+    dev_t                dev;
+    ino_t                ino;
+} ngx_lyftr_file_t;
+
+
+typedef struct {
+    sqlite3             *db;
+    sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
+
+    /* prepared when first used */
+    sqlite3_stmt        *list[NGX_LYFTR_SQLITE_LISTS];
+    sqlite3_stmt        *count[NGX_LYFTR_SQLITE_FILTERS];
+
+    ngx_lyftr_flock_t    lock;
+    ngx_lyftr_file_t     file[NGX_LYFTR_FILE_N];
+
+    ngx_msec_t           deadline;         /* of a reading transaction */
+    int64_t              tail;             /* rows not indexed, about */
+    int64_t              inserted;         /* in this transaction */
+
+    int                  wal;              /* pages after the last commit */
+    int                  wal_done;         /* of them checkpointed */
+
+    /* what the strings of the last stats() point to */
+    ngx_uint_t           nkept;
+    u_char              *kept[NGX_LYFTR_TOP_SENDERS + 2];
+
+    unsigned             write:1;
+
+    /* with all links resolved; room for the suffix of the lock's name */
+    char                 path[NGX_MAX_PATH + sizeof(NGX_LYFTR_SQLITE_LOCK)];
+} ngx_lyftr_sqlite_t;
+
+
+/* ngx_lyftr_sqlite.c */
+
+uint64_t ngx_lyftr_sqlite_hash(u_char *p, size_t len);
+void ngx_lyftr_sqlite_rollback(void *conn);
+
+
+/* ngx_lyftr_sqlite_stmt.c */
+
+/* fills *err, one line; NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_fail(ngx_lyftr_error_t *err, ngx_lyftr_err_e code,
+    const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* the same from SQLite's last error on the connection */
+ngx_int_t ngx_lyftr_sqlite_error(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+ngx_int_t ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* runs and resets a statement that gives no row */
+ngx_int_t ngx_lyftr_sqlite_run(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err);
+
+/* the integer in the statement's first row; resets it */
+ngx_int_t ngx_lyftr_sqlite_int(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    int64_t *n, ngx_lyftr_error_t *err);
+
+/* the same for a statement that is used once */
+ngx_int_t ngx_lyftr_sqlite_get(ngx_lyftr_sqlite_t *c, const char *sql,
+    int64_t *n, ngx_lyftr_error_t *err);
+
+int ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s);
+
+
+/* ngx_lyftr_sqlite_open.c */
+
+ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+    ngx_lyftr_error_t *err);
+void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_close(void *conn);
+
+/* remembers which files are open, or checks that they are still there */
+ngx_int_t ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_uint_t check,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_schema.c */
+
+/* the functions that our statements call */
+int ngx_lyftr_sqlite_functions(sqlite3 *db);
+
+/* NGX_OK: ours and ready, NGX_DECLINED: to be set up, or NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_check(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* creates or adopts, whichever check() calls for; under the file lock */
+ngx_int_t ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_read.c */
+
+ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
+    ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c);
+
+
+#endif /* _NGX_LYFTR_SQLITE_H_INCLUDED_ */

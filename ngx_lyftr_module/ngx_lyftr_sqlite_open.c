@@ -1,0 +1,463 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+
+#define ngx_lyftr_sqlite_word(ch)                                             \
+    ((ch) == '_' || ((ch) >= '0' && (ch) <= '9')                              \
+     || (((ch) | 0x20) >= 'a' && ((ch) | 0x20) <= 'z'))
+
+#define NGX_LYFTR_SQLITE_CACHE     "16384"     /* KiB */
+#define NGX_LYFTR_SQLITE_WAL_SIZE  "16777216"  /* kept after a long WAL */
+
+/* of a string, a row or a statement */
+#define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
+
+
+static ngx_int_t ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_dsn_t *dsn, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name,
+    int pages);
+
+
+static const char  *ngx_lyftr_sqlite_suffixes[] = {
+    "",
+    "-wal",
+    "-shm",
+    NGX_LYFTR_SQLITE_LOCK
+};
+
+
+static int  ngx_lyftr_sqlite_options[][2] = {
+    { SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
+    { SQLITE_DBCONFIG_DEFENSIVE, 1 },
+    { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 }
+};
+
+
+ngx_int_t
+ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+    ngx_lyftr_error_t *err)
+{
+    size_t   len, cwd;
+    u_char  *p, *last, *query;
+
+    p = url->data;
+    last = p + url->len;
+    cwd = 0;
+
+    if (url->len < 6 || ngx_memcmp(p, "sqlite", 6) != 0) {
+        goto invalid;
+    }
+
+    p += 6;
+
+    if (p < last && *p == '+') {
+        for (p++; p < last && ngx_lyftr_sqlite_word(*p); p++) {
+            /* void */
+        }
+
+        if (p[-1] == '+') {
+            goto invalid;
+        }
+    }
+
+    if (last - p < 3 || ngx_memcmp(p, "://", 3) != 0) {
+        goto invalid;
+    }
+
+    p += 3;
+
+    query = memchr(p, '?', last - p);
+
+    if (query) {
+        last = query;
+    }
+
+    if (p < last && *p != '/') {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "a host in the URL: a file has three slashes or four");
+    }
+
+    p += (p < last);
+    len = last - p;
+
+    if (len == 0 || (len == 8 && ngx_memcmp(p, ":memory:", 8) == 0)) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "a database in memory would not outlive the process");
+    }
+
+    if (memchr(p, '\0', len) || last[-1] == '/') {
+        goto invalid;
+    }
+
+    if (*p != '/') {
+        if (getcwd((char *) dsn->path, NGX_MAX_PATH) == NULL) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                         "getcwd() failed: %s",
+                                         strerror(errno));
+        }
+
+        cwd = ngx_strlen(dsn->path);
+
+        if (dsn->path[cwd - 1] != '/') {
+            dsn->path[cwd++] = '/';
+        }
+    }
+
+    /* the names of the other files are longer */
+
+    if (cwd + len + sizeof(NGX_LYFTR_SQLITE_LOCK) > NGX_MAX_PATH) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                     "the path is too long");
+    }
+
+    ngx_memcpy(dsn->path + cwd, p, len);
+    dsn->path[cwd + len] = '\0';
+
+    return NGX_OK;
+
+invalid:
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "not a URL such as sqlite:////data/app.db");
+}
+
+
+void *
+ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t            rc;
+    ngx_lyftr_sqlite_t  *c;
+
+    c = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_t));
+    if (c == NULL) {
+        (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        return NULL;
+    }
+
+    ngx_memzero(c, sizeof(ngx_lyftr_sqlite_t));
+
+    c->lock.fd = -1;
+
+    if (ngx_lyftr_sqlite_resolve(c, dsn, err) != NGX_OK) {
+        goto failed;
+    }
+
+    rc = ngx_lyftr_sqlite_connect(c, deadline, err);
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_lyftr_flock_take(&c->lock, deadline);
+
+        if (rc != NGX_OK) {
+            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
+                                         "locked while it is set up");
+            goto failed;
+        }
+
+        rc = ngx_lyftr_sqlite_create(c, err);
+
+        if (rc == NGX_OK && c->db == NULL) {
+            rc = ngx_lyftr_sqlite_connect(c, deadline, err);
+        }
+
+        if (rc != NGX_ERROR) {
+            rc = ngx_lyftr_sqlite_setup(c, err);
+        }
+
+        ngx_lyftr_flock_release(&c->lock);
+    }
+
+    if (rc != NGX_OK
+        || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_TAIL], &c->tail, err)
+           != NGX_OK
+        || ngx_lyftr_sqlite_files(c, 0, err) != NGX_OK)
+    {
+        goto failed;
+    }
+
+    (void) sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, NGX_LYFTR_SQLITE_LENGTH);
+
+    return c;
+
+failed:
+
+    ngx_lyftr_sqlite_close(c);
+
+    return NULL;
+}
+
+
+/* two names of one database would have two locks and two logs */
+
+static ngx_int_t
+ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_dsn_t *dsn,
+    ngx_lyftr_error_t *err)
+{
+    char    *name, dir[NGX_MAX_PATH + 1], real[PATH_MAX], *base;
+    size_t   len, max;
+
+    name = (char *) dsn->path;
+    max = NGX_MAX_PATH;
+    base = "";
+
+    if (realpath(name, real) == NULL) {
+
+        if (errno != ENOENT) {
+            goto failed;
+        }
+
+        base = strrchr(name, '/');
+        len = ngx_max(base - name, 1);
+
+        ngx_memcpy(dir, name, len);
+        dir[len] = '\0';
+
+        if (realpath(dir, real) == NULL) {
+            goto failed;
+        }
+
+        base += (real[1] == '\0');
+    }
+
+    len = ngx_strlen(real) + ngx_strlen(base);
+
+    if (len >= max) {
+        errno = ENAMETOOLONG;
+        goto failed;
+    }
+
+    (void) snprintf(c->path, sizeof(c->path), "%s%s%s", real, base,
+                    NGX_LYFTR_SQLITE_LOCK);
+
+    if (ngx_lyftr_flock_open(&c->lock, c->path) != NGX_OK) {
+        goto failed;
+    }
+
+    c->path[len] = '\0';
+
+    return NGX_OK;
+
+failed:
+
+    return ngx_lyftr_sqlite_fail(err,
+                                 errno == EROFS ? NGX_LYFTR_ERR_READONLY
+                                 : errno == ENOSPC || errno == EDQUOT
+                                 ? NGX_LYFTR_ERR_FULL : NGX_LYFTR_ERR_OPEN,
+                                 "cannot open \"%.150s\": %s", name,
+                                 strerror(errno));
+}
+
+
+/*
+ * SQLite would create a file that anybody may read.  O_EXCL makes sure that
+ * the file closed here is one that no connection of this process has open:
+ * closing it would drop that connection's locks.
+ */
+
+static ngx_int_t
+ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int          fd;
+    struct stat  sb;
+
+    if (stat(c->path, &sb) == 0) {
+        return NGX_OK;
+    }
+
+    fd = open(c->path, O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        return ngx_lyftr_sqlite_fail(err, errno == ENOSPC || errno == EDQUOT
+                                     ? NGX_LYFTR_ERR_FULL : NGX_LYFTR_ERR_OPEN,
+                                     "cannot create \"%.150s\": %s", c->path,
+                                     strerror(errno));
+    }
+
+    (void) close(fd);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int          rc;
+    struct stat  sb;
+
+    if (stat(c->path, &sb) == -1 && errno == ENOENT) {
+        return NGX_DECLINED;
+    }
+
+    rc = sqlite3_open_v2(c->path, &c->db,
+                         SQLITE_OPEN_READWRITE|SQLITE_OPEN_NOMUTEX, NULL);
+
+    if (c->db == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    if (rc != SQLITE_OK) {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_extended_result_codes(c->db, 1);
+    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
+
+    if (sqlite3_db_readonly(c->db, "main")) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_READONLY,
+                                     "\"%.180s\" is read-only", c->path);
+    }
+
+    if (ngx_lyftr_sqlite_configure(c, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_sqlite_check(c, err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int         rc;
+    int64_t     sync;
+    ngx_uint_t  i;
+
+    for (i = 0;
+         i < sizeof(ngx_lyftr_sqlite_options)
+             / sizeof(ngx_lyftr_sqlite_options[0]);
+         i++)
+    {
+        /* an older SQLite may not know one */
+        (void) sqlite3_db_config(c->db, ngx_lyftr_sqlite_options[i][0],
+                                 ngx_lyftr_sqlite_options[i][1], NULL);
+    }
+
+    if (ngx_lyftr_sqlite_functions(c->db) != SQLITE_OK) {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    rc = sqlite3_exec(c->db,
+                      "PRAGMA synchronous = FULL;"
+                      "PRAGMA wal_autocheckpoint = 0;"
+                      "PRAGMA mmap_size = 0;"
+                      "PRAGMA temp_store = MEMORY;"
+                      "PRAGMA cache_size = -" NGX_LYFTR_SQLITE_CACHE ";"
+                      "PRAGMA journal_size_limit = " NGX_LYFTR_SQLITE_WAL_SIZE,
+                      NULL, NULL, NULL);
+
+    if (rc != SQLITE_OK) {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    if (ngx_lyftr_sqlite_get(c, "PRAGMA synchronous", &sync, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (sync != 2) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                     "synchronous = FULL is refused");
+    }
+
+    /* after wal_autocheckpoint, which takes the hook away */
+    (void) sqlite3_wal_hook(c->db, ngx_lyftr_sqlite_wal, c);
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
+{
+    ngx_lyftr_sqlite_t *c = data;
+
+    if (pages < c->wal) {
+        /* it started anew */
+        c->wal_done = 0;
+    }
+
+    c->wal = pages;
+
+    return SQLITE_OK;
+}
+
+
+/* SQLite itself commits into a file that was deleted and says OK */
+
+ngx_int_t
+ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_uint_t check,
+    ngx_lyftr_error_t *err)
+{
+    char               path[sizeof(c->path)];
+    ngx_uint_t         i;
+    struct stat        sb;
+    ngx_lyftr_file_t  *file;
+
+    for (i = 0; i < NGX_LYFTR_FILE_N; i++) {
+        file = &c->file[i];
+
+        (void) snprintf(path, sizeof(path), "%s%s", c->path,
+                        ngx_lyftr_sqlite_suffixes[i]);
+
+        if (stat(path, &sb) == -1) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
+                                         "\"%.180s\" is gone: %s", path,
+                                         strerror(errno));
+        }
+
+        if (!check) {
+            file->dev = sb.st_dev;
+            file->ino = sb.st_ino;
+            continue;
+        }
+
+        if (sb.st_dev != file->dev || sb.st_ino != file->ino) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
+                                         "\"%.180s\" was replaced", path);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_lyftr_sqlite_close(void *conn)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_uint_t  i;
+
+    if (c->db) {
+        ngx_lyftr_sqlite_rollback(c);
+    }
+
+    for (i = 0; i < NGX_LYFTR_SQL_N; i++) {
+        (void) sqlite3_finalize(c->stmt[i]);
+    }
+
+    for (i = 0; i < NGX_LYFTR_SQLITE_LISTS; i++) {
+        (void) sqlite3_finalize(c->list[i]);
+    }
+
+    for (i = 0; i < NGX_LYFTR_SQLITE_FILTERS; i++) {
+        (void) sqlite3_finalize(c->count[i]);
+    }
+
+    (void) sqlite3_close(c->db);
+
+    ngx_lyftr_flock_close(&c->lock);
+    ngx_lyftr_sqlite_forget(c);
+
+    sqlite3_free(c);
+}

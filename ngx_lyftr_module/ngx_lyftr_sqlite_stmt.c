@@ -1,0 +1,275 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+
+/* the rows that are not in the large indexes yet */
+#define NGX_LYFTR_SQLITE_TAIL                                                 \
+    "lyftr_message INDEXED BY lyftr_tail WHERE indexed = 0"
+
+
+typedef struct {
+    int                  rc;
+    ngx_lyftr_err_e      code;
+} ngx_lyftr_sqlite_code_t;
+
+
+/* extended codes first */
+
+static ngx_lyftr_sqlite_code_t  ngx_lyftr_sqlite_codes[] = {
+    { SQLITE_READONLY_DBMOVED, NGX_LYFTR_ERR_MOVED },
+    { SQLITE_IOERR_SHORT_READ, NGX_LYFTR_ERR_CORRUPT },
+    { SQLITE_IOERR_LOCK, NGX_LYFTR_ERR_BUSY },
+    { SQLITE_BUSY, NGX_LYFTR_ERR_BUSY },
+    { SQLITE_LOCKED, NGX_LYFTR_ERR_BUSY },
+    { SQLITE_PROTOCOL, NGX_LYFTR_ERR_BUSY },
+    { SQLITE_INTERRUPT, NGX_LYFTR_ERR_TIMEOUT },
+    { SQLITE_TOOBIG, NGX_LYFTR_ERR_DATA },
+    { SQLITE_MISMATCH, NGX_LYFTR_ERR_DATA },
+    { SQLITE_CONSTRAINT, NGX_LYFTR_ERR_DATA },
+    { SQLITE_FULL, NGX_LYFTR_ERR_FULL },
+    { SQLITE_READONLY, NGX_LYFTR_ERR_READONLY },
+    { SQLITE_PERM, NGX_LYFTR_ERR_READONLY },
+    { SQLITE_CANTOPEN, NGX_LYFTR_ERR_OPEN },
+    { SQLITE_CORRUPT, NGX_LYFTR_ERR_CORRUPT },
+    { SQLITE_NOTADB, NGX_LYFTR_ERR_CORRUPT },
+    { SQLITE_OK, NGX_LYFTR_ERR_FAILED }
+};
+
+
+static const char  *ngx_lyftr_sqlite_statements[] = {
+
+    /* NGX_LYFTR_SQL_BEGIN_WRITE */
+    "BEGIN IMMEDIATE",
+
+    /* NGX_LYFTR_SQL_BEGIN_READ */
+    "BEGIN",
+
+    /* NGX_LYFTR_SQL_COMMIT */
+    "COMMIT",
+
+    /* NGX_LYFTR_SQL_KNOWN */
+    "SELECT 1 FROM " NGX_LYFTR_SQLITE_TAIL
+    " AND id_hash = ?1 AND message_id = ?2"
+    " UNION ALL SELECT 1 FROM lyftr_message INDEXED BY lyftr_id"
+    " WHERE indexed = 1 AND id_hash = ?1 AND message_id = ?2",
+
+    /* NGX_LYFTR_SQL_INSERT */
+    "INSERT INTO lyftr_message (id_hash, instant, message_id, from_msisdn,"
+    " to_msisdn, ts, created_at, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+
+    /* NGX_LYFTR_SQL_PROBE */
+    "UPDATE lyftr_state SET probed_at = ?1",
+
+    /* NGX_LYFTR_SQL_STEP_LAST */
+    "SELECT max(seq) FROM (SELECT seq FROM " NGX_LYFTR_SQLITE_TAIL
+    " ORDER BY seq LIMIT ?1)",
+
+    /* NGX_LYFTR_SQL_STEP_COUNT */
+    "INSERT INTO lyftr_count (from_msisdn, count)"
+    " SELECT from_msisdn, count(*) FROM " NGX_LYFTR_SQLITE_TAIL
+    " AND seq <= ?1 GROUP BY from_msisdn"
+    " ON CONFLICT (from_msisdn) DO UPDATE SET count = count + excluded.count",
+
+    /* NGX_LYFTR_SQL_STEP_STATE */
+    "UPDATE lyftr_state SET indexed = indexed + (SELECT count(*) FROM "
+    NGX_LYFTR_SQLITE_TAIL " AND seq <= ?1)",
+
+    /* NGX_LYFTR_SQL_STEP_MARK */
+    "UPDATE lyftr_message SET indexed = 1 WHERE seq IN (SELECT seq FROM "
+    NGX_LYFTR_SQLITE_TAIL " AND seq <= ?1)",
+
+    /* NGX_LYFTR_SQL_TAIL */
+    "SELECT count(*) FROM " NGX_LYFTR_SQLITE_TAIL,
+
+    /* NGX_LYFTR_SQL_ROW */
+    "SELECT id_hash, message_id, from_msisdn, to_msisdn, ts, text"
+    " FROM lyftr_message WHERE seq = ?1",
+
+    /* NGX_LYFTR_SQL_POSITION */
+    "SELECT instant, message_id FROM lyftr_message"
+    " WHERE seq = ?1 AND id_hash = ?2",
+
+    /* NGX_LYFTR_SQL_SENDERS */
+    "SELECT (SELECT count(*) FROM lyftr_count)"
+    " + (SELECT count(DISTINCT from_msisdn) FROM " NGX_LYFTR_SQLITE_TAIL
+    " AND from_msisdn NOT IN (SELECT from_msisdn FROM lyftr_count))",
+
+    /* NGX_LYFTR_SQL_TOP: of those not in the tail only the first can be in */
+    "WITH tail (sender, n) AS MATERIALIZED (SELECT from_msisdn, count(*)"
+    " FROM " NGX_LYFTR_SQLITE_TAIL " GROUP BY from_msisdn)"
+    " SELECT * FROM (SELECT from_msisdn, count FROM lyftr_count"
+    " WHERE from_msisdn NOT IN (SELECT sender FROM tail)"
+    " ORDER BY count DESC, from_msisdn LIMIT ?1)"
+    " UNION ALL"
+    " SELECT sender, n + ifnull((SELECT count FROM lyftr_count"
+    " WHERE from_msisdn = sender), 0) FROM tail"
+    " ORDER BY 2 DESC, 1 LIMIT ?1",
+
+    /* NGX_LYFTR_SQL_FIRST: text sorts before a blob, whatever it is */
+    "SELECT instant, message_id, ts FROM lyftr_message INDEXED BY lyftr_time"
+    " WHERE indexed = 1 AND instant >= x''"
+    " UNION ALL SELECT instant, message_id, ts FROM " NGX_LYFTR_SQLITE_TAIL
+    " AND instant >= x'' ORDER BY 1, 2 LIMIT 1",
+
+    /* NGX_LYFTR_SQL_LAST */
+    "SELECT instant, message_id, ts FROM lyftr_message INDEXED BY lyftr_time"
+    " WHERE indexed = 1 AND instant >= x''"
+    " UNION ALL SELECT instant, message_id, ts FROM " NGX_LYFTR_SQLITE_TAIL
+    " AND instant >= x'' ORDER BY 1 DESC, 2 DESC LIMIT 1"
+};
+
+
+ngx_int_t
+ngx_lyftr_sqlite_fail(ngx_lyftr_error_t *err, ngx_lyftr_err_e code,
+    const char *fmt, ...)
+{
+    int      n;
+    size_t   i;
+    va_list  args;
+
+    va_start(args, fmt);
+    n = vsnprintf((char *) err->text, NGX_LYFTR_ERROR_LEN, fmt, args);
+    va_end(args);
+
+    err->code = code;
+    err->len = n < 0 ? 0 : ngx_min((size_t) n, NGX_LYFTR_ERROR_LEN - 1);
+
+    /* a path may hold anything */
+
+    for (i = 0; i < err->len; i++) {
+        if (err->text[i] < 0x20 || err->text[i] == 0x7f) {
+            err->text[i] = '?';
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_error(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int                       rc, sys;
+    ngx_lyftr_err_e           code;
+    ngx_lyftr_sqlite_code_t  *p;
+
+    rc = sqlite3_extended_errcode(c->db);
+    sys = 0;
+
+    for (p = ngx_lyftr_sqlite_codes; p->rc != SQLITE_OK; p++) {
+        if (p->rc == rc || p->rc == (rc & 0xff)) {
+            break;
+        }
+    }
+
+    code = p->code;
+
+    if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN) {
+        sys = sqlite3_system_errno(c->db);
+
+        if (sys == ENOSPC || sys == EDQUOT) {
+            code = NGX_LYFTR_ERR_FULL;
+        }
+    }
+
+    if (sys) {
+        return ngx_lyftr_sqlite_fail(err, code, "%s (%d), errno %d",
+                                     sqlite3_errstr(rc), rc, sys);
+    }
+
+    return ngx_lyftr_sqlite_fail(err, code, "%s (%d)", sqlite3_errstr(rc), rc);
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_run(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = NGX_OK;
+
+    if (sqlite3_step(st) != SQLITE_DONE) {
+        rc = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+    (void) sqlite3_clear_bindings(st);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_int(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st, int64_t *n,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = NGX_OK;
+
+    if (sqlite3_step(st) == SQLITE_ROW) {
+        *n = sqlite3_column_int64(st, 0);
+
+    } else {
+        rc = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+    (void) sqlite3_clear_bindings(st);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_get(ngx_lyftr_sqlite_t *c, const char *sql, int64_t *n,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *st;
+
+    if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    rc = ngx_lyftr_sqlite_int(c, st, n, err);
+
+    (void) sqlite3_finalize(st);
+
+    return rc;
+}
+
+
+int
+ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s)
+{
+    return sqlite3_bind_text64(st, i, (char *) s->data, s->len, SQLITE_STATIC,
+                               SQLITE_UTF8);
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int         rc;
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_LYFTR_SQL_N; i++) {
+        rc = sqlite3_prepare_v3(c->db, ngx_lyftr_sqlite_statements[i], -1,
+                                SQLITE_PREPARE_PERSISTENT, &c->stmt[i], NULL);
+
+        if (rc == SQLITE_ERROR) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
+                                         "the schema is damaged: %s",
+                                         sqlite3_errmsg(c->db));
+        }
+
+        if (rc != SQLITE_OK) {
+            return ngx_lyftr_sqlite_error(c, err);
+        }
+    }
+
+    return NGX_OK;
+}

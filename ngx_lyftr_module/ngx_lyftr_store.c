@@ -1,0 +1,356 @@
+#include <ngx_lyftr.h>
+
+
+typedef struct {
+    ngx_str_t     name;
+    size_t        offset;
+    ngx_uint_t    msec;
+    ngx_int_t     min;
+    ngx_int_t     max;
+} ngx_lyftr_store_param_t;
+
+
+static char *ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
+    ngx_str_t *url);
+static char *ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store,
+    ngx_str_t *arg);
+
+
+static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
+    &ngx_lyftr_sqlite_backend,
+    NULL
+};
+
+
+static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
+    { ngx_string("batch="), offsetof(ngx_lyftr_store_t, batch),
+      0, 1, 65536 },
+    { ngx_string("readers="), offsetof(ngx_lyftr_store_t, readers),
+      0, 1, 64 },
+    { ngx_string("queue="), offsetof(ngx_lyftr_store_t, queue),
+      0, 1, 1000000 },
+    { ngx_string("timeout="), offsetof(ngx_lyftr_store_t, timeout),
+      1, 1, 60000 },
+    { ngx_null_string, 0, 0, 0, 0 }
+};
+
+
+/* the order is that of ngx_lyftr_err_e */
+
+static ngx_str_t  ngx_lyftr_store_errors[] = {
+    ngx_string("the store failed"),
+    ngx_string("the store is locked"),
+    ngx_string("the store did not answer in time"),
+    ngx_string("the store cannot hold this message"),
+    ngx_string("the store is full"),
+    ngx_string("the store is read-only"),
+    ngx_string("the store cannot be opened"),
+    ngx_string("the store has another schema than ours"),
+    ngx_string("the store is damaged"),
+    ngx_string("the store was moved or deleted"),
+    ngx_string("the store failed")
+};
+
+
+ngx_str_t *
+ngx_lyftr_store_error(ngx_lyftr_err_e error)
+{
+    return &ngx_lyftr_store_errors[error];
+}
+
+
+ngx_lyftr_store_t *
+ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_uint_t              i;
+    ngx_lyftr_store_t     **storep, *store;
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
+
+    storep = lmcf->stores.elts;
+
+    for (i = 0; i < lmcf->stores.nelts; i++) {
+        if (storep[i]->name.len == name->len
+            && ngx_strncmp(storep[i]->name.data, name->data, name->len) == 0)
+        {
+            return storep[i];
+        }
+    }
+
+    store = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_store_t));
+    if (store == NULL) {
+        return NULL;
+    }
+
+    storep = ngx_array_push(&lmcf->stores);
+    if (storep == NULL) {
+        return NULL;
+    }
+
+    *storep = store;
+
+    store->name = *name;
+    store->batch = 1024;
+    store->readers = 4;
+    store->queue = 16384;
+    store->timeout = 4000;
+    store->file_name = cf->conf_file->file.name.data;
+    store->line = cf->conf_file->line;
+
+    return store;
+}
+
+
+char *
+ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char               *rv;
+    ngx_str_t          *value, url, name, fallback, pool;
+    ngx_uint_t          i;
+    ngx_lyftr_store_t  *store;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "has an empty name";
+    }
+
+    store = ngx_lyftr_store_add(cf, &value[1]);
+    if (store == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (store->backend) {
+        return "is duplicate";
+    }
+
+    ngx_str_null(&fallback);
+    ngx_str_set(&pool, "default");
+
+    for (i = 3; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "thread_pool=", 12) == 0) {
+            pool.len = value[i].len - 12;
+            pool.data = value[i].data + 12;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "default=", 8) == 0) {
+            fallback.len = value[i].len - 8;
+            fallback.data = value[i].data + 8;
+            continue;
+        }
+
+        rv = ngx_lyftr_store_param(cf, store, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    url = value[2];
+
+    if (ngx_strncmp(url.data, "env:", 4) == 0) {
+        name.len = url.len - 4;
+        name.data = url.data + 4;
+
+        if (ngx_lyftr_store_env(cf, &name, &url) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (url.len == 0) {
+            url = fallback;
+        }
+
+        if (url.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "environment variable \"%V\" is not set and "
+                               "the store \"%V\" has no \"default=\"",
+                               &name, &store->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    store->label = ngx_lyftr_metrics_label(cf, NGX_LYFTR_LABEL_STORE,
+                                           &store->name);
+    if (store->label == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    store->thread_pool = ngx_thread_pool_add(cf, &pool);
+    if (store->thread_pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_lyftr_store_url(cf, store, &url);
+}
+
+
+static char *
+ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
+{
+    ngx_int_t                 n;
+    ngx_str_t                 s;
+    ngx_lyftr_store_param_t  *param;
+
+    for (param = ngx_lyftr_store_params; param->name.len; param++) {
+
+        if (ngx_strncmp(arg->data, param->name.data, param->name.len) != 0) {
+            continue;
+        }
+
+        s.len = arg->len - param->name.len;
+        s.data = arg->data + param->name.len;
+
+        n = param->msec ? ngx_parse_time(&s, 0) : ngx_atoi(s.data, s.len);
+
+        if (n == NGX_ERROR || n < param->min || n > param->max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value in \"%V\", it must be from "
+                               "%i to %i%s", arg, param->min, param->max,
+                               param->msec ? " milliseconds" : "");
+            return NGX_CONF_ERROR;
+        }
+
+        *(ngx_int_t *) ((char *) store + param->offset) = n;
+
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* the address is never printed: it may hold a password */
+
+static char *
+ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
+{
+    ngx_str_t             *scheme;
+    ngx_uint_t             i;
+    ngx_lyftr_error_t      err;
+    ngx_lyftr_backend_t   *backend;
+
+    for (i = 0; ngx_lyftr_backends[i]; i++) {
+        backend = ngx_lyftr_backends[i];
+        scheme = &backend->scheme;
+
+        if (url->len <= scheme->len
+            || ngx_strncmp(url->data, scheme->data, scheme->len) != 0
+            || (url->data[scheme->len] != ':' && url->data[scheme->len] != '+'))
+        {
+            continue;
+        }
+
+        if (backend->init(&store->dsn, url, &err) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "store \"%V\": %*s",
+                               &store->name, err.len, err.text);
+            return NGX_CONF_ERROR;
+        }
+
+        store->backend = backend;
+
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "store \"%V\" has a URL of an unknown kind, "
+                       "\"sqlite:///path\" is known", &store->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/*
+ * A binary upgrade starts from an environment that holds only the names of the
+ * core's "env" list, so the name is added there.
+ */
+
+ngx_int_t
+ngx_lyftr_store_env(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_str_t        *var;
+    ngx_uint_t        i;
+    ngx_core_conf_t  *ccf;
+
+    if (name->len == 0
+        || ngx_strlchr(name->data, name->data + name->len, '='))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name of an environment variable \"%V\"",
+                           name);
+        return NGX_ERROR;
+    }
+
+    value->data = (u_char *) getenv((char *) name->data);
+    value->len = value->data ? ngx_strlen(value->data) : 0;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+    var = ccf->env.elts;
+
+    for (i = 0; i < ccf->env.nelts; i++) {
+        if (var[i].len == name->len
+            && ngx_strncmp(var[i].data, name->data, name->len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    var = ngx_array_push(&ccf->env);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    *var = *name;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores)
+{
+    ngx_uint_t           i, n;
+    ngx_lyftr_store_t  **store;
+
+    store = stores->elts;
+
+    for (i = 0; i < stores->nelts; i++) {
+
+        if (store[i]->backend == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "unknown lyftr_store \"%V\" in %s:%ui",
+                          &store[i]->name, store[i]->file_name,
+                          store[i]->line);
+            return NGX_ERROR;
+        }
+
+        for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
+            store[i]->channels[n] = ngx_lyftr_channel_create(cf, store[i], n);
+            if (store[i]->channels[n] == NULL) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_lyftr_store_exit(ngx_array_t *stores)
+{
+    ngx_uint_t           i, n;
+    ngx_lyftr_store_t  **store;
+
+    store = stores->elts;
+
+    for (i = 0; i < stores->nelts; i++) {
+        for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
+            ngx_lyftr_channel_close(store[i]->channels[n]);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+/*
+ * The pure part: text in, values out.  No nginx function is called, no memory
+ * is allocated from a pool and nothing is logged, so every file that is listed
+ * here is unit-tested and fuzzed without nginx.
+ */
+
+
+#ifndef _NGX_LYFTR_TEXT_H_INCLUDED_
+#define _NGX_LYFTR_TEXT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_backend.h>
+
+
+/* what one escaped byte can grow to: \u001f, or U+FFFD for a bad byte */
+#define NGX_LYFTR_JSON_GROWTH      6
+
+/* a cursor is the position's two 64-bit halves in hex */
+#define NGX_LYFTR_CURSOR_LEN       32
+
+#define NGX_LYFTR_TEXT_MAX         4096    /* code points */
+#define NGX_LYFTR_DEPTH_MAX        512
+#define NGX_LYFTR_INPUT_MAX        255     /* bytes of "input" in a fault */
+#define NGX_LYFTR_FAULTS_MAX       5
+
+
+/* the order is that of the table in ngx_lyftr_fault.c */
+
+typedef enum {
+    NGX_LYFTR_MISSING = 0,
+    NGX_LYFTR_STRING_TYPE,
+    NGX_LYFTR_STRING_TOO_SHORT,
+    NGX_LYFTR_STRING_TOO_LONG,
+    NGX_LYFTR_STRING_PATTERN,
+    NGX_LYFTR_STRING_UNICODE,
+    NGX_LYFTR_JSON_INVALID,
+    NGX_LYFTR_NOT_OBJECT,
+    NGX_LYFTR_DATETIME,
+    NGX_LYFTR_INT_PARSING,
+    NGX_LYFTR_GREATER_EQUAL,
+    NGX_LYFTR_LESS_EQUAL,
+    NGX_LYFTR_CURSOR
+} ngx_lyftr_fault_e;
+
+
+typedef enum {
+    NGX_LYFTR_INPUT_OBJECT = 0,            /* {}, also for what is missing */
+    NGX_LYFTR_INPUT_ARRAY,                 /* [] */
+    NGX_LYFTR_INPUT_STRING,
+    NGX_LYFTR_INPUT_LITERAL                /* a number, true, false, null */
+} ngx_lyftr_input_e;
+
+
+typedef struct {
+    ngx_lyftr_fault_e    type;
+    ngx_lyftr_input_e    input_type;
+    ngx_str_t            input;
+    ngx_str_t            field;            /* empty: the whole body */
+    ngx_int_t            position;         /* of broken JSON, else -1 */
+} ngx_lyftr_fault_t;
+
+
+typedef struct {
+    ngx_str_t            in;               /* "body" or "query" */
+    ngx_uint_t           n;
+    ngx_lyftr_fault_t    fault[NGX_LYFTR_FAULTS_MAX];
+} ngx_lyftr_faults_t;
+
+
+/* ngx_lyftr_utf8.c */
+
+/*
+ * Decodes the character at *p, which is before last, and steps over it.  Bytes
+ * that are not UTF-8 (RFC 3629: overlong, surrogate, above U+10FFFF, cut) give
+ * NGX_LYFTR_UTF8_INVALID and a step of one byte.
+ */
+uint32_t ngx_lyftr_utf8_decode(u_char **p, u_char *last);
+
+#define NGX_LYFTR_UTF8_INVALID     0xffffffff
+
+/* the offset of the first byte that is not UTF-8; len if there is none */
+size_t ngx_lyftr_utf8_valid(u_char *s, size_t len);
+
+/* the code points of valid UTF-8 */
+size_t ngx_lyftr_utf8_count(u_char *s, size_t len);
+
+/* the largest length up to max that does not end inside a character */
+size_t ngx_lyftr_utf8_cut(u_char *s, size_t len, size_t max);
+
+
+/* ngx_lyftr_json.c */
+
+/*
+ * Writes s between quotes, escaped as RFC 8259, section 7 demands; a byte that
+ * is not UTF-8 becomes U+FFFD.  At most NGX_LYFTR_JSON_GROWTH * len + 2 bytes.
+ */
+u_char *ngx_lyftr_json_string(u_char *p, u_char *s, size_t len);
+
+/* what ngx_lyftr_json_string() will write */
+size_t ngx_lyftr_json_string_len(u_char *s, size_t len);
+
+/* at most NGX_INT64_LEN bytes */
+u_char *ngx_lyftr_json_int(u_char *p, int64_t n);
+
+
+/* ngx_lyftr_instant.c */
+
+/*
+ * Reads the ts of a message: YYYY-MM-DDThh:mm:ss[.f{1,9}]Z, a date that exists.
+ * NGX_OK or NGX_DECLINED.
+ */
+ngx_int_t ngx_lyftr_instant_parse(u_char *s, size_t len,
+    ngx_lyftr_instant_t *t);
+
+/*
+ * Reads the since of a query: RFC 3339 with T and Z in either case, or an
+ * offset +hh:mm or -hh:mm.  An instant before year 1 gives the smallest one.
+ * NGX_OK or NGX_DECLINED.
+ */
+ngx_int_t ngx_lyftr_instant_parse_since(u_char *s, size_t len,
+    ngx_lyftr_instant_t *t);
+
+
+/* ngx_lyftr_fold.c */
+
+/*
+ * Unicode's full case folding of UTF-8, without normalisation; invalid bytes
+ * are kept as they are.  buf may be NULL: only the length is returned.
+ */
+size_t ngx_lyftr_fold(u_char *buf, u_char *s, size_t len);
+
+/* 1 if folded s contains the folded needle, else 0 */
+ngx_uint_t ngx_lyftr_fold_contains(u_char *s, size_t len, u_char *needle,
+    size_t needle_len);
+
+
+/* ngx_lyftr_fault.c */
+
+/* appends; what is over NGX_LYFTR_FAULTS_MAX is dropped */
+ngx_lyftr_fault_t *ngx_lyftr_fault_add(ngx_lyftr_faults_t *faults,
+    ngx_lyftr_fault_e type, ngx_str_t *field);
+
+/* an upper bound of what ngx_lyftr_fault_write() writes */
+size_t ngx_lyftr_fault_len(ngx_lyftr_faults_t *faults);
+
+/* writes {"detail":[...]} in FastAPI's shape */
+u_char *ngx_lyftr_fault_write(u_char *p, ngx_lyftr_faults_t *faults);
+
+
+/* ngx_lyftr_message.c */
+
+/*
+ * Parses and validates one message.  arena has len bytes and keeps what the
+ * message and the faults point to, with body itself.  m->message_id is set
+ * whenever it is a string of valid Unicode, also in a message that is refused.
+ *
+ * NGX_OK, NGX_DECLINED with all faults of the body, or NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_lyftr_message_parse(u_char *body, size_t len, u_char *arena,
+    ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults);
+
+
+/* ngx_lyftr_query.c */
+
+/*
+ * Parses the arguments of /messages; what the strings of q point to is in
+ * arena, which has args->len bytes.  NGX_OK or NGX_DECLINED with all faults.
+ */
+ngx_int_t ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena,
+    ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults);
+
+/* an upper bound of what ngx_lyftr_query_write_next() writes */
+size_t ngx_lyftr_query_next_len(ngx_lyftr_query_t *q);
+
+/*
+ * Writes the arguments of the page that follows the position: limit, the
+ * filters and after, percent-encoded.
+ */
+u_char *ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
+    ngx_lyftr_position_t *last);
+
+/* the fault of a cursor that no row of the store answers to */
+void ngx_lyftr_query_bad_cursor(ngx_lyftr_query_t *q,
+    ngx_lyftr_faults_t *faults);
+
+
+#endif /* _NGX_LYFTR_TEXT_H_INCLUDED_ */

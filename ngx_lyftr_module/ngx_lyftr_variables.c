@@ -1,0 +1,437 @@
+#include <ngx_lyftr.h>
+
+
+/*
+ * A log line stays within PIPE_BUF, 4096 bytes, so that lines of several
+ * workers never mix in a pipe: what a caller sends is cut.  These are lengths
+ * after the escaping of log_format's escape=json.
+ */
+
+#define NGX_LYFTR_LOG_PATH_LEN     2048
+#define NGX_LYFTR_LOG_ID_LEN       1024
+#define NGX_LYFTR_LOG_METHOD_LEN   32
+
+
+static ngx_int_t ngx_lyftr_variable_ts(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_level(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_method(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_path(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_latency_ms(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_result(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_dup(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_message_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_allow(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static void ngx_lyftr_variable_set(ngx_http_variable_value_t *v, u_char *data,
+    size_t len);
+static ngx_int_t ngx_lyftr_variable_text(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, u_char *data, size_t len, size_t max);
+
+
+static ngx_http_variable_t  ngx_lyftr_vars[] = {
+
+    { ngx_string("lyftr_ts"), NULL, ngx_lyftr_variable_ts,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_level"), NULL, ngx_lyftr_variable_level,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_method"), NULL, ngx_lyftr_variable_method,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_path"), NULL, ngx_lyftr_variable_path,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_latency_ms"), NULL, ngx_lyftr_variable_latency_ms,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_result"), NULL, ngx_lyftr_variable_result,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_dup"), NULL, ngx_lyftr_variable_dup,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_message_id"), NULL, ngx_lyftr_variable_message_id,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_allow"), NULL, ngx_lyftr_variable_allow,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_str_t  ngx_lyftr_results[] = {
+    ngx_null_string,
+    ngx_string("created"),
+    ngx_string("duplicate"),
+    ngx_string("invalid_signature"),
+    ngx_string("validation_error"),
+    ngx_string("unavailable"),
+    ngx_string("rejected"),
+    ngx_string("aborted")
+};
+
+
+/* RFC 3339 in UTC with milliseconds */
+
+static ngx_int_t
+ngx_lyftr_variable_ts(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char      *p;
+    ngx_tm_t     tm;
+    ngx_time_t  *tp;
+
+    p = ngx_pnalloc(r->pool, sizeof("1970-09-28T12:00:00.000Z") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    tp = ngx_timeofday();
+    ngx_gmtime(tp->sec, &tm);
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%04d-%02d-%02dT%02d:%02d:%02d.%03MZ",
+                         tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                         tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                         tp->msec)
+             - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_level(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_uint_t  status;
+
+    status = ngx_lyftr_variables_status(r);
+
+    if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+        || ngx_lyftr_variables_result(r) == NGX_LYFTR_INVALID_SIGNATURE)
+    {
+        ngx_lyftr_variable_set(v, (u_char *) "ERROR", 5);
+
+    } else if (status >= NGX_HTTP_BAD_REQUEST) {
+        ngx_lyftr_variable_set(v, (u_char *) "WARNING", 7);
+
+    } else {
+        ngx_lyftr_variable_set(v, (u_char *) "INFO", 4);
+    }
+
+    return NGX_OK;
+}
+
+
+/* an internal redirect makes the method GET, the request line keeps it */
+
+static ngx_int_t
+ngx_lyftr_variable_method(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    size_t   len;
+    u_char  *p;
+
+    p = r->request_line.data;
+
+    for (len = 0; len < r->request_line.len; len++) {
+        if (p[len] == ' ') {
+            break;
+        }
+    }
+
+    return ngx_lyftr_variable_text(r, v, p, len, NGX_LYFTR_LOG_METHOD_LEN);
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_path(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char  *p, *last, *end;
+
+    p = r->unparsed_uri.data;
+    last = p + r->unparsed_uri.len;
+
+    if (p == last && r->request_line.len) {
+
+        /* the request line could not be parsed, or was too long */
+
+        last = r->request_line.data + r->request_line.len;
+        p = ngx_strlchr(r->request_line.data, last, ' ');
+
+        if (p == NULL) {
+            p = last;
+
+        } else {
+            p++;
+
+            end = ngx_strlchr(p, last, ' ');
+            last = end ? end : last;
+        }
+    }
+
+    if (p != last) {
+        end = ngx_strlchr(p, last, '?');
+        last = end ? end : last;
+    }
+
+    return ngx_lyftr_variable_text(r, v, p, last - p, NGX_LYFTR_LOG_PATH_LEN);
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_latency_ms(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char    *p;
+    uint64_t   usec;
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN + 4);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    usec = ngx_lyftr_variables_latency(r);
+
+    ngx_lyftr_variable_set(v, p, 0);
+    v->len = ngx_sprintf(p, "%uL.%03uL", usec / 1000, usec % 1000) - p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_result(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_str_t  *result;
+
+    result = &ngx_lyftr_results[ngx_lyftr_variables_result(r)];
+
+    ngx_lyftr_variable_set(v, result->data, result->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_dup(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    if (ngx_lyftr_variables_result(r) == NGX_LYFTR_DUPLICATE) {
+        ngx_lyftr_variable_set(v, (u_char *) "true", 4);
+
+    } else {
+        ngx_lyftr_variable_set(v, (u_char *) "false", 5);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_message_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_lyftr_http_ctx(r);
+
+    if (ctx == NULL) {
+        ngx_lyftr_variable_set(v, (u_char *) "", 0);
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_variable_text(r, v, ctx->message_id.data,
+                                   ctx->message_id.len, NGX_LYFTR_LOG_ID_LEN);
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_allow(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_lyftr_endpoint_t  *endpoint;
+
+    endpoint = ngx_lyftr_http_endpoint(r);
+
+    if (endpoint) {
+        ngx_lyftr_variable_set(v, endpoint->kind->allow.data,
+                               endpoint->kind->allow.len);
+    } else {
+        ngx_lyftr_variable_set(v, (u_char *) "", 0);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_lyftr_variable_set(ngx_http_variable_value_t *v, u_char *data, size_t len)
+{
+    v->data = data;
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+}
+
+
+/*
+ * Makes text of a caller valid UTF-8 and cuts it, so that it has at most max
+ * bytes once log_format has escaped it.
+ */
+
+static ngx_int_t
+ngx_lyftr_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    u_char *data, size_t len, size_t max)
+{
+    u_char    *p, *dst, *from, *last;
+    size_t     size, cost;
+    uint32_t   ch;
+
+    dst = ngx_pnalloc(r->pool, ngx_min(3 * len, max) + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_lyftr_variable_set(v, dst, 0);
+
+    p = data;
+    last = data + len;
+    size = 0;
+
+    while (p < last) {
+        from = p;
+        ch = ngx_lyftr_utf8_decode(&p, last);
+
+        if (ch == NGX_LYFTR_UTF8_INVALID) {
+            cost = 3;
+
+        } else if (ch < 0x20) {
+            cost = sizeof("\\u001f") - 1;
+
+        } else if (ch == '"' || ch == '\\') {
+            cost = 2;
+
+        } else {
+            cost = p - from;
+        }
+
+        if (size + cost > max) {
+            break;
+        }
+
+        size += cost;
+
+        dst = (ch == NGX_LYFTR_UTF8_INVALID)
+              ? ngx_cpymem(dst, "\xef\xbf\xbd", 3)
+              : ngx_cpymem(dst, from, p - from);
+    }
+
+    v->len = dst - v->data;
+
+    return NGX_OK;
+}
+
+
+/* as the core's $status */
+
+ngx_uint_t
+ngx_lyftr_variables_status(ngx_http_request_t *r)
+{
+    if (r->err_status) {
+        return r->err_status;
+    }
+
+    if (r->headers_out.status) {
+        return r->headers_out.status;
+    }
+
+    return (r->http_version == NGX_HTTP_VERSION_9) ? 9 : 0;
+}
+
+
+ngx_lyftr_result_e
+ngx_lyftr_variables_result(ngx_http_request_t *r)
+{
+    ngx_uint_t             status;
+    ngx_lyftr_ctx_t       *ctx;
+    ngx_lyftr_endpoint_t  *endpoint;
+
+    endpoint = ngx_lyftr_http_endpoint(r);
+
+    if (endpoint == NULL || !endpoint->kind->webhook) {
+        return NGX_LYFTR_RESULT_NONE;
+    }
+
+    ctx = ngx_lyftr_http_ctx(r);
+
+    if (ctx && ctx->result != NGX_LYFTR_RESULT_NONE) {
+        return ctx->result;
+    }
+
+    status = ngx_lyftr_variables_status(r);
+
+    if (status < NGX_HTTP_BAD_REQUEST
+        || status == NGX_HTTP_REQUEST_TIME_OUT
+        || status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+    {
+        return NGX_LYFTR_ABORTED;
+    }
+
+    return (status < NGX_HTTP_INTERNAL_SERVER_ERROR) ? NGX_LYFTR_REJECTED
+                                                     : NGX_LYFTR_UNAVAILABLE;
+}
+
+
+/* the time a request came is known in milliseconds, its end more exactly */
+
+uint64_t
+ngx_lyftr_variables_latency(ngx_http_request_t *r)
+{
+    int64_t         usec;
+    struct timeval  tv;
+
+    ngx_gettimeofday(&tv);
+
+    usec = (int64_t) (tv.tv_sec - r->start_sec) * 1000000
+           + tv.tv_usec - (int64_t) r->start_msec * 1000;
+
+    return usec > 0 ? usec : 0;
+}
+
+
+ngx_int_t
+ngx_lyftr_variables_add(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_lyftr_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,154 @@
+#include <ngx_lyftr.h>
+
+
+static void ngx_lyftr_webhook_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_process(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op,
+    ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
+static void ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op);
+static ngx_int_t ngx_lyftr_webhook_answer(ngx_http_request_t *r);
+
+
+static ngx_str_t  ngx_lyftr_webhook_ok = ngx_string("{\"status\":\"ok\"}");
+
+
+ngx_int_t
+ngx_lyftr_webhook_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_str_t              detail;
+    ngx_lyftr_loc_conf_t  *llcf;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+
+    if (llcf->secrets->nelts == 0) {
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ngx_str_set(&detail, "no webhook secret is configured");
+
+        return ngx_lyftr_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE, &detail);
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_lyftr_webhook_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_lyftr_webhook_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_finalize_request(r, ngx_lyftr_webhook_process(r));
+}
+
+
+static ngx_int_t
+ngx_lyftr_webhook_process(ngx_http_request_t *r)
+{
+    u_char               *arena;
+    ngx_int_t             rc;
+    ngx_str_t             body, detail;
+    ngx_lyftr_ctx_t      *ctx;
+    ngx_lyftr_faults_t    faults;
+    ngx_lyftr_secret_t   *secret;
+    ngx_lyftr_message_t  *message;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ngx_lyftr_http_body(r, &body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_lyftr_signature_verify(r, &body, &secret) != NGX_OK) {
+        ctx->result = NGX_LYFTR_INVALID_SIGNATURE;
+
+        ngx_str_set(&detail, "invalid signature");
+
+        return ngx_lyftr_http_error(r, NGX_HTTP_UNAUTHORIZED, &detail);
+    }
+
+    ngx_lyftr_metrics_verified(ctx->main, secret);
+
+    message = ngx_palloc(r->pool, sizeof(ngx_lyftr_message_t));
+    arena = ngx_pnalloc(r->pool, body.len + 1);
+
+    if (message == NULL || arena == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_lyftr_message_parse(body.data, body.len, arena, message, &faults);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->message_id = message->message_id;
+
+    if (rc == NGX_DECLINED) {
+        ctx->result = NGX_LYFTR_VALIDATION_ERROR;
+
+        return ngx_lyftr_http_faults(r, &faults);
+    }
+
+    return ngx_lyftr_http_submit(r, NGX_LYFTR_CHANNEL_WRITE,
+                                 ngx_lyftr_webhook_insert_run,
+                                 ngx_lyftr_webhook_insert_done, message,
+                                 ngx_lyftr_webhook_answer);
+}
+
+
+/* in a pool thread */
+
+static ngx_int_t
+ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
+    void *conn, ngx_lyftr_error_t *err)
+{
+    return backend->insert(conn, op->data, err);
+}
+
+
+/*
+ * Counted here and not when the request goes on: one whose client has left is
+ * never resumed, yet its row is stored.
+ */
+
+static void
+ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    if (op->rc == NGX_ERROR) {
+        return;
+    }
+
+    ctx = ngx_lyftr_http_ctx(op->request);
+
+    ctx->result = (op->rc == NGX_OK) ? NGX_LYFTR_CREATED
+                                     : NGX_LYFTR_DUPLICATE;
+
+    ctx->counted = 1;
+
+    ngx_lyftr_metrics_result(ctx->main, ctx->result);
+}
+
+
+static ngx_int_t
+ngx_lyftr_webhook_answer(ngx_http_request_t *r)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ngx_lyftr_http_failed(ctx)) {
+        return ngx_lyftr_http_failure(r);
+    }
+
+    return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_webhook_ok);
+}

@@ -1,0 +1,726 @@
+
+#include "unit.h"
+
+#include <yajl/yajl_parse.h>
+
+
+#define TEST_GOOD                                                            \
+    "\"message_id\":\"m1\",\"from\":\"+919876543210\","                      \
+    "\"to\":\"+14155550100\",\"ts\":\"2025-01-15T10:00:00Z\""
+
+#define TEST_FAULT(type, loc, msg, input)                                    \
+    "{\"type\":\"" type "\",\"loc\":[" loc "],\"msg\":\"" msg                \
+    "\",\"input\":" input "}"
+
+#define TEST_DETAIL(s)           "{\"detail\":[" s "]}"
+
+#define TEST_MISSING(field)                                                  \
+    TEST_FAULT("missing", "\"body\",\"" field "\"", "Field required", "{}")
+#define TEST_TYPE(field, input)                                              \
+    TEST_FAULT("string_type", "\"body\",\"" field "\"",                      \
+               "Input should be a valid string", input)
+#define TEST_SHORT(field, input)                                             \
+    TEST_FAULT("string_too_short", "\"body\",\"" field "\"",                 \
+               "String should not be empty", input)
+#define TEST_PATTERN(field, input)                                           \
+    TEST_FAULT("string_pattern_mismatch", "\"body\",\"" field "\"",          \
+               "String should be a plus sign followed by digits", input)
+#define TEST_UNICODE(field, input)                                           \
+    TEST_FAULT("string_unicode", "\"body\",\"" field "\"",                   \
+               "String should have no U+0000 and no lone surrogate", input)
+#define TEST_DATETIME(input)                                                 \
+    TEST_FAULT("datetime_parsing", "\"body\",\"ts\"",                        \
+               "Input should be a date and time that exists,"                \
+               " like 2025-01-15T10:00:00Z", input)
+#define TEST_JSON(position)                                                  \
+    TEST_FAULT("json_invalid", "\"body\"," position,                         \
+               "Body should be valid JSON in UTF-8", "{}")
+#define TEST_OBJECT(input)                                                   \
+    TEST_FAULT("model_attributes_type", "\"body\"",                          \
+               "Input should be a JSON object", input)
+
+
+static u_char               test_answer[16384];
+static u_char              *test_body;
+static u_char              *test_arena;
+static ngx_lyftr_message_t  test_m;
+static ngx_lyftr_faults_t   test_faults;
+static ngx_uint_t           test_no_memory;
+
+
+yajl_handle __real_yajl_alloc(const yajl_callbacks *callbacks,
+    yajl_alloc_funcs *afs, void *ctx);
+yajl_handle __wrap_yajl_alloc(const yajl_callbacks *callbacks,
+    yajl_alloc_funcs *afs, void *ctx);
+
+
+yajl_handle
+__wrap_yajl_alloc(const yajl_callbacks *callbacks, yajl_alloc_funcs *afs,
+    void *ctx)
+{
+    return test_no_memory ? NULL : __real_yajl_alloc(callbacks, afs, ctx);
+}
+
+
+static ngx_int_t
+test_parse(const void *body, size_t len)
+{
+    free(test_body);
+    free(test_arena);
+
+    test_body = unit_copy(body, len);
+    test_arena = unit_copy(body, len);
+    ngx_memset(&test_m, 0xee, sizeof(ngx_lyftr_message_t));
+
+    return ngx_lyftr_message_parse(test_body, len, test_arena, &test_m,
+                                   &test_faults);
+}
+
+
+static void
+test_good(const void *body, size_t len)
+{
+    if (test_parse(body, len) != NGX_OK) {
+        print_error("refused: %.*s\n", (int) len, (char *) body);
+        fail();
+    }
+
+    assert_int_equal(test_faults.n, 0);
+}
+
+
+static void
+test_bad(const void *body, size_t len, char *want)
+{
+    u_char  *p;
+
+    if (test_parse(body, len) != NGX_DECLINED) {
+        print_error("not refused: %.*s\n", (int) len, (char *) body);
+        fail();
+    }
+
+    p = ngx_lyftr_fault_write(test_answer, &test_faults);
+
+    assert_true((size_t) (p - test_answer)
+                <= ngx_lyftr_fault_len(&test_faults));
+
+    if (strlen(want) != (size_t) (p - test_answer)
+        || memcmp(test_answer, want, p - test_answer) != 0)
+    {
+        print_error("body: %.*s\n got: %.*s\nwant: %s\n", (int) len,
+                    (char *) body, (int) (p - test_answer), test_answer,
+                    want);
+        fail();
+    }
+}
+
+
+static void
+test_fields(void **state)
+{
+    ngx_lyftr_instant_t  t;
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":\"Hello\"}"));
+
+    unit_equal(test_m.message_id.data, test_m.message_id.len, "m1");
+    unit_equal(test_m.from.data, test_m.from.len, "+919876543210");
+    unit_equal(test_m.to.data, test_m.to.len, "+14155550100");
+    unit_equal(test_m.ts.data, test_m.ts.len, "2025-01-15T10:00:00Z");
+    unit_equal(test_m.text.data, test_m.text.len, "Hello");
+
+    assert_int_equal(ngx_lyftr_instant_parse(test_m.ts.data, test_m.ts.len,
+                                             &t), NGX_OK);
+    assert_int_equal(t.len, test_m.instant.len);
+    assert_memory_equal(t.data, test_m.instant.data, t.len);
+
+    test_good(unit_lit("{" TEST_GOOD "}"));
+    assert_null(test_m.text.data);
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":null}"));
+    assert_null(test_m.text.data);
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":\"\"}"));
+    assert_non_null(test_m.text.data);
+    assert_int_equal(test_m.text.len, 0);
+}
+
+
+static void
+test_escapes(void **state)
+{
+    test_good(unit_lit("\r\n\t { \"m\\u0065ssage_id\" \n:\t \"\\u00e9\\ud83d"
+                       "\\uDE00\\\"\\\\\\/\\b\\f\\n\\r\\t\" ,\"from\":"
+                       "\"\\u002b1\",\"to\":\"+\\u0032\","
+                       "\"ts\":\"2025-01-15T10:00:00\\u005a\",\"te\\u0078t\":"
+                       "\"\xf0\x9f\x98\x80 \xc3\xa9\"} \r\n\t "));
+
+    unit_equal(test_m.message_id.data, test_m.message_id.len,
+               "\xc3\xa9\xf0\x9f\x98\x80\"\\/\b\f\n\r\t");
+    unit_equal(test_m.from.data, test_m.from.len, "+1");
+    unit_equal(test_m.to.data, test_m.to.len, "+2");
+    unit_equal(test_m.ts.data, test_m.ts.len, "2025-01-15T10:00:00Z");
+    unit_equal(test_m.text.data, test_m.text.len,
+               "\xf0\x9f\x98\x80 \xc3\xa9");
+
+    /* a backslash that is escaped begins no escape */
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":\"\\\\ud800 \\\\\\\\uDC00\"}"));
+    unit_equal(test_m.text.data, test_m.text.len, "\\ud800 \\\\uDC00");
+
+    /* what is next to the surrogates is none */
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":\"\\uD7FF\\ue000\\udbff\\udfff"
+                       "\\uD800\\uDC00\\ud83d\\ude00\"}"));
+}
+
+
+static void
+test_repeated(void **state)
+{
+    test_good(unit_lit("{\"message_id\":7," TEST_GOOD ",\"from\":\"+1\","
+                       "\"text\":[1],\"text\":\"a\",\"text\":\"b\","
+                       "\"from\":\"+2\"}"));
+    unit_equal(test_m.from.data, test_m.from.len, "+2");
+    unit_equal(test_m.text.data, test_m.text.len, "b");
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":\"\\ud800\",\"text\":null}"));
+    assert_null(test_m.text.data);
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":\"\\ud800\",\"text\":\"a\"}"));
+
+    test_bad(unit_lit("{" TEST_GOOD ",\"message_id\":{\"a\":1}}"),
+             TEST_DETAIL(TEST_TYPE("message_id", "{}")));
+    assert_null(test_m.message_id.data);
+
+    test_bad(unit_lit("{" TEST_GOOD ",\"m\\u0065ssage_id\":\"\"}"),
+             TEST_DETAIL(TEST_SHORT("message_id", "\"\"")));
+}
+
+
+static void
+test_unknown(void **state)
+{
+    test_good(unit_lit("{\"message_id \":1,\"Text\":2,\"\":3,\"tex\":4,"
+                       "\"texts\":5," TEST_GOOD ",\"n\":{\"message_id\":null,"
+                       "\"text\":[{\"text\":\"\\ud800\"}]},\"s\":\"\\udc00"
+                       "\\ud800\\u0000\",\"\\ud800\":0,\"text\\u0000\":1,"
+                       "\"big\":-123456789012345678901234567890123456789e"
+                       "+99999999999,\"f\":1.7976931348623157e99999,"
+                       "\"t\":[true,false,null,\"x\",1]}"));
+
+    assert_null(test_m.text.data);
+    unit_equal(test_m.message_id.data, test_m.message_id.len, "m1");
+
+    /* a field's value ends with its value */
+
+    test_good(unit_lit("{" TEST_GOOD ",\"text\":null,\"a\":\"x\"}"));
+    assert_null(test_m.text.data);
+}
+
+
+typedef struct {
+    u_char  *body;
+    size_t   len;
+    char    *want;
+} test_case_t;
+
+
+#define TEST_ID(v)                                                           \
+    unit_lit("{" TEST_GOOD ",\"message_id\":" v "}")
+#define TEST_FROM(v)                                                         \
+    unit_lit("{" TEST_GOOD ",\"from\":" v "}")
+#define TEST_TO(v)                                                           \
+    unit_lit("{" TEST_GOOD ",\"to\":" v "}")
+#define TEST_TS(v)                                                           \
+    unit_lit("{" TEST_GOOD ",\"ts\":" v "}")
+#define TEST_TEXT(v)                                                         \
+    unit_lit("{" TEST_GOOD ",\"text\":" v "}")
+
+
+static test_case_t  test_schemas[] = {
+
+    { unit_lit(""), TEST_DETAIL(TEST_FAULT("missing", "\"body\"",
+                                           "Field required", "{}")) },
+
+    { unit_lit("null"), TEST_DETAIL(TEST_OBJECT("null")) },
+    { unit_lit(" true "), TEST_DETAIL(TEST_OBJECT("true")) },
+    { unit_lit("false"), TEST_DETAIL(TEST_OBJECT("false")) },
+    { unit_lit("123"), TEST_DETAIL(TEST_OBJECT("123")) },
+    { unit_lit(" -1.50E+7\n"), TEST_DETAIL(TEST_OBJECT("-1.50E+7")) },
+    { unit_lit("\"a\\n\xc3\xa9\""), TEST_DETAIL(TEST_OBJECT("\"a\\n\xc3\xa9\"")) },
+    { unit_lit(" \"\\ud800\""), TEST_DETAIL(TEST_OBJECT("\"\\\\ud800\"")) },
+    { unit_lit("[]"), TEST_DETAIL(TEST_OBJECT("[]")) },
+    { unit_lit("[{" TEST_GOOD "}]"), TEST_DETAIL(TEST_OBJECT("[]")) },
+    { unit_lit("[\"message_id\",{}]"), TEST_DETAIL(TEST_OBJECT("[]")) },
+
+    { unit_lit("{}"),
+      TEST_DETAIL(TEST_MISSING("message_id") "," TEST_MISSING("from") ","
+                  TEST_MISSING("to") "," TEST_MISSING("ts")) },
+
+    /* the order is that of the schema, whatever that of the body */
+
+    { unit_lit("{\"text\":5,\"ts\":false,\"to\":[1],\"from\":{\"a\":1},"
+               "\"message_id\":null}"),
+      TEST_DETAIL(TEST_TYPE("message_id", "null") ","
+                  TEST_TYPE("from", "{}") "," TEST_TYPE("to", "[]") ","
+                  TEST_TYPE("ts", "false") "," TEST_TYPE("text", "5")) },
+
+    { unit_lit("{\"message_id\":\"\",\"from\":\"1\",\"ts\":\"now\","
+               "\"text\":true}"),
+      TEST_DETAIL(TEST_SHORT("message_id", "\"\"") ","
+                  TEST_PATTERN("from", "\"1\"") "," TEST_MISSING("to") ","
+                  TEST_DATETIME("\"now\"") "," TEST_TYPE("text", "true")) },
+
+    { TEST_ID("1"), TEST_DETAIL(TEST_TYPE("message_id", "1")) },
+    { TEST_ID("\"\""), TEST_DETAIL(TEST_SHORT("message_id", "\"\"")) },
+    { TEST_ID("\"\\u0000\""),
+      TEST_DETAIL(TEST_UNICODE("message_id", "\"\\u0000\"")) },
+    { TEST_ID("\"a\\udfffb\""),
+      TEST_DETAIL(TEST_UNICODE("message_id", "\"a\\\\udfffb\"")) },
+
+    { TEST_FROM("null"), TEST_DETAIL(TEST_TYPE("from", "null")) },
+    { TEST_FROM("919876543210"),
+      TEST_DETAIL(TEST_TYPE("from", "919876543210")) },
+    { TEST_FROM("\"\""), TEST_DETAIL(TEST_PATTERN("from", "\"\"")) },
+    { TEST_FROM("\"+\""), TEST_DETAIL(TEST_PATTERN("from", "\"+\"")) },
+    { TEST_FROM("\"12\""), TEST_DETAIL(TEST_PATTERN("from", "\"12\"")) },
+    { TEST_FROM("\"++1\""), TEST_DETAIL(TEST_PATTERN("from", "\"++1\"")) },
+    { TEST_FROM("\"+1a\""), TEST_DETAIL(TEST_PATTERN("from", "\"+1a\"")) },
+    { TEST_FROM("\"+1/\""), TEST_DETAIL(TEST_PATTERN("from", "\"+1/\"")) },
+    { TEST_FROM("\"+1:\""), TEST_DETAIL(TEST_PATTERN("from", "\"+1:\"")) },
+    { TEST_FROM("\"+1\\n\""),
+      TEST_DETAIL(TEST_PATTERN("from", "\"+1\\n\"")) },
+    { TEST_FROM("\" +1\""), TEST_DETAIL(TEST_PATTERN("from", "\" +1\"")) },
+    { TEST_FROM("\"+1 \""), TEST_DETAIL(TEST_PATTERN("from", "\"+1 \"")) },
+    { TEST_FROM("\"+\xd9\xa1\xd9\xa2\""),
+      TEST_DETAIL(TEST_PATTERN("from", "\"+\xd9\xa1\xd9\xa2\"")) },
+    { TEST_FROM("\"\xef\xbc\x8b" "1\""),
+      TEST_DETAIL(TEST_PATTERN("from", "\"\xef\xbc\x8b" "1\"")) },
+    { TEST_FROM("\"+1\\u0000\""),
+      TEST_DETAIL(TEST_UNICODE("from", "\"+1\\u0000\"")) },
+
+    { TEST_TO("\"\""), TEST_DETAIL(TEST_PATTERN("to", "\"\"")) },
+    { TEST_TO("\"+12\\n\""), TEST_DETAIL(TEST_PATTERN("to", "\"+12\\n\"")) },
+    { TEST_TO("\"\\ud800\""),
+      TEST_DETAIL(TEST_UNICODE("to", "\"\\\\ud800\"")) },
+
+    { TEST_TS("1736935200"), TEST_DETAIL(TEST_TYPE("ts", "1736935200")) },
+    { TEST_TS("\"\""), TEST_DETAIL(TEST_DATETIME("\"\"")) },
+    { TEST_TS("\"2025-02-29T10:00:00Z\""),
+      TEST_DETAIL(TEST_DATETIME("\"2025-02-29T10:00:00Z\"")) },
+    { TEST_TS("\"2025-01-15T10:00:00+00:00\""),
+      TEST_DETAIL(TEST_DATETIME("\"2025-01-15T10:00:00+00:00\"")) },
+    { TEST_TS("\"2025-01-15T10:00:00Z\\u0000\""),
+      TEST_DETAIL(TEST_UNICODE("ts", "\"2025-01-15T10:00:00Z\\u0000\"")) },
+    { TEST_TS("\"\\udc00\""),
+      TEST_DETAIL(TEST_UNICODE("ts", "\"\\\\udc00\"")) },
+
+    { TEST_TEXT("0"), TEST_DETAIL(TEST_TYPE("text", "0")) },
+    { TEST_TEXT("[\"a\"]"), TEST_DETAIL(TEST_TYPE("text", "[]")) },
+    { TEST_TEXT("{}"), TEST_DETAIL(TEST_TYPE("text", "{}")) },
+    { TEST_TEXT("\"\\u0000\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\u0000\"")) },
+    { TEST_TEXT("\"\\ud800\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\\\ud800\"")) },
+    { TEST_TEXT("\"\\uDBFF \\uDFFF\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\\\uDBFF \\\\uDFFF\"")) },
+    { TEST_TEXT("\"\\ud800\\ud800\\udc00\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\\\ud800\\\\ud800\\\\udc00\"")) },
+    { TEST_TEXT("\"\\ud83d\\ude00\\ude00\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\\\ud83d\\\\ude00\\\\ude00\"")) },
+    { TEST_TEXT("\"\\ud800\\u0041\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\\\ud800\\\\u0041\"")) },
+    { TEST_TEXT("\"\\ud800\\n\""),
+      TEST_DETAIL(TEST_UNICODE("text", "\"\\\\ud800\\\\n\"")) }
+};
+
+
+static void
+test_schema(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < unit_count(test_schemas); i++) {
+        test_bad(test_schemas[i].body, test_schemas[i].len,
+                 test_schemas[i].want);
+    }
+}
+
+
+/* the id is known, and can be logged, also where the message is refused */
+
+static void
+test_id(void **state)
+{
+    assert_int_equal(test_parse(unit_lit("{\"text\":1,\"message_id\":\"id\"}")),
+                     NGX_DECLINED);
+    unit_equal(test_m.message_id.data, test_m.message_id.len, "id");
+
+    assert_int_equal(test_parse(unit_lit("{\"message_id\":\"\\ud800\"}")),
+                     NGX_DECLINED);
+    assert_int_equal(test_m.message_id.len, 0);
+
+    assert_int_equal(test_parse(unit_lit("{\"message_id\":\"a\\u0000\"}")),
+                     NGX_DECLINED);
+    assert_int_equal(test_m.message_id.len, 0);
+
+    assert_int_equal(test_parse(unit_lit("{\"message_id\":\"id\",}")),
+                     NGX_DECLINED);
+    assert_int_equal(test_m.message_id.len, 0);
+
+    assert_int_equal(test_parse(unit_lit("")), NGX_DECLINED);
+    assert_int_equal(test_m.message_id.len, 0);
+}
+
+
+static test_case_t  test_jsons[] = {
+    { unit_lit(" "), TEST_DETAIL(TEST_JSON("1")) },
+    { unit_lit(" \r\n\t"), TEST_DETAIL(TEST_JSON("4")) },
+    { unit_lit("{"), TEST_DETAIL(TEST_JSON("1")) },
+    { unit_lit("{\"a\":1"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"a\":[1]"), TEST_DETAIL(TEST_JSON("8")) },
+    { unit_lit("{\"a"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("{" TEST_GOOD), NULL },
+    { unit_lit("{a:1}"), NULL },
+    { unit_lit("{'a':1}"), NULL },
+    { unit_lit("{\"a\" 1}"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"a\":1 \"b\":2}"), NULL },
+    { unit_lit("{\"a\"}"), NULL },
+    { unit_lit("{1:2}"), NULL },
+    { unit_lit("{,}"), NULL },
+    { unit_lit("{" TEST_GOOD ",}"), NULL },
+    { unit_lit("[1,]"), NULL },
+    { unit_lit("[,1]"), NULL },
+    { unit_lit("[1 2]"), NULL },
+    { unit_lit("[}"), NULL },
+    { unit_lit("{]"), NULL },
+    { unit_lit("]"), NULL },
+    { unit_lit("tru"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("True"), NULL },
+    { unit_lit("truex"), NULL },
+    { unit_lit("nul"), NULL },
+    { unit_lit("undefined"), NULL },
+
+    /* behind the value, cut tokens too, which yajl lets pass */
+
+    { unit_lit("{" TEST_GOOD "}x"), NULL },
+    { unit_lit("{} {}"), TEST_DETAIL(TEST_JSON("4")) },
+    { unit_lit("{}{}"), NULL },
+    { unit_lit("{}}"), NULL },
+    { unit_lit("{},"), NULL },
+    { unit_lit("{}]"), NULL },
+    { unit_lit("{} 1"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("{} tru"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("{} \"abc"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("{}\""), TEST_DETAIL(TEST_JSON("2")) },
+    { unit_lit("[]\"\\"), NULL },
+    { unit_lit("null \"a"), NULL },
+    { unit_lit("\"a\" \"a"), NULL },
+    { unit_lit("1 2"), NULL },
+    { unit_lit("12 \"a"), NULL },
+    { unit_lit("{}-"), NULL },
+    { unit_lit("{}\0"), TEST_DETAIL(TEST_JSON("2")) },
+    { unit_lit("{}//"), NULL },
+    { unit_lit("{}/**/"), NULL },
+    { unit_lit("/**/{}"), NULL },
+    { unit_lit("{/**/}"), NULL },
+
+    /* white space is four characters */
+
+    { unit_lit("{}\v"), TEST_DETAIL(TEST_JSON("2")) },
+    { unit_lit("{}\f"), TEST_DETAIL(TEST_JSON("2")) },
+    { unit_lit("\f{}"), TEST_DETAIL(TEST_JSON("0")) },
+    { unit_lit("{\v}"), TEST_DETAIL(TEST_JSON("1")) },
+    { unit_lit("\xc2\xa0{}"), NULL },
+    { unit_lit("{\xe2\x80\xa8}"), NULL },
+    { unit_lit("\0{}"), NULL },
+
+    /* numbers */
+
+    { unit_lit("{\"a\":NaN}"), NULL },
+    { unit_lit("NaN"), NULL },
+    { unit_lit("{\"a\":Infinity}"), NULL },
+    { unit_lit("{\"a\":-Infinity}"), NULL },
+    { unit_lit("{\"a\":+1}"), NULL },
+    { unit_lit("{\"a\":01}"), NULL },
+    { unit_lit("{\"a\":-01}"), NULL },
+    { unit_lit("{\"a\":1.}"), NULL },
+    { unit_lit("{\"a\":.5}"), NULL },
+    { unit_lit("{\"a\":1e}"), NULL },
+    { unit_lit("{\"a\":1e+}"), NULL },
+    { unit_lit("{\"a\":-}"), NULL },
+    { unit_lit("{\"a\":0x10}"), NULL },
+    { unit_lit("-"), NULL },
+    { unit_lit("1."), NULL },
+    { unit_lit("1e"), NULL },
+
+    /* strings */
+
+    { unit_lit("{\"a\":\"\t\"}"), NULL },
+    { unit_lit("{\"a\":\"\n\"}"), NULL },
+    { unit_lit("{\"a\":\"\0\"}"), NULL },
+    { unit_lit("{\"a\":\"\x1f\"}"), NULL },
+    { unit_lit("{\"a\":\"\f\"}"), NULL },
+    { unit_lit("{\"\t\":1}"), NULL },
+    { unit_lit("{\"a\":\"\\x\"}"), NULL },
+    { unit_lit("{\"a\":\"\\'\"}"), NULL },
+    { unit_lit("{\"a\":\"\\u12\"}"), NULL },
+    { unit_lit("{\"a\":\"\\u12g4\"}"), NULL },
+    { unit_lit("{\"a\":\"\\U0041\"}"), NULL },
+    { unit_lit("{\"a\":\"\\"), NULL },
+    { unit_lit("{\"a\":\"\\u"), NULL },
+    { unit_lit("{\"a\":\"\\ud800\\"), NULL },
+    { unit_lit("{\"text\":\"\\ud800\\u"), NULL },
+    { unit_lit("{\"text\":\"\\ud800\\udc0"), NULL },
+
+    /* encodings */
+
+    { unit_lit("\xef\xbb\xbf{" TEST_GOOD "}"), NULL },
+    { unit_lit("{\0}\0"), NULL },
+    { unit_lit("\0{\0}"), NULL },
+    { unit_lit("\xff\xfe{\0}\0"), TEST_DETAIL(TEST_JSON("0")) },
+    { unit_lit("{\"a\":\"\xff\"}"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"a\":\"\xc0\x80\"}"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"a\":\"\xed\xa0\x80\"}"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"a\":\"\xf4\x90\x80\x80\"}"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"a\":\"\xc3\"}"), TEST_DETAIL(TEST_JSON("6")) },
+    { unit_lit("{\"\xe2\x82\":1}"), TEST_DETAIL(TEST_JSON("2")) },
+    { unit_lit("{} \xc3"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("{x \xff"), TEST_DETAIL(TEST_JSON("3")) },
+    { unit_lit("\xff"), TEST_DETAIL(TEST_JSON("0")) }
+};
+
+
+static void
+test_json(void **state)
+{
+    ngx_uint_t    i;
+    test_case_t  *t;
+
+    for (i = 0; i < unit_count(test_jsons); i++) {
+        t = &test_jsons[i];
+
+        if (t->want) {
+            test_bad(t->body, t->len, t->want);
+            continue;
+        }
+
+        if (test_parse(t->body, t->len) != NGX_DECLINED
+            || test_faults.n != 1
+            || test_faults.fault[0].type != NGX_LYFTR_JSON_INVALID
+            || test_faults.fault[0].field.len != 0
+            || test_faults.fault[0].position < 0
+            || test_faults.fault[0].position > (ngx_int_t) t->len)
+        {
+            print_error("case %d: %.*s\n", (int) i, (int) t->len, t->body);
+            fail();
+        }
+    }
+}
+
+
+/* a good body that is cut anywhere is broken */
+
+static void
+test_cut(void **state)
+{
+    size_t       i;
+
+    static char  body[] = "{\"a\":[{\"b\":-1.5e+7,\"c\":\"\\ud83d\\ude00\"}],"
+                          TEST_GOOD ",\"text\":\"\xc3\xa9 \\u00e9\"}";
+
+    test_good(body, sizeof(body) - 1);
+
+    for (i = 1; i < sizeof(body) - 1; i++) {
+        assert_int_equal(test_parse(body, i), NGX_DECLINED);
+        assert_int_equal(test_faults.n, 1);
+        assert_int_equal(test_faults.fault[0].type, NGX_LYFTR_JSON_INVALID);
+    }
+}
+
+
+/* depth includes the object itself */
+
+static void
+test_depth(void **state)
+{
+    char    *body, *p;
+    size_t   i, depth, kind;
+
+    body = malloc(65536);
+    assert_non_null(body);
+
+    for (kind = 0; kind < 2; kind++) {
+        for (depth = 511; depth <= 514; depth++) {
+            p = (char *) ngx_cpymem(body, "{" TEST_GOOD ",\"x\":",
+                                    sizeof("{" TEST_GOOD ",\"x\":") - 1);
+
+            for (i = 1; i < depth; i++) {
+                p = (char *) (kind ? ngx_cpymem(p, "[", 1)
+                                   : ngx_cpymem(p, "{\"x\":", 5));
+            }
+
+            *p++ = '1';
+
+            for (i = 1; i < depth; i++) {
+                *p++ = kind ? ']' : '}';
+            }
+
+            *p++ = '}';
+
+            if (depth <= NGX_LYFTR_DEPTH_MAX) {
+                test_good(body, p - body);
+
+            } else {
+                assert_int_equal(test_parse(body, p - body), NGX_DECLINED);
+                assert_int_equal(test_faults.fault[0].type,
+                                 NGX_LYFTR_JSON_INVALID);
+            }
+        }
+    }
+
+    /* many, but not deep; and deep as the body itself */
+
+    ngx_memset(body, ' ', 65536);
+    body[0] = '[';
+
+    for (i = 1; i < 60000; i += 3) {
+        ngx_memcpy(body + i, "[],", 3);
+    }
+
+    ngx_memcpy(body + i, "[]]", 3);
+    test_bad(body, i + 3, TEST_DETAIL(TEST_OBJECT("[]")));
+
+    ngx_memset(body, '[', 512);
+    ngx_memset(body + 512, ']', 512);
+    test_bad(body, 1024, TEST_DETAIL(TEST_OBJECT("[]")));
+
+    ngx_memset(body, '[', 513);
+    ngx_memset(body + 513, ']', 513);
+    test_bad(body, 1026, TEST_DETAIL(TEST_JSON("513")));
+
+    free(body);
+}
+
+
+/* the limit counts code points: n of them, each written as unit */
+
+static void
+test_one_length(char *unit, size_t n, ngx_uint_t good)
+{
+    char    *body, *p;
+    size_t   i;
+
+    body = malloc(100000);
+    assert_non_null(body);
+
+    p = (char *) ngx_cpymem(body, "{" TEST_GOOD ",\"text\":\"",
+                            sizeof("{" TEST_GOOD ",\"text\":\"") - 1);
+
+    for (i = 0; i < n; i++) {
+        p = (char *) ngx_cpymem(p, unit, strlen(unit));
+    }
+
+    *p++ = '"';
+    *p++ = '}';
+
+    if (good) {
+        test_good(body, p - body);
+
+    } else {
+        assert_int_equal(test_parse(body, p - body), NGX_DECLINED);
+        assert_int_equal(test_faults.n, 1);
+        assert_int_equal(test_faults.fault[0].type, NGX_LYFTR_STRING_TOO_LONG);
+        unit_equal(test_faults.fault[0].field.data,
+                   test_faults.fault[0].field.len, "text");
+    }
+
+    free(body);
+}
+
+
+static void
+test_length(void **state)
+{
+    ngx_uint_t    i;
+
+    static char  *units[] = { "a", "\xc3\xa9", "\xe2\x82\xac",
+                              "\xf0\x9f\x98\x80", "\\n", "\\u00e9",
+                              "\\ud83d\\ude00" };
+
+    for (i = 0; i < unit_count(units); i++) {
+        test_one_length(units[i], 4095, 1);
+        test_one_length(units[i], 4096, 1);
+        test_one_length(units[i], 4097, 0);
+    }
+}
+
+
+/* what is decoded fits, also where it is as long as what is written */
+
+static void
+test_arena(void **state)
+{
+    char    *body, *p;
+    size_t   i;
+
+    body = malloc(100000);
+    assert_non_null(body);
+
+    p = (char *) ngx_cpymem(body, "{" TEST_GOOD, sizeof("{" TEST_GOOD) - 1);
+
+    for (i = 0; i < 3000; i++) {
+        p = (char *) ngx_cpymem(p, ",\"text\":\"\xf0\x9f\x98\x80\"", 14);
+        p = (char *) ngx_cpymem(p, ",\"text\":12345", 13);
+    }
+
+    p = (char *) ngx_cpymem(p, ",\"text\":\"z\"}", 12);
+
+    test_good(body, p - body);
+    unit_equal(test_m.text.data, test_m.text.len, "z");
+
+    free(body);
+
+    test_bad(unit_lit("7"), TEST_DETAIL(TEST_OBJECT("7")));
+}
+
+
+static void
+test_memory(void **state)
+{
+    test_no_memory = 1;
+    assert_int_equal(test_parse(unit_lit("{" TEST_GOOD "}")), NGX_ERROR);
+    test_no_memory = 0;
+}
+
+
+static int
+test_free(void **state)
+{
+    free(test_body);
+    free(test_arena);
+
+    return 0;
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_id),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_length),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_memory)
+    };
+
+    return cmocka_run_group_tests_name("message", tests, NULL, test_free);
+}

@@ -1,0 +1,506 @@
+
+#include "unit.h"
+
+
+#define TEST_FAULT(type, name, msg, input)                                   \
+    "{\"type\":\"" type "\",\"loc\":[\"query\",\"" name "\"],\"msg\":\"" msg \
+    "\",\"input\":" input "}"
+
+#define TEST_DETAIL(s)           "{\"detail\":[" s "]}"
+
+#define TEST_INT(name, input)                                                \
+    TEST_FAULT("int_parsing", name,                                          \
+               "Input should be an integer in decimal digits", input)
+#define TEST_LEAST(name, input)                                              \
+    TEST_FAULT("greater_than_equal", name,                                   \
+               "Input should not be below the least allowed value", input)
+#define TEST_GREATEST(name, input)                                           \
+    TEST_FAULT("less_than_equal", name,                                      \
+               "Input should not be above the greatest allowed value", input)
+#define TEST_SINCE(input)                                                    \
+    TEST_FAULT("datetime_parsing", "since",                                  \
+               "Input should be a date and time that exists,"                \
+               " like 2025-01-15T10:00:00Z", input)
+#define TEST_AFTER(input)                                                    \
+    TEST_FAULT("value_error", "after",                                       \
+               "Input should be a cursor from a Link header,"                \
+               " without an offset", input)
+
+#define TEST_CURSOR  "00000000000000ff0123456789abcdef"
+
+
+static u_char              *test_args;
+static u_char              *test_arena;
+static u_char               test_answer[16384];
+static ngx_lyftr_query_t    test_q;
+static ngx_lyftr_faults_t   test_faults;
+
+
+static ngx_int_t
+test_parse(const void *args, size_t len)
+{
+    ngx_str_t  s;
+
+    free(test_args);
+    free(test_arena);
+
+    test_args = unit_copy(args, len);
+    test_arena = unit_copy(args, len);
+    ngx_memset(&test_q, 0xee, sizeof(ngx_lyftr_query_t));
+
+    s.data = test_args;
+    s.len = len;
+
+    return ngx_lyftr_query_parse(&s, test_arena, &test_q, &test_faults);
+}
+
+
+static void
+test_good(char *args)
+{
+    if (test_parse(args, strlen(args)) != NGX_OK) {
+        print_error("refused: %s\n", args);
+        fail();
+    }
+
+    assert_int_equal(test_faults.n, 0);
+}
+
+
+static void
+test_bad(char *args, char *want)
+{
+    u_char  *p;
+
+    if (test_parse(args, strlen(args)) != NGX_DECLINED) {
+        print_error("not refused: %s\n", args);
+        fail();
+    }
+
+    p = ngx_lyftr_fault_write(test_answer, &test_faults);
+
+    assert_true((size_t) (p - test_answer)
+                <= ngx_lyftr_fault_len(&test_faults));
+    unit_equal_str(test_answer, p - test_answer, want);
+}
+
+
+static void
+test_defaults(void **state)
+{
+    ngx_str_t    none;
+    ngx_uint_t   i;
+
+    static char  *args[] = { "", "&", "&&&", "=", "a", "a=b", "=limit",
+                             "Limit=7", "LIMIT=7", "limit%00=7", "limi=7",
+                             "limits=7", "+limit=7", "limit+=7", "?limit=7",
+                             "a;limit=7", "from=&since=&q=", "from&since&q",
+                             "%6Cimi=7", "lim%it=7", "FROM=%2B1&Q=x",
+                             "q=a&q=&from=a&from=&since=x&since=" };
+
+    for (i = 0; i < unit_count(args); i++) {
+        test_good(args[i]);
+
+        assert_int_equal(test_q.limit, 50);
+        assert_int_equal(test_q.offset, 0);
+        assert_int_equal(test_q.after.seq, 0);
+        assert_int_equal(test_q.from.len, 0);
+        assert_int_equal(test_q.q.len, 0);
+        assert_int_equal(test_q.since.len, 0);
+        assert_int_equal(test_q.cursor.len, 0);
+        assert_int_equal(test_q.none, 0);
+    }
+
+    ngx_str_null(&none);
+    assert_int_equal(ngx_lyftr_query_parse(&none, NULL, &test_q,
+                                           &test_faults), NGX_OK);
+    assert_int_equal(test_q.limit, 50);
+}
+
+
+typedef struct {
+    char       *args;
+    ngx_int_t   limit;
+    int64_t     offset;
+} test_int_t;
+
+
+static test_int_t  test_ints[] = {
+    { "limit=1", 1, 0 },
+    { "limit=100", 100, 0 },
+    { "limit=007", 7, 0 },
+    { "limit=+7+", 7, 0 },
+    { "limit=%20%20+7", 7, 0 },
+    { "limit=%37", 7, 0 },
+    { "%6cimit=7", 7, 0 },
+    { "l%69mi%74=7", 7, 0 },
+    { "&&limit=7&&", 7, 0 },
+    { "limit=9&limit=7", 7, 0 },
+    { "limit=x&limit=7", 7, 0 },
+    { "limit=7&Limit=x&limits=8", 7, 0 },
+    { "offset=0", 50, 0 },
+    { "offset=-0", 50, 0 },
+    { "offset=-000", 50, 0 },
+    { "offset=12&limit=3", 3, 12 },
+    { "offset=9223372036854775807", 50, INT64_MAX },
+    { "offset=9223372036854775806", 50, INT64_MAX - 1 },
+    { "offset=00000000000000000000000000000009223372036854775807", 50,
+      INT64_MAX },
+    { "offset=922337203685477580", 50, 922337203685477580 }
+};
+
+
+static void
+test_int(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < unit_count(test_ints); i++) {
+        test_good(test_ints[i].args);
+        assert_int_equal(test_q.limit, test_ints[i].limit);
+        assert_true(test_q.offset == test_ints[i].offset);
+    }
+}
+
+
+typedef struct {
+    char  *args;
+    char  *want;
+} test_bad_t;
+
+
+static test_bad_t  test_bads[] = {
+    { "limit", TEST_DETAIL(TEST_INT("limit", "\"\"")) },
+    { "limit=", TEST_DETAIL(TEST_INT("limit", "\"\"")) },
+    { "limit=++", TEST_DETAIL(TEST_INT("limit", "\"  \"")) },
+    { "limit=-", TEST_DETAIL(TEST_INT("limit", "\"-\"")) },
+    { "limit=--1", TEST_DETAIL(TEST_INT("limit", "\"--1\"")) },
+    { "limit=-+1", TEST_DETAIL(TEST_INT("limit", "\"- 1\"")) },
+    { "limit=1+1", TEST_DETAIL(TEST_INT("limit", "\"1 1\"")) },
+    { "limit=%2B7", TEST_DETAIL(TEST_INT("limit", "\"+7\"")) },
+    { "limit=1.0", TEST_DETAIL(TEST_INT("limit", "\"1.0\"")) },
+    { "limit=1e1", TEST_DETAIL(TEST_INT("limit", "\"1e1\"")) },
+    { "limit=0x1", TEST_DETAIL(TEST_INT("limit", "\"0x1\"")) },
+    { "limit=1_0", TEST_DETAIL(TEST_INT("limit", "\"1_0\"")) },
+    { "limit=abc", TEST_DETAIL(TEST_INT("limit", "\"abc\"")) },
+    { "limit=7=8", TEST_DETAIL(TEST_INT("limit", "\"7=8\"")) },
+    { "limit=7%", TEST_DETAIL(TEST_INT("limit", "\"7%\"")) },
+    { "limit=7%3", TEST_DETAIL(TEST_INT("limit", "\"7%3\"")) },
+    { "limit=%zz", TEST_DETAIL(TEST_INT("limit", "\"%zz\"")) },
+    { "limit=7%00", TEST_DETAIL(TEST_INT("limit", "\"7\\u0000\"")) },
+    { "limit=7%09", TEST_DETAIL(TEST_INT("limit", "\"7\\t\"")) },
+    { "limit=7%0A", TEST_DETAIL(TEST_INT("limit", "\"7\\n\"")) },
+    { "limit=%d9%a1", TEST_DETAIL(TEST_INT("limit", "\"\xd9\xa1\"")) },
+    { "limit=%ff", TEST_DETAIL(TEST_INT("limit", "\"\xef\xbf\xbd\"")) },
+    { "limit=99999999999999999999x",
+      TEST_DETAIL(TEST_INT("limit", "\"99999999999999999999x\"")) },
+    { "limit=0", TEST_DETAIL(TEST_LEAST("limit", "\"0\"")) },
+    { "limit=-0", TEST_DETAIL(TEST_LEAST("limit", "\"-0\"")) },
+    { "limit=-1", TEST_DETAIL(TEST_LEAST("limit", "\"-1\"")) },
+    { "limit=-50", TEST_DETAIL(TEST_LEAST("limit", "\"-50\"")) },
+    { "limit=101", TEST_DETAIL(TEST_GREATEST("limit", "\"101\"")) },
+    { "limit=+0000101",
+      TEST_DETAIL(TEST_GREATEST("limit", "\" 0000101\"")) },
+    { "limit=18446744073709551617",
+      TEST_DETAIL(TEST_GREATEST("limit", "\"18446744073709551617\"")) },
+    { "limit=7&limit=x", TEST_DETAIL(TEST_INT("limit", "\"x\"")) },
+
+    { "offset=", TEST_DETAIL(TEST_INT("offset", "\"\"")) },
+    { "offset=-1", TEST_DETAIL(TEST_LEAST("offset", "\"-1\"")) },
+    { "offset=-9223372036854775809",
+      TEST_DETAIL(TEST_LEAST("offset", "\"-9223372036854775809\"")) },
+    { "offset=9223372036854775808",
+      TEST_DETAIL(TEST_GREATEST("offset", "\"9223372036854775808\"")) },
+    { "offset=9223372036854775810",
+      TEST_DETAIL(TEST_GREATEST("offset", "\"9223372036854775810\"")) },
+    { "offset=18446744073709551616",
+      TEST_DETAIL(TEST_GREATEST("offset", "\"18446744073709551616\"")) },
+    { "offset=92233720368547758070",
+      TEST_DETAIL(TEST_GREATEST("offset", "\"92233720368547758070\"")) },
+
+    { "since=x", TEST_DETAIL(TEST_SINCE("\"x\"")) },
+    { "since=+", TEST_DETAIL(TEST_SINCE("\"+\"")) },
+    { "since=2025-01-15T10:00:00",
+      TEST_DETAIL(TEST_SINCE("\"2025-01-15T10:00:00\"")) },
+    { "since=2025-02-30T10:00:00Z",
+      TEST_DETAIL(TEST_SINCE("\"2025-02-30T10:00:00Z\"")) },
+    { "since=2025-01-15T10:00:00%2005:30",
+      TEST_DETAIL(TEST_SINCE("\"2025-01-15T10:00:00 05:30\"")) },
+    { "since=2025-01-15T10:00:00Z%00",
+      TEST_DETAIL(TEST_SINCE("\"2025-01-15T10:00:00Z\\u0000\"")) },
+
+    { "after", TEST_DETAIL(TEST_AFTER("\"\"")) },
+    { "after=", TEST_DETAIL(TEST_AFTER("\"\"")) },
+    { "after=xyz", TEST_DETAIL(TEST_AFTER("\"xyz\"")) },
+    { "after=00000000000000ff0123456789abcde",
+      TEST_DETAIL(TEST_AFTER("\"00000000000000ff0123456789abcde\"")) },
+    { "after=" TEST_CURSOR "0",
+      TEST_DETAIL(TEST_AFTER("\"" TEST_CURSOR "0\"")) },
+    { "after=00000000000000FF0123456789abcdef",
+      TEST_DETAIL(TEST_AFTER("\"00000000000000FF0123456789abcdef\"")) },
+    { "after=00000000000000ff0123456789abcdeF",
+      TEST_DETAIL(TEST_AFTER("\"00000000000000ff0123456789abcdeF\"")) },
+    { "after=00000000000000fg0123456789abcdef",
+      TEST_DETAIL(TEST_AFTER("\"00000000000000fg0123456789abcdef\"")) },
+    { "after=00000000000000ff0123456789abcde%2B",
+      TEST_DETAIL(TEST_AFTER("\"00000000000000ff0123456789abcde+\"")) },
+    { "after=+0000000000000ff0123456789abcdef",
+      TEST_DETAIL(TEST_AFTER("\"+0000000000000ff0123456789abcdef\"")) },
+    { "after=00000000000000000123456789abcdef",
+      TEST_DETAIL(TEST_AFTER("\"00000000000000000123456789abcdef\"")) },
+    { "after=80000000000000000123456789abcdef",
+      TEST_DETAIL(TEST_AFTER("\"80000000000000000123456789abcdef\"")) },
+    { "after=" TEST_CURSOR "&offset=0",
+      TEST_DETAIL(TEST_AFTER("\"" TEST_CURSOR "\"")) },
+    { "offset=5&after=" TEST_CURSOR,
+      TEST_DETAIL(TEST_AFTER("\"" TEST_CURSOR "\"")) },
+    { "offset&after=" TEST_CURSOR,
+      TEST_DETAIL(TEST_INT("offset", "\"\"") ","
+                  TEST_AFTER("\"" TEST_CURSOR "\"")) },
+
+    /* all at once, in the table's order */
+
+    { "after=1&q=%00&since=z&from=%ff&offset=b&limit=0",
+      TEST_DETAIL(TEST_LEAST("limit", "\"0\"") ","
+                  TEST_INT("offset", "\"b\"") "," TEST_SINCE("\"z\"") ","
+                  TEST_AFTER("\"1\"")) }
+};
+
+
+static void
+test_faulty(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < unit_count(test_bads); i++) {
+        test_bad(test_bads[i].args, test_bads[i].want);
+    }
+}
+
+
+/* a thousand digits are judged as any number is */
+
+static void
+test_digits(void **state)
+{
+    char         args[1100];
+    size_t       i, n;
+
+    static char       *names[] = { "limit=", "limit=-", "offset=",
+                                   "offset=-" };
+    ngx_lyftr_fault_e  type;
+
+    for (i = 0; i < unit_count(names); i++) {
+        n = strlen(names[i]);
+        type = (i % 2) ? NGX_LYFTR_GREATER_EQUAL : NGX_LYFTR_LESS_EQUAL;
+
+        ngx_memcpy(args, names[i], n);
+        ngx_memset(args + n, '9', 1000);
+        args[n + 1000] = '\0';
+
+        assert_int_equal(test_parse(args, n + 1000), NGX_DECLINED);
+        assert_int_equal(test_faults.fault[0].type, type);
+
+        ngx_memset(args + n, '0', 999);
+        args[n + 999] = '7';
+
+        if (i % 2) {
+            assert_int_equal(test_parse(args, n + 1000), NGX_DECLINED);
+            assert_int_equal(test_faults.fault[0].type, type);
+
+        } else {
+            test_good(args);
+            assert_true((i ? test_q.offset : test_q.limit) == 7);
+        }
+    }
+}
+
+
+static void
+test_strings(void **state)
+{
+    test_good("from=+919876543210&q=a+b%2Bc&since=2025-01-15T10:00:00+05:30");
+    unit_equal(test_q.from.data, test_q.from.len, "+919876543210");
+    unit_equal(test_q.q.data, test_q.q.len, "a b+c");
+    unit_equal(test_q.since.data, test_q.since.len,
+               "2025-01-15T10:00:00+05:30");
+    assert_int_equal(test_q.instant.len, 5);
+    assert_memory_equal(test_q.instant.data, "\x0e\xdf\x19\x30\xc8", 5);
+
+    test_good("from=%2b1&since=2025-01-15t10%3A00:00%2B05:30&q=%25_%5C%26");
+    unit_equal(test_q.from.data, test_q.from.len, "+1");
+    unit_equal(test_q.q.data, test_q.q.len, "%_\\&");
+    assert_memory_equal(test_q.instant.data, "\x0e\xdf\x19\x30\xc8", 5);
+
+    test_good("q=100%&from=%+1");
+    unit_equal(test_q.q.data, test_q.q.len, "100%");
+    unit_equal(test_q.from.data, test_q.from.len, "%+1");
+
+    test_good("q=%2&from=%g1%1g%2B");
+    unit_equal(test_q.q.data, test_q.q.len, "%2");
+    unit_equal(test_q.from.data, test_q.from.len, "%g1%1g+");
+
+    test_good("q=%2525;a=b=c&q");
+    assert_int_equal(test_q.q.len, 0);
+
+    test_good("q&q=%2525;a=b=c");
+    unit_equal(test_q.q.data, test_q.q.len, "%25;a=b=c");
+
+    test_good("q=%C3%89cole&q=\xc3\xa9");
+    unit_equal(test_q.q.data, test_q.q.len, "\xc3\xa9");
+
+    test_good("since=0001-01-01T00:00:00%2B00:01");
+    assert_int_equal(test_q.instant.len, 0);
+    assert_int_equal(test_q.since.len, 25);
+}
+
+
+static void
+test_none(void **state)
+{
+    ngx_uint_t    i;
+
+    static char  *args[] = { "q=%00", "q=a%00b", "q=%ff", "q=%ed%a0%80",
+                             "q=%c3", "from=%00", "from=%2B1%00", "from=%80",
+                             "q=x&from=%c0%80", "q=%ff&from=%2B1" };
+
+    for (i = 0; i < unit_count(args); i++) {
+        test_good(args[i]);
+        assert_int_equal(test_q.none, 1);
+    }
+
+    test_good("q=%00&q=a&from=%ff&from=%2B1&x=%00");
+    assert_int_equal(test_q.none, 0);
+
+    assert_int_equal(test_parse(unit_lit("q=a\0")), NGX_OK);
+    assert_int_equal(test_q.none, 1);
+}
+
+
+static void
+test_after(void **state)
+{
+    u_char  *p;
+
+    test_good("after=" TEST_CURSOR);
+    assert_true(test_q.after.seq == 255);
+    assert_true(test_q.after.check == 0x0123456789abcdefULL);
+    unit_equal(test_q.cursor.data, test_q.cursor.len, TEST_CURSOR);
+
+    ngx_lyftr_query_bad_cursor(&test_q, &test_faults);
+    p = ngx_lyftr_fault_write(test_answer, &test_faults);
+    unit_equal(test_answer, p - test_answer,
+               TEST_DETAIL(TEST_AFTER("\"" TEST_CURSOR "\"")));
+
+    test_good("after=7fffffffffffffffffffffffffffffff&limit=5&q=a");
+    assert_true(test_q.after.seq == INT64_MAX);
+    assert_true(test_q.after.check == UINT64_MAX);
+
+    test_good("after=%30000000000000001fedcba9876543210");
+    assert_true(test_q.after.seq == 1);
+    assert_true(test_q.after.check == 0xfedcba9876543210ULL);
+}
+
+
+typedef struct {
+    char  *args;
+    char  *want;
+} test_next_t;
+
+
+static test_next_t  test_nexts[] = {
+    { "", "limit=50&after=" TEST_CURSOR },
+    { "limit=100&offset=7", "limit=100&after=" TEST_CURSOR },
+    { "x=y&after=00000000000000010000000000000000&limit=1",
+      "limit=1&after=" TEST_CURSOR },
+    { "q=&from=%2B1", "limit=50&from=%2B1&after=" TEST_CURSOR },
+    { "q=a+b%26%25%C3%A9~-._Z9=/%7F&since=2025-01-15t10:00:00.5%2B05:30"
+      "&from=+12&limit=2",
+      "limit=2&from=%2B12&since=2025-01-15t10%3A00%3A00.5%2B05%3A30"
+      "&q=a%20b%26%25%C3%A9~-._Z9%3D%2F%7F&after=" TEST_CURSOR }
+};
+
+
+static void
+test_next(void **state)
+{
+    u_char                *p, buf[512];
+    size_t                 len;
+    ngx_str_t              args;
+    ngx_uint_t             i;
+    ngx_lyftr_query_t      q;
+    ngx_lyftr_position_t   last;
+
+    last.seq = 255;
+    last.check = 0x0123456789abcdefULL;
+
+    for (i = 0; i < unit_count(test_nexts); i++) {
+        test_good(test_nexts[i].args);
+
+        p = ngx_lyftr_query_write_next(buf, &test_q, &last);
+        len = p - buf;
+
+        assert_true(len <= ngx_lyftr_query_next_len(&test_q));
+        unit_equal_str(buf, len, test_nexts[i].want);
+
+        /* what is written is read as the same query */
+
+        q = test_q;
+        args.data = buf;
+        args.len = len;
+
+        p = unit_copy("", 0);
+        p = realloc(p, len);
+        assert_non_null(p);
+
+        assert_int_equal(ngx_lyftr_query_parse(&args, p, &test_q,
+                                               &test_faults), NGX_OK);
+
+        assert_int_equal(q.limit, test_q.limit);
+        assert_true(test_q.after.seq == last.seq);
+        assert_true(test_q.after.check == last.check);
+        assert_int_equal(q.q.len, test_q.q.len);
+        assert_int_equal(q.from.len, test_q.from.len);
+        assert_int_equal(q.since.len, test_q.since.len);
+
+        if (q.q.len) {
+            assert_memory_equal(q.q.data, test_q.q.data, q.q.len);
+        }
+
+        free(p);
+    }
+
+    /* the longest */
+
+    test_good("q=%26%26%26&from=%26&since=0001-01-01T00:00:00Z");
+    p = ngx_lyftr_query_write_next(buf, &test_q, &last);
+    assert_true((size_t) (p - buf) <= ngx_lyftr_query_next_len(&test_q));
+}
+
+
+static int
+test_free(void **state)
+{
+    free(test_args);
+    free(test_arena);
+
+    return 0;
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_int),
+        cmocka_unit_test(test_faulty),
+        cmocka_unit_test(test_digits),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_after),
+        cmocka_unit_test(test_next)
+    };
+
+    return cmocka_run_group_tests_name("query", tests, NULL, test_free);
+}
