@@ -4,7 +4,7 @@
 #include <yajl/yajl_parse.h>
 
 
-#define NGX_LYFTR_MESSAGE_ESCAPE_LEN   (ssize_t) (sizeof("\\uXXXX") - 1)
+#define NGX_LYFTR_MESSAGE_ESCAPE_LEN   (sizeof("\\uXXXX") - 1)
 
 #define NGX_LYFTR_MESSAGE_NO_SURROGATE 0
 #define NGX_LYFTR_MESSAGE_HIGH         1
@@ -156,8 +156,9 @@ ngx_lyftr_message_scan(u_char *body, size_t len, size_t *position)
 static ngx_int_t
 ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx, size_t *position)
 {
-    size_t     len;
-    ngx_int_t  rc;
+    size_t       len;
+    ngx_int_t    rc;
+    yajl_status  status;
 
     ctx->yajl = yajl_alloc(&ngx_lyftr_message_callbacks, NULL, ctx);
 
@@ -166,22 +167,23 @@ ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx, size_t *position)
     }
 
     len = ctx->last - ctx->body;
-    rc = NGX_DECLINED;
+    *position = len;
 
-    if (yajl_parse(ctx->yajl, ctx->body, len) != yajl_status_ok) {
+    status = yajl_parse(ctx->yajl, ctx->body, len);
+
+    if (status != yajl_status_ok) {
         *position = yajl_get_bytes_consumed(ctx->yajl);
+    }
 
-    } else if (ngx_lyftr_message_end(ctx, position) == NGX_OK) {
-        *position = len;
+    rc = ngx_lyftr_message_end(ctx, position);
 
-        if (yajl_complete_parse(ctx->yajl) == yajl_status_ok) {
-            rc = NGX_OK;
-        }
+    if (rc == NGX_OK && status == yajl_status_ok) {
+        status = yajl_complete_parse(ctx->yajl);
     }
 
     yajl_free(ctx->yajl);
 
-    return rc;
+    return (status == yajl_status_ok) ? rc : NGX_DECLINED;
 }
 
 
@@ -400,7 +402,7 @@ ngx_lyftr_message_copy(ngx_lyftr_message_ctx_t *ctx,
 }
 
 
-/* [p, last) is the inside of a string that the parser took for valid */
+/* [p, last) is the inside of a string that yajl took for valid, *last its '"' */
 
 static ngx_uint_t
 ngx_lyftr_message_broken(u_char *p, u_char *last)
@@ -427,7 +429,6 @@ ngx_lyftr_message_broken(u_char *p, u_char *last)
         }
 
         if (kind == NGX_LYFTR_MESSAGE_LOW
-            || last - p < NGX_LYFTR_MESSAGE_ESCAPE_LEN
             || p[0] != '\\'
             || p[1] != 'u'
             || ngx_lyftr_message_surrogate(p) != NGX_LYFTR_MESSAGE_LOW)

@@ -9,18 +9,37 @@
  * the tail, which is short and sorted.
  */
 
+#define NGX_LYFTR_SQLITE_BOTH                                                 \
+    (NGX_LYFTR_SQLITE_SINCE|NGX_LYFTR_SQLITE_AFTER)
+
+
 typedef struct {
-    ngx_uint_t           filter;
+    ngx_uint_t           of;
+    ngx_uint_t           set;
     const char          *sql;
 } ngx_lyftr_sqlite_filter_t;
 
 
+/* the plus keeps since from the index, which is entered by the later bound */
+
 static ngx_lyftr_sqlite_filter_t  ngx_lyftr_sqlite_filters[] = {
-    { NGX_LYFTR_SQLITE_FROM, " AND from_msisdn = ?1" },
-    { NGX_LYFTR_SQLITE_SINCE, " AND instant >= ?2" },
-    { NGX_LYFTR_SQLITE_Q, " AND lyftr_contains(text, ?3)" },
-    { NGX_LYFTR_SQLITE_AFTER, " AND (instant, message_id) > (?4, ?5)" },
-    { 0, NULL }
+
+    { NGX_LYFTR_SQLITE_FROM, NGX_LYFTR_SQLITE_FROM,
+      " AND from_msisdn = ?1" },
+
+    { NGX_LYFTR_SQLITE_BOTH, NGX_LYFTR_SQLITE_SINCE,
+      " AND instant >= ?2" },
+
+    { NGX_LYFTR_SQLITE_BOTH, NGX_LYFTR_SQLITE_BOTH,
+      " AND +instant >= ?2" },
+
+    { NGX_LYFTR_SQLITE_Q, NGX_LYFTR_SQLITE_Q,
+      " AND lyftr_contains(text, ?3)" },
+
+    { NGX_LYFTR_SQLITE_AFTER, NGX_LYFTR_SQLITE_AFTER,
+      " AND (instant, message_id) > (?4, ?5)" },
+
+    { 0, 0, NULL }
 };
 
 
@@ -220,8 +239,8 @@ ngx_lyftr_sqlite_where(sqlite3_str *sql, const char *from, ngx_uint_t mask)
 
     sqlite3_str_appendall(sql, from);
 
-    for (f = ngx_lyftr_sqlite_filters; f->filter; f++) {
-        if (mask & f->filter) {
+    for (f = ngx_lyftr_sqlite_filters; f->sql; f++) {
+        if ((mask & f->of) == f->set) {
             sqlite3_str_appendall(sql, f->sql);
         }
     }

@@ -14,6 +14,8 @@ static void ngx_lyftr_sqlite_instant_sql(sqlite3_context *ctx, int n,
     sqlite3_value **v);
 static void ngx_lyftr_sqlite_contains_sql(sqlite3_context *ctx, int n,
     sqlite3_value **v);
+static ngx_int_t ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_is_wal(ngx_lyftr_sqlite_t *c,
@@ -187,8 +189,27 @@ ngx_lyftr_sqlite_contains_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
 }
 
 
+/* in one snapshot: another process may be creating it just now */
+
 ngx_int_t
 ngx_lyftr_sqlite_check(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_sqlite_exec(c, "BEGIN", err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_sqlite_check_app(c, err);
+
+    (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int64_t  app, version;
 

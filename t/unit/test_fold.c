@@ -148,12 +148,15 @@ test_contains_long(void **state)
 {
     u_char      *s, *folded, *needle;
     size_t       i, len, size, place, n;
+    uint32_t     seed;
     ngx_uint_t   k, want;
 
-    static size_t  lens[] = { 1, 2, 500, 511, 512, 513, 8191, 8192, 8193,
-                              9000, 16383, 16384, 16385, 17000, 40000 };
+    static size_t  lens[] = { 1, 2, 500, 511, 512, 513, 9000, 32767,
+                              32768, 32769, 33000, 65535, 65536, 65537,
+                              100000 };
 
-    len = 60000;
+    len = 120000;
+    seed = 1;
     s = unit_copy("", 0);
     s = realloc(s, len);
     folded = malloc(3 * len);
@@ -161,7 +164,8 @@ test_contains_long(void **state)
     assert_true(s && folded && needle);
 
     for (i = 0; i + 2 <= len; i += 2) {
-        n = i * 2654435761U >> 7;
+        seed = seed * 1103515245 + 12345;
+        n = seed >> 16;
 
         if (n % 5 == 0) {
             ngx_memcpy(s + i, "\xc3\x9f", 2);
@@ -179,7 +183,7 @@ test_contains_long(void **state)
     assert_true(size > len);
 
     for (k = 0; k < unit_count(lens); k++) {
-        for (place = 0; place + lens[k] < size; place += 1009) {
+        for (place = 0; place + lens[k] < size; place += 20011) {
             ngx_memcpy(needle, folded + place, lens[k]);
             assert_int_equal(ngx_lyftr_fold_contains(s, len, needle, lens[k]),
                              1);
@@ -193,8 +197,8 @@ test_contains_long(void **state)
 
     /* at the very end, the whole, and one byte more than the whole */
 
-    assert_int_equal(ngx_lyftr_fold_contains(s, len, folded + size - 9000,
-                                             9000), 1);
+    assert_int_equal(ngx_lyftr_fold_contains(s, len, folded + size - 40000,
+                                             40000), 1);
     assert_int_equal(ngx_lyftr_fold_contains(s, len, folded, size), 1);
 
     ngx_memcpy(needle, folded, size);
@@ -215,7 +219,7 @@ test_contains_repeats(void **state)
     u_char  *s, *needle;
     size_t   len;
 
-    len = 50000;
+    len = 150000;
     s = malloc(len);
     needle = malloc(len);
     assert_true(s && needle);
@@ -224,12 +228,12 @@ test_contains_repeats(void **state)
     ngx_memset(needle, 'a', len);
 
     s[len - 1] = 'B';
-    needle[19999] = 'b';
+    needle[39999] = 'b';
 
-    assert_int_equal(ngx_lyftr_fold_contains(s, len, needle, 20000), 1);
+    assert_int_equal(ngx_lyftr_fold_contains(s, len, needle, 40000), 1);
 
     s[len - 1] = 'C';
-    assert_int_equal(ngx_lyftr_fold_contains(s, len, needle, 20000), 0);
+    assert_int_equal(ngx_lyftr_fold_contains(s, len, needle, 40000), 0);
 
     free(s);
     free(needle);

@@ -479,7 +479,7 @@ test_next(void **state)
 
 
 static int
-test_free(void **state)
+test_release(void **state)
 {
     free(test_args);
     free(test_arena);
@@ -502,5 +502,5 @@ main(void)
         cmocka_unit_test(test_next)
     };
 
-    return cmocka_run_group_tests_name("query", tests, NULL, test_free);
+    return cmocka_run_group_tests_name("query", tests, NULL, test_release);
 }

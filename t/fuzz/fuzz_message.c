@@ -1,0 +1,81 @@
+
+#include "fuzz.h"
+
+
+static void
+fuzz_string(ngx_str_t *s, u_char *arena, size_t size)
+{
+    fuzz_assert(s->data >= arena && s->data + s->len <= arena + size);
+    fuzz_assert(ngx_lyftr_utf8_valid(s->data, s->len) == s->len);
+    fuzz_assert(memchr(s->data, '\0', s->len) == NULL);
+}
+
+
+/* what is accepted keeps the rules, and is accepted when written again */
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    u_char               *body, *arena, *again, *p;
+    ngx_int_t             rc;
+    ngx_lyftr_faults_t    faults;
+    ngx_lyftr_message_t   m, n;
+
+    body = fuzz_copy(data, size);
+    arena = fuzz_copy(data, size);
+
+    rc = ngx_lyftr_message_parse(body, size, arena, &m, &faults);
+
+    if (m.message_id.data) {
+        fuzz_string(&m.message_id, arena, size);
+    }
+
+    if (rc == NGX_OK) {
+        fuzz_assert(faults.n == 0 && m.message_id.len > 0);
+        fuzz_string(&m.from, arena, size);
+        fuzz_string(&m.to, arena, size);
+        fuzz_string(&m.ts, arena, size);
+
+        again = malloc(NGX_LYFTR_JSON_GROWTH * size + 128);
+        fuzz_assert(again);
+
+        p = ngx_cpymem(again, "{\"message_id\":", 14);
+        p = ngx_lyftr_json_string(p, m.message_id.data, m.message_id.len);
+        p = ngx_cpymem(p, ",\"from\":", 8);
+        p = ngx_lyftr_json_string(p, m.from.data, m.from.len);
+        p = ngx_cpymem(p, ",\"to\":", 6);
+        p = ngx_lyftr_json_string(p, m.to.data, m.to.len);
+        p = ngx_cpymem(p, ",\"ts\":", 6);
+        p = ngx_lyftr_json_string(p, m.ts.data, m.ts.len);
+
+        if (m.text.data) {
+            fuzz_string(&m.text, arena, size);
+            p = ngx_cpymem(p, ",\"text\":", 8);
+            p = ngx_lyftr_json_string(p, m.text.data, m.text.len);
+        }
+
+        *p++ = '}';
+
+        arena = realloc(arena, size + (p - again));
+        fuzz_assert(arena);
+
+        fuzz_assert(ngx_lyftr_message_parse(again, p - again, arena + size,
+                                            &n, &faults) == NGX_OK);
+        fuzz_assert(n.message_id.len == m.message_id.len);
+        fuzz_assert(n.text.len == m.text.len);
+        fuzz_assert((n.text.data == NULL) == (m.text.data == NULL));
+        fuzz_assert(n.instant.len == m.instant.len
+                    && memcmp(n.instant.data, m.instant.data, n.instant.len)
+                       == 0);
+        free(again);
+
+    } else {
+        fuzz_assert(rc == NGX_DECLINED);
+        fuzz_answer(&faults);
+    }
+
+    free(body);
+    free(arena);
+
+    return 0;
+}

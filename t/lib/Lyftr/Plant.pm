@@ -1,0 +1,107 @@
+package Lyftr::Plant;
+
+# Builds the module from a copy of the tree with faults planted in it.  The
+# build folder of the suite's module is copied too, so nothing is configured.
+
+use strict;
+use warnings;
+
+use Cwd qw(getcwd realpath);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+
+
+# undef where the module was not built by its own Makefile
+
+sub new {
+    my ($class) = @_;
+
+    my $module = $ENV{TEST_NGINX_LOAD_MODULES} or return undef;
+    my $build = dirname(realpath($module));
+
+    return undef unless -e "$build/Makefile";
+
+    my $dir = tempdir(CLEANUP => 1);
+    my $self = bless { dir => $dir, nginx => source() }, $class;
+
+    # its sources are not always this tree
+
+    my $makefile = contents("$build/Makefile");
+    my ($tree) = $makefile =~ m{(\S+)/ngx_lyftr_module/ngx_lyftr_lane\.c}
+        or die "no sources in $build/Makefile";
+
+    run("cp -a '$build/.' $dir/objs && mkdir $dir/tree "
+        . "&& cp -a '$tree/ngx_lyftr_module' $dir/tree/");
+
+    # the build folder may be in the tree, so it is replaced first
+
+    $makefile =~ s{\Q$build\E(?=[/\s])}{$dir/objs}g;
+    $makefile =~ s{\Q$tree\E(?=[/\s])}{$dir/tree}g;
+    write_to("$dir/objs/Makefile", $makefile);
+
+    return $self;
+}
+
+
+sub source { return $ENV{NGINX_SRC} || '/usr/share/nginx/src' }
+
+
+sub contents {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "$name: $!";
+    local $/;
+
+    return scalar <$file>;
+}
+
+
+sub write_to {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "$name: $!";
+    print $file $text;
+    close $file or die "$name: $!";
+}
+
+
+sub run {
+    my ($command) = @_;
+
+    my $out = `$command 2>&1`;
+    die "$command: $out" if $?;
+}
+
+
+# a module with faults: [file, text, other text]..., each text once in its file
+
+sub build {
+    my ($self, @faults) = @_;
+
+    my $src = "$self->{dir}/tree/ngx_lyftr_module";
+    my %saved;
+
+    for (@faults) {
+        my ($name, $old, $new) = @$_;
+        my $text = contents("$src/$name");
+        my $n = () = $text =~ /\Q$old\E/g;
+
+        die "a fault fits $n times into $name, not once: $old" if $n != 1;
+
+        $saved{$name} //= $text;
+        $text =~ s/\Q$old\E/$new/;
+        write_to("$src/$name", $text);
+    }
+
+    run("make -f $self->{dir}/objs/Makefile -C $self->{nginx} modules");
+
+    my $module = "$self->{dir}/planted" . ++$self->{n} . '.so';
+    run("cp $self->{dir}/objs/ngx_http_lyftr_module.so $module");
+
+    write_to("$src/$_", $saved{$_}) for keys %saved;
+
+    return $module;
+}
+
+
+1;

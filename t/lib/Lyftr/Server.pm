@@ -1,0 +1,411 @@
+package Lyftr::Server;
+
+# An nginx of its own: a master process and workers, started from a
+# configuration in a temporary folder, for what Test::Nginx cannot do.
+
+use strict;
+use warnings;
+
+use File::Temp qw(tempdir);
+use IO::Select;
+use IO::Socket::INET;
+use IPC::Open2 qw(open2);
+use JSON::PP;
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(sleep time);
+
+use Lyftr qw(endpoints signature);
+use Lyftr::Client;
+
+
+my $patience = 20;
+
+
+# waits for a condition, and returns what it returned
+
+sub wait_for(&;$) {
+    my ($condition, $seconds) = @_;
+
+    my $end = time + ($seconds // $patience);
+
+    while (1) {
+        my $value = $condition->();
+        return $value if $value || time > $end;
+        sleep 0.02;
+    }
+}
+
+
+sub free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "no free port: $@";
+
+    return $socket->sockport;
+}
+
+
+# module: another one than the suite's; workers; store: parameters of
+# lyftr_store; listen: parameters of listen; http, server: more directives;
+# dir: that of another server, for its database; db: another database
+
+sub new {
+    my ($class, %self) = @_;
+
+    my $self = bless \%self, $class;
+
+    $self->{owner} = $$;
+    $self->{dir} //= tempdir(CLEANUP => 1);
+    $self->{port} = free_port();
+    $self->{db} //= "$self->{dir}/app.db";
+    $self->{log} = "$self->{dir}/error.log";
+
+    unlink $self->{log};
+    $self->write_large;
+    $self->configure;
+
+    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+    $self->{pid} = fork // die "fork: $!";
+
+    if ($self->{pid} == 0) {
+        open STDOUT, '>', "$self->{dir}/stdout";
+        open STDERR, '>&', \*STDOUT;
+        exec $nginx, '-p', "$self->{dir}/", '-c', 'nginx.conf',
+             '-e', $self->{log} or POSIX::_exit(1);
+    }
+
+    my $up;
+
+    wait_for {
+        $up = IO::Socket::INET->new("127.0.0.1:$self->{port}");
+        $up || waitpid($self->{pid}, WNOHANG) != 0;
+    };
+
+    $up or delete $self->{pid}, die "nginx does not answer: " . $self->log;
+
+    return $self;
+}
+
+
+# more than the buffers of a connection hold
+
+sub write_large {
+    my ($self) = @_;
+
+    open my $file, '>', "$self->{dir}/large" or die "large: $!";
+    print $file 'x' x (8 << 20);
+    close $file;
+}
+
+
+sub configure {
+    my ($self) = @_;
+
+    my $module = $self->{module} || $ENV{TEST_NGINX_LOAD_MODULES};
+    my $load = $module ? "load_module $module;" : '';
+    my $user = $> == 0 ? 'user root root;' : '';
+
+    my %value = (workers => 2, store => '', listen => '', http => '',
+                 server => '', %$self);
+    my $endpoints = endpoints();
+
+    open my $conf, '>', "$self->{dir}/nginx.conf" or die "nginx.conf: $!";
+    print $conf <<"END";
+$load
+$user
+daemon off;
+worker_processes $value{workers};
+pid nginx.pid;
+error_log $self->{log} notice;
+events { worker_connections 1024; }
+http {
+    lyftr_store main sqlite:///$self->{db} $value{store};
+    lyftr_secret testsecret;
+    access_log off;
+    client_body_temp_path client_body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    $value{http}
+    server {
+        listen 127.0.0.1:$self->{port} backlog=1024 $value{listen};
+        $value{server}
+        $endpoints
+        location = /large { root $self->{dir}; }
+    }
+}
+END
+    close $conf;
+}
+
+
+sub client {
+    my ($self, %options) = @_;
+
+    return Lyftr::Client->new($self->{port}, %options);
+}
+
+
+sub get {
+    my ($self, $path) = @_;
+
+    my $client = $self->client;
+    $client->send("GET $path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+
+    return $client->response;
+}
+
+
+# a request of any kind on a connection of its own, which must end; what came
+# back, and how long it took
+
+sub exchange {
+    my ($self, $bytes) = @_;
+
+    my $start = time;
+    my $client = $self->client;
+
+    $client->send($bytes);
+    while ($client->fill($start + $patience)) { }
+
+    my ($head, $body) = split /(?<=\r\n)\r\n/, $client->{in}, 2;
+    my ($status) = ($head // '') =~ m{\AHTTP/1\.1 (\d+)};
+
+    return { status => $status // 0, head => $head // '', body => $body // '',
+             seconds => time - $start };
+}
+
+
+# a request with these lines of headers
+
+sub request {
+    my ($self, $line, @headers) = @_;
+
+    return $self->exchange(join "\r\n", "$line HTTP/1.1", 'Host: a',
+                           'Connection: close', @headers, '', '');
+}
+
+
+# a signed delivery
+
+sub post {
+    my ($self, $body, @headers) = @_;
+
+    return $self->exchange(join "\r\n", 'POST /webhook HTTP/1.1', 'Host: a',
+                           'Connection: close', signature($body),
+                           'Content-Length: ' . length $body, @headers, '',
+                           $body);
+}
+
+
+# the value of a metric's sample, by its whole name
+
+sub metric {
+    my ($self, $name) = @_;
+
+    my ($value) = $self->get('/metrics')->{body} =~ /^\Q$name\E (\S+)$/m;
+
+    return $value;
+}
+
+
+sub created {
+    return $_[0]->metric('webhook_requests_total{result="created"}');
+}
+
+
+sub signal {
+    my ($self, $signal) = @_;
+
+    kill $signal, $self->{pid} or die "kill: $!";
+}
+
+
+# the exit code, or undef if it does not end
+
+sub wait_exit {
+    my ($self, $seconds) = @_;
+
+    my $status;
+
+    wait_for {
+        my $pid = waitpid $self->{pid}, WNOHANG;
+        $status = $? if $pid == $self->{pid};
+        $pid != 0;
+    } $seconds;
+
+    delete $self->{pid} if defined $status;
+
+    return $status;
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    return unless $self->{pid};
+
+    local $?;
+
+    kill 'QUIT', $self->{pid};
+    return if defined $self->wait_exit(15);
+
+    kill 'TERM', $self->{pid};
+    return if defined $self->wait_exit(5);
+
+    kill 'KILL', $self->{pid};
+    $self->wait_exit(5);
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    $self->stop if $self->{pid} && $self->{owner} == $$;
+}
+
+
+sub workers {
+    my ($self) = @_;
+
+    open my $ps, '-|', 'ps', '-o', 'pid=', '--ppid', $self->{pid}
+        or die "ps: $!";
+
+    return sort { $a <=> $b } map { /(\d+)/ } <$ps>;
+}
+
+
+sub log {
+    my ($self) = @_;
+
+    open my $file, '<', $self->{log} or return '';
+    local $/;
+
+    return <$file> // '';
+}
+
+
+# how often a pattern is in the log
+
+sub logged {
+    my ($self, $pattern) = @_;
+
+    my $n = () = $self->log =~ /$pattern/g;
+
+    return $n;
+}
+
+
+# the lines that never may be there
+
+sub alarms {
+    my ($self) = @_;
+
+    return grep { /\[(?:alert|emerg|crit)\]|open socket/ }
+           split /\n/, $self->log;
+}
+
+
+sub sql {
+    my ($self, $sql) = @_;
+
+    open my $out, '-|', 'sqlite3', '-json', '-cmd', '.timeout 10000',
+         $self->{db}, $sql or die "sqlite3: $!";
+    local $/;
+    my $json = <$out>;
+
+    return $json ? decode_json($json) : [];
+}
+
+
+# the stored messages, in the form of Lyftr::Client::numbered()
+
+sub rows {
+    my ($self) = @_;
+
+    return $self->sql('SELECT message_id, from_msisdn AS "from",
+                       to_msisdn AS "to", ts, text FROM messages
+                       ORDER BY message_id');
+}
+
+
+# another process takes the write lock, until the object is gone
+
+sub lock {
+    my ($self) = @_;
+
+    return Lyftr::Server::Lock->new($self->{db});
+}
+
+
+# all connections were accepted, and what was sent on them was read
+
+sub drained {
+    my ($self) = @_;
+
+    my $port = sprintf ':%04X', $self->{port};
+
+    return wait_for {
+        open my $tcp, '<', '/proc/net/tcp' or die "tcp: $!";
+
+        for (<$tcp>) {
+            my (undef, $local, undef, $state, $queues) = split;
+            next unless $local =~ /$port$/ && $state ne '0A';
+            return 0 if $queues !~ /:0+$/;
+        }
+
+        return 1;
+    };
+}
+
+
+# the server's connections in one of the kernel's states, as it numbers them
+
+sub connections {
+    my ($self, $state) = @_;
+
+    my $port = sprintf ':%04X', $self->{port};
+
+    open my $tcp, '<', '/proc/net/tcp' or die "tcp: $!";
+
+    return scalar grep { (split)[1] =~ /$port$/ && (split)[3] eq $state }
+                       <$tcp>;
+}
+
+
+package Lyftr::Server::Lock;
+
+sub new {
+    my ($class, $db) = @_;
+
+    my $pid = IPC::Open2::open2(my $out, my $in, 'sqlite3', '-batch', $db);
+    my $self = bless { pid => $pid, in => $in, out => $out }, $class;
+
+    $in->autoflush(1);
+    print $in ".bail on\n.timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'locked';\n";
+
+    my $line = <$out>;
+    die "the lock was not taken\n" unless ($line // '') =~ /^locked/;
+
+    return $self;
+}
+
+
+sub release {
+    my ($self) = @_;
+
+    my $in = delete $self->{in} or return;
+
+    local ($?, $!);
+
+    print $in "ROLLBACK;\n";
+    close $in;
+    waitpid $self->{pid}, 0;
+}
+
+
+sub DESTROY { $_[0]->release }
+
+
+1;

@@ -1,0 +1,79 @@
+package Lyftr::Stall;
+
+# A disk that stands still: a preloaded object whose fdatasync() and fsync()
+# wait as long as a file exists.
+
+use strict;
+use warnings;
+
+use File::Temp qw(tempdir);
+
+
+# undef where there is no compiler
+
+sub new {
+    my ($class) = @_;
+
+    my $dir = tempdir(CLEANUP => 1);
+
+    open my $source, '>', "$dir/stall.c" or die "stall.c: $!";
+    print $source <<"END";
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void wait_for_disk(void)
+{
+    while (access("$dir/on", F_OK) == 0) {
+        close(open("$dir/reached", O_CREAT|O_WRONLY, 0600));
+        usleep(10000);
+    }
+}
+
+int fdatasync(int fd)
+{
+    wait_for_disk();
+    return syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    wait_for_disk();
+    return syscall(SYS_fsync, fd);
+}
+END
+    close $source;
+
+    system 'cc', '-D_GNU_SOURCE', '-shared', '-fPIC', '-o', "$dir/stall.so",
+           "$dir/stall.c" and return undef;
+
+    return bless { dir => $dir }, $class;
+}
+
+
+sub object { return "$_[0]{dir}/stall.so" }
+
+
+sub on {
+    my ($self) = @_;
+
+    unlink "$self->{dir}/reached";
+    open my $file, '>', "$self->{dir}/on" or die "on: $!";
+}
+
+
+# some thread waits
+
+sub reached {
+    my ($self) = @_;
+
+    return Lyftr::Server::wait_for { -e "$self->{dir}/reached" } 5;
+}
+
+
+sub off { unlink "$_[0]{dir}/on" }
+
+sub DESTROY { $_[0]->off }
+
+
+1;
