@@ -6,6 +6,10 @@
  * the operations it has taken, and neither a request nor a log of one.
  */
 
+static void ngx_lyftr_lane_maintain(ngx_lyftr_lane_t *lane);
+static ngx_uint_t ngx_lyftr_lane_pending(ngx_lyftr_channel_t *channel,
+    ngx_log_t *log);
+static void ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane);
 static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
     ngx_log_t *log);
@@ -30,19 +34,11 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     lane->err.code = NGX_LYFTR_ERR_NONE;
 
     if (lane->due) {
-        lane->due = 0;
+        ngx_lyftr_lane_maintain(lane);
 
-        if (lane->conn
-            && backend->maintain(lane->conn,
-                                 ngx_lyftr_lane_clock() + channel->timeout,
-                                 &lane->err)
-               != NGX_OK)
-        {
-            backend->close(lane->conn);
-            lane->conn = NULL;
+        if (!ngx_lyftr_lane_pending(channel, log)) {
+            return;
         }
-
-        lane->err.code = NGX_LYFTR_ERR_NONE;
     }
 
     if (ngx_lyftr_lane_begin(lane) != NGX_OK) {
@@ -65,12 +61,59 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     }
 
     if (ngx_lyftr_lane_run(lane) != NGX_OK) {
-        backend->close(lane->conn);
-        lane->conn = NULL;
+        ngx_lyftr_lane_close(lane);
+        return;
+    }
+
+    lane->due = (channel->type == NGX_LYFTR_CHANNEL_WRITE
+                 && backend->due(lane->conn));
+}
+
+
+/* a failure here is nobody's: the next batch meets it again */
+
+static void
+ngx_lyftr_lane_maintain(ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_t            deadline;
+    ngx_lyftr_error_t     err;
+    ngx_lyftr_backend_t  *backend;
+
+    backend = lane->channel->store->backend;
+    deadline = ngx_lyftr_lane_clock() + lane->channel->timeout;
+
+    if (backend->maintain(lane->conn, deadline, &err) != NGX_OK) {
+        ngx_lyftr_lane_close(lane);
         return;
     }
 
     lane->due = backend->due(lane->conn);
+}
+
+
+static ngx_uint_t
+ngx_lyftr_lane_pending(ngx_lyftr_channel_t *channel, ngx_log_t *log)
+{
+    ngx_uint_t  pending;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return 0;
+    }
+
+    pending = (channel->npending != 0);
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    return pending;
+}
+
+
+static void
+ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
+{
+    lane->channel->store->backend->close(lane->conn);
+    lane->conn = NULL;
+    lane->due = 0;
 }
 
 
@@ -114,8 +157,7 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane)
             return NGX_OK;
         }
 
-        backend->close(lane->conn);
-        lane->conn = NULL;
+        ngx_lyftr_lane_close(lane);
 
         if (!cached || lane->err.code == NGX_LYFTR_ERR_BUSY) {
             return NGX_ERROR;

@@ -402,7 +402,7 @@ ngx_lyftr_message_copy(ngx_lyftr_message_ctx_t *ctx,
 }
 
 
-/* [p, last) is the inside of a string that yajl took for valid, *last its '"' */
+/* [p, last) is the inside of a valid string, and *last its closing quote */
 
 static ngx_uint_t
 ngx_lyftr_message_broken(u_char *p, u_char *last)

@@ -135,9 +135,10 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cf->args->nelts == 3) {
 
         if (ngx_strncmp(value[2].data, "name=", 5) != 0 || value[2].len == 5) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[2]);
-            return NGX_CONF_ERROR;
+
+            /* it is not printed: it may be the secret's second word */
+
+            return "has an invalid parameter, \"name=\" is known";
         }
 
         name.len = value[2].len - 5;
@@ -233,11 +234,15 @@ ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *value)
 
     n = ngx_read_file(&file, value->data, NGX_LYFTR_SECRET_FILE_MAX, 0);
 
-    if (n == NGX_LYFTR_SECRET_FILE_MAX) {
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "secret file \"%V\" cannot be read", path);
+
+    } else if (n == NGX_LYFTR_SECRET_FILE_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "secret file \"%V\" is too big", path);
 
-    } else if (n >= 0) {
+    } else {
         if (n && value->data[n - 1] == LF) {
             n--;
 

@@ -5,15 +5,8 @@
 #include <time.h>
 
 
-/*
- * The log is the truth: a row is appended, with an entry in the small index of
- * the tail, and each so many rows a step moves the tail into the large
- * indexes, whose pages are then shared by many rows.
- */
-#define NGX_LYFTR_SQLITE_STEP      2000
-
 /* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_SQLITE_WAL       1000
+#define NGX_LYFTR_SQLITE_WAL       2000
 
 #define NGX_LYFTR_SQLITE_TIME_LEN  sizeof("2026-11-23T10:00:00.000Z")
 
@@ -32,9 +25,10 @@ static ngx_int_t ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c,
 static ngx_uint_t ngx_lyftr_sqlite_due(void *conn);
 static ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-static void ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c);
+static ngx_int_t ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
@@ -116,7 +110,6 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
         }
     }
 
-    c->inserted = 0;
     c->write = write;
     c->deadline = deadline;
 
@@ -133,7 +126,9 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 
     sql = write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
 
-    if (ngx_lyftr_sqlite_run(c, c->stmt[sql], err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_run(c, c->stmt[sql], err) != NGX_OK
+        || (write && ngx_lyftr_sqlite_follow(c, err) != NGX_OK))
+    {
         ngx_lyftr_sqlite_rollback(c);
         return NGX_ERROR;
     }
@@ -166,7 +161,7 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
     rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
 
     if (rc == NGX_OK) {
-        c->tail += c->inserted;
+        c->committed = c->tail.n;
         rc = ngx_lyftr_sqlite_files(c, 1, err);
     }
 
@@ -189,8 +184,9 @@ ngx_lyftr_sqlite_rollback(void *conn)
         (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
     }
 
+    ngx_lyftr_sqlite_unlearn(c);
+
     c->write = 0;
-    c->inserted = 0;
 
     ngx_lyftr_flock_release(&c->lock);
 }
@@ -202,32 +198,17 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    int            rc;
     char           now[NGX_LYFTR_SQLITE_TIME_LEN];
     uint64_t       hash;
+    ngx_int_t      rc;
     sqlite3_stmt  *st;
 
     hash = ngx_lyftr_sqlite_hash(m->message_id.data, m->message_id.len);
 
-    st = c->stmt[NGX_LYFTR_SQL_KNOWN];
+    rc = ngx_lyftr_sqlite_known(c, &m->message_id, hash, err);
 
-    if (ngx_lyftr_sqlite_bind(st, 2, &m->message_id) != SQLITE_OK) {
-        return ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_bind_int64(st, 1, (int64_t) hash);
-
-    rc = sqlite3_step(st);
-
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        (void) ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-    (void) sqlite3_clear_bindings(st);
-
-    if (rc != SQLITE_DONE) {
-        return rc == SQLITE_ROW ? NGX_DECLINED : NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ngx_lyftr_sqlite_time(now);
@@ -254,7 +235,11 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
         return NGX_ERROR;
     }
 
-    c->inserted++;
+    c->seen = sqlite3_last_insert_rowid(c->db);
+
+    if (ngx_lyftr_tail_add(&c->tail, hash, c->seen) != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
 
     return NGX_OK;
 }
@@ -339,7 +324,7 @@ ngx_lyftr_sqlite_due(void *conn)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    return c->tail >= NGX_LYFTR_SQLITE_STEP
+    return ngx_lyftr_sqlite_behind(c) != NGX_LYFTR_INDEXES
            || c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL;
 }
 
@@ -352,77 +337,65 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
 
     ngx_int_t  rc;
 
-    rc = NGX_OK;
+    /* one thing at a time, so that a message does not wait for all */
 
-    if (c->tail >= NGX_LYFTR_SQLITE_STEP) {
+    if (ngx_lyftr_sqlite_behind(c) != NGX_LYFTR_INDEXES) {
+        rc = ngx_lyftr_sqlite_catch_up(c, deadline, err);
 
-        rc = ngx_lyftr_sqlite_begin(c, 1, deadline, err);
-
-        if (rc == NGX_OK) {
-            rc = ngx_lyftr_sqlite_step(c, err);
-
-            if (rc == NGX_OK) {
-                rc = ngx_lyftr_sqlite_commit(c, err);
-            }
-
-            ngx_lyftr_sqlite_rollback(c);
-        }
+    } else {
+        rc = ngx_lyftr_sqlite_checkpoint(c, deadline, err);
     }
 
-    if (rc == NGX_OK && c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL
-        && ngx_lyftr_flock_take(&c->lock, deadline) == NGX_OK)
-    {
-        rc = ngx_lyftr_sqlite_files(c, 1, err);
+    /* if it is locked, the next time */
 
-        if (rc == NGX_OK) {
-            ngx_lyftr_sqlite_checkpoint(c);
-        }
-
-        ngx_lyftr_flock_release(&c->lock);
-    }
-
-    if (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) {
-        /* the next time */
-        return NGX_OK;
-    }
-
-    return rc;
+    return (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) ? NGX_OK : rc;
 }
 
 
 static ngx_int_t
-ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
 {
-    int64_t                 last;
-    ngx_uint_t              i;
-    sqlite3_stmt           *st;
+    int64_t            last;
+    ngx_int_t          rc;
+    ngx_lyftr_index_e  index;
 
-    static ngx_lyftr_sql_e  steps[] = {
-        NGX_LYFTR_SQL_STEP_COUNT,
-        NGX_LYFTR_SQL_STEP_STATE,
-        NGX_LYFTR_SQL_STEP_MARK
-    };
-
-    last = 0;
-    st = c->stmt[NGX_LYFTR_SQL_STEP_LAST];
-
-    (void) sqlite3_bind_int64(st, 1, NGX_LYFTR_SQLITE_STEP);
-
-    if (ngx_lyftr_sqlite_int(c, st, &last, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_begin(c, 1, deadline, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        st = c->stmt[steps[i]];
+    index = ngx_lyftr_sqlite_behind(c);
 
-        (void) sqlite3_bind_int64(st, 1, last);
+    if (index == NGX_LYFTR_INDEXES) {
 
-        if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        /* another writer has done it meanwhile */
+
+        ngx_lyftr_sqlite_rollback(c);
+        return NGX_OK;
     }
 
-    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_TAIL], &c->tail, err);
+    last = c->mark[index] + NGX_LYFTR_SQLITE_STEP;
+
+    rc = ngx_lyftr_sqlite_step(c, index, last, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_commit(c, err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->mark[index] = last;
+
+    if (index == NGX_LYFTR_INDEX_ID) {
+        ngx_lyftr_tail_cut(&c->tail, last + 1, c->tail.n);
+        c->committed = c->tail.n;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -432,18 +405,33 @@ ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
  * message: the WAL just stays longer.
  */
 
-static void
-ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c)
+static ngx_int_t
+ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
 {
-    int  log, done;
+    int        log, done;
+    ngx_int_t  rc;
 
-    (void) sqlite3_busy_timeout(c->db, 0);
+    if (ngx_lyftr_flock_take(&c->lock, deadline) != NGX_OK) {
+        return NGX_OK;
+    }
 
-    log = c->wal;
+    rc = ngx_lyftr_sqlite_files(c, 1, err);
 
-    (void) sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                     &log, &done);
+    if (rc == NGX_OK) {
+        log = c->wal;
 
-    /* if a reader held it up, the next try is as many pages later */
-    c->wal_done = ngx_max(log, c->wal);
+        (void) sqlite3_busy_timeout(c->db, 0);
+        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
+                                         SQLITE_CHECKPOINT_PASSIVE,
+                                         &log, &done);
+
+        /* if a reader held it up, the next try is as many pages later */
+
+        c->wal_done = ngx_max(log, c->wal);
+    }
+
+    ngx_lyftr_flock_release(&c->lock);
+
+    return rc;
 }

@@ -11,6 +11,7 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_flock.h>
+#include <ngx_lyftr_tail.h>
 
 #include <sqlite3.h>
 
@@ -25,6 +26,20 @@
 #define NGX_LYFTR_SQLITE_AFTER     0x08
 #define NGX_LYFTR_SQLITE_LISTS     0x10
 
+/* an index follows the log in steps of so many rows */
+#define NGX_LYFTR_SQLITE_STEP      8000
+
+
+/* the order is that of the table in ngx_lyftr_sqlite_index.c */
+
+typedef enum {
+    NGX_LYFTR_INDEX_ID = 0,
+    NGX_LYFTR_INDEX_TIME,
+    NGX_LYFTR_INDEX_SENDER,
+    NGX_LYFTR_INDEX_COUNT,
+    NGX_LYFTR_INDEXES
+} ngx_lyftr_index_e;
+
 
 /* the order is that of the table in ngx_lyftr_sqlite_stmt.c */
 
@@ -32,14 +47,20 @@ typedef enum {
     NGX_LYFTR_SQL_BEGIN_WRITE = 0,
     NGX_LYFTR_SQL_BEGIN_READ,
     NGX_LYFTR_SQL_COMMIT,
+    NGX_LYFTR_SQL_MARKS,
+    NGX_LYFTR_SQL_FOLLOW,
     NGX_LYFTR_SQL_KNOWN,
+    NGX_LYFTR_SQL_SAME,
     NGX_LYFTR_SQL_INSERT,
     NGX_LYFTR_SQL_PROBE,
-    NGX_LYFTR_SQL_STEP_LAST,
+    NGX_LYFTR_SQL_STEP_ID,
+    NGX_LYFTR_SQL_STEP_TIME,
+    NGX_LYFTR_SQL_STEP_SENDER,
     NGX_LYFTR_SQL_STEP_COUNT,
-    NGX_LYFTR_SQL_STEP_STATE,
-    NGX_LYFTR_SQL_STEP_MARK,
-    NGX_LYFTR_SQL_TAIL,
+    NGX_LYFTR_SQL_MARK_ID,
+    NGX_LYFTR_SQL_MARK_TIME,
+    NGX_LYFTR_SQL_MARK_SENDER,
+    NGX_LYFTR_SQL_MARK_COUNT,
     NGX_LYFTR_SQL_ROW,
     NGX_LYFTR_SQL_POSITION,
     NGX_LYFTR_SQL_SENDERS,
@@ -79,8 +100,12 @@ typedef struct {
     ngx_lyftr_file_t     file[NGX_LYFTR_FILE_N];
 
     ngx_msec_t           deadline;         /* of a reading transaction */
-    int64_t              tail;             /* rows not indexed, about */
-    int64_t              inserted;         /* in this transaction */
+
+    /* of the writer */
+    ngx_lyftr_tail_t     tail;             /* the rows of no id index yet */
+    ngx_uint_t           committed;        /* of them */
+    int64_t              seen;             /* the last row */
+    int64_t              mark[NGX_LYFTR_INDEXES];  /* the last row of each */
 
     int                  wal;              /* pages after the last commit */
     int                  wal_done;         /* of them checkpointed */
@@ -100,6 +125,27 @@ typedef struct {
 
 uint64_t ngx_lyftr_sqlite_hash(u_char *p, size_t len);
 void ngx_lyftr_sqlite_rollback(void *conn);
+
+
+/* ngx_lyftr_sqlite_index.c */
+
+/* learns what other writers have committed and indexed */
+ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* NGX_OK if the id is new, NGX_DECLINED if it is known */
+ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    uint64_t hash, ngx_lyftr_error_t *err);
+
+/* forgets the rows of a transaction that is rolled back */
+void ngx_lyftr_sqlite_unlearn(ngx_lyftr_sqlite_t *c);
+
+/* the index that is a step or more behind; NGX_LYFTR_INDEXES: none */
+ngx_lyftr_index_e ngx_lyftr_sqlite_behind(ngx_lyftr_sqlite_t *c);
+
+/* brings an index forward, up to the row last */
+ngx_int_t ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_index_e index, int64_t last, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_stmt.c */
@@ -158,11 +204,22 @@ ngx_int_t ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_read.c */
+/* ngx_lyftr_sqlite_list.c */
 
 ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
     ngx_lyftr_error_t *err);
+
+/* the same without rows; needle is the folded q */
+ngx_int_t ngx_lyftr_sqlite_total(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_query_t *query, ngx_str_t *needle, int64_t *total,
+    ngx_lyftr_error_t *err);
+
+void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
+
+
+/* ngx_lyftr_sqlite_stats.c */
+
 ngx_int_t ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c);

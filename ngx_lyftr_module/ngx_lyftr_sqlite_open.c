@@ -177,8 +177,6 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
 
     if (rc != NGX_OK
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_TAIL], &c->tail, err)
-           != NGX_OK
         || ngx_lyftr_sqlite_files(c, 0, err) != NGX_OK)
     {
         goto failed;
@@ -457,6 +455,7 @@ ngx_lyftr_sqlite_close(void *conn)
     (void) sqlite3_close(c->db);
 
     ngx_lyftr_flock_close(&c->lock);
+    ngx_lyftr_tail_free(&c->tail);
     ngx_lyftr_sqlite_forget(c);
 
     sqlite3_free(c);

@@ -49,7 +49,6 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
 static const char  ngx_lyftr_sqlite_tables[] =
     "CREATE TABLE lyftr_message ("
     " seq INTEGER PRIMARY KEY,"
-    " indexed INTEGER NOT NULL DEFAULT 0,"
     " id_hash INTEGER NOT NULL,"
     " instant NOT NULL,"
     " message_id TEXT NOT NULL,"
@@ -59,30 +58,46 @@ static const char  ngx_lyftr_sqlite_tables[] =
     " created_at TEXT,"
     " text TEXT);"
 
+    "CREATE TABLE lyftr_id ("
+    " id_hash INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " PRIMARY KEY (id_hash, seq)) WITHOUT ROWID;"
+
+    "CREATE TABLE lyftr_time ("
+    " instant NOT NULL,"
+    " message_id TEXT NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " PRIMARY KEY (instant, message_id)) WITHOUT ROWID;"
+
+    "CREATE TABLE lyftr_sender ("
+    " from_msisdn TEXT NOT NULL,"
+    " instant NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " PRIMARY KEY (from_msisdn, instant, seq)) WITHOUT ROWID;"
+
     "CREATE TABLE lyftr_count ("
     " from_msisdn TEXT PRIMARY KEY,"
     " count INTEGER NOT NULL) WITHOUT ROWID;"
 
+    "CREATE INDEX lyftr_top ON lyftr_count (count DESC, from_msisdn);"
+
     "CREATE TABLE lyftr_state ("
     " id INTEGER PRIMARY KEY CHECK (id = 1),"
-    " indexed INTEGER NOT NULL,"
+    " id_to INTEGER NOT NULL DEFAULT 0,"
+    " time_to INTEGER NOT NULL DEFAULT 0,"
+    " sender_to INTEGER NOT NULL DEFAULT 0,"
+    " count_to INTEGER NOT NULL DEFAULT 0,"
+    " counted INTEGER NOT NULL DEFAULT 0,"
     " probed_at TEXT);"
 
-    "INSERT INTO lyftr_state (id, indexed) VALUES (1, 0);"
+    "INSERT INTO lyftr_state (id) VALUES (1);"
 
     "CREATE VIEW messages AS SELECT"
     " message_id, from_msisdn, to_msisdn, ts, text, created_at"
     " FROM lyftr_message;";
 
 
-static const char  ngx_lyftr_sqlite_indexes[] =
-    "CREATE INDEX lyftr_id ON lyftr_message (id_hash) WHERE indexed = 1;"
-    "CREATE INDEX lyftr_tail ON lyftr_message (id_hash) WHERE indexed = 0;"
-    "CREATE INDEX lyftr_time ON lyftr_message (instant, message_id)"
-    " WHERE indexed = 1;"
-    "CREATE INDEX lyftr_sender"
-    " ON lyftr_message (from_msisdn, instant, message_id) WHERE indexed = 1;"
-    "CREATE INDEX lyftr_top ON lyftr_count (count DESC, from_msisdn);"
+static const char  ngx_lyftr_sqlite_mark[] =
     "PRAGMA application_id = 0x4c594652;"
     "PRAGMA user_version = 1;";
 
@@ -90,9 +105,9 @@ static const char  ngx_lyftr_sqlite_indexes[] =
 /* the arguments: created_at or NULL, and the order of the rows */
 
 static const char  ngx_lyftr_sqlite_copy[] =
-    "INSERT INTO lyftr_message (indexed, id_hash, instant, message_id,"
+    "INSERT INTO lyftr_message (id_hash, instant, message_id,"
     " from_msisdn, to_msisdn, ts, created_at, text)"
-    " SELECT 1, lyftr_hash(i), lyftr_instant(s), i, f, t, s, c, x FROM"
+    " SELECT lyftr_hash(i), lyftr_instant(s), i, f, t, s, c, x FROM"
     " (SELECT CAST(message_id AS TEXT) AS i,"
     " ifnull(CAST(from_msisdn AS TEXT), '') AS f,"
     " ifnull(CAST(to_msisdn AS TEXT), '') AS t,"
@@ -103,16 +118,8 @@ static const char  ngx_lyftr_sqlite_copy[] =
 
 
 static const char  ngx_lyftr_sqlite_unify[] =
-    "DELETE FROM lyftr_message WHERE seq IN"
-    " (SELECT b.seq FROM lyftr_message AS a CROSS JOIN lyftr_message AS b"
-    " INDEXED BY lyftr_id WHERE a.indexed = 1 AND b.indexed = 1"
-    " AND b.id_hash = a.id_hash AND b.message_id = a.message_id"
-    " AND b.seq > a.seq);"
-
-    "INSERT INTO lyftr_count (from_msisdn, count)"
-    " SELECT from_msisdn, count(*) FROM lyftr_message GROUP BY from_msisdn;"
-
-    "UPDATE lyftr_state SET indexed = (SELECT count(*) FROM lyftr_message);";
+    "DELETE FROM lyftr_message WHERE seq NOT IN"
+    " (SELECT min(seq) FROM lyftr_message GROUP BY message_id)";
 
 
 int
@@ -348,9 +355,7 @@ ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (rc != NGX_OK
-        || ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_indexes, err) != NGX_OK
-        || (objects && ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_unify, err)
-                       != NGX_OK))
+        || ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mark, err) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -365,8 +370,9 @@ static ngx_int_t
 ngx_lyftr_sqlite_adopt(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     char           *sql;
-    int64_t         created;
+    int64_t         created, last;
     ngx_int_t       rc;
+    ngx_uint_t      i;
     const char     *order;
     sqlite3_stmt   *st;
 
@@ -403,7 +409,23 @@ ngx_lyftr_sqlite_adopt(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     sqlite3_free(sql);
 
-    return rc;
+    if (rc != NGX_OK
+        || ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_unify, err) != NGX_OK
+        || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_get(c, "SELECT ifnull(max(seq), 0)"
+                                   " FROM lyftr_message", &last, err)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_LYFTR_INDEXES; i++) {
+        if (ngx_lyftr_sqlite_step(c, i, last, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -3,9 +3,22 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-/* the rows that are not in the large indexes yet */
-#define NGX_LYFTR_SQLITE_TAIL                                                 \
-    "lyftr_message INDEXED BY lyftr_tail WHERE indexed = 0"
+/* the rows that an index has not reached yet */
+#define ngx_lyftr_sqlite_tail(mark)                                           \
+    "lyftr_message AS i WHERE i.seq > (SELECT " mark " FROM lyftr_state)"
+
+/* the rows of a step */
+#define NGX_LYFTR_SQLITE_RANGE                                                \
+    " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2"
+
+#define NGX_LYFTR_SQLITE_ENDS                                                 \
+    "SELECT i.instant, i.message_id,"                                         \
+    " (SELECT ts FROM lyftr_message WHERE seq = i.seq)"                       \
+    " FROM lyftr_time AS i WHERE i.instant >= x''"                            \
+    " UNION ALL"                                                              \
+    " SELECT i.instant, i.message_id, i.ts FROM "                             \
+    ngx_lyftr_sqlite_tail("time_to")                                          \
+    " AND i.instant >= x''"
 
 
 typedef struct {
@@ -48,11 +61,18 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_COMMIT */
     "COMMIT",
 
+    /* NGX_LYFTR_SQL_MARKS */
+    "SELECT id_to, time_to, sender_to, count_to FROM lyftr_state",
+
+    /* NGX_LYFTR_SQL_FOLLOW */
+    "SELECT seq, id_hash FROM lyftr_message WHERE seq > ?1 ORDER BY seq",
+
     /* NGX_LYFTR_SQL_KNOWN */
-    "SELECT 1 FROM " NGX_LYFTR_SQLITE_TAIL
-    " AND id_hash = ?1 AND message_id = ?2"
-    " UNION ALL SELECT 1 FROM lyftr_message INDEXED BY lyftr_id"
-    " WHERE indexed = 1 AND id_hash = ?1 AND message_id = ?2",
+    "SELECT 1 FROM lyftr_id AS i CROSS JOIN lyftr_message AS m"
+    " ON m.seq = i.seq WHERE i.id_hash = ?1 AND m.message_id = ?2",
+
+    /* NGX_LYFTR_SQL_SAME */
+    "SELECT 1 FROM lyftr_message WHERE seq = ?1 AND message_id = ?2",
 
     /* NGX_LYFTR_SQL_INSERT */
     "INSERT INTO lyftr_message (id_hash, instant, message_id, from_msisdn,"
@@ -62,26 +82,38 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_PROBE */
     "UPDATE lyftr_state SET probed_at = ?1",
 
-    /* NGX_LYFTR_SQL_STEP_LAST */
-    "SELECT max(seq) FROM (SELECT seq FROM " NGX_LYFTR_SQLITE_TAIL
-    " ORDER BY seq LIMIT ?1)",
+    /* NGX_LYFTR_SQL_STEP_ID */
+    "INSERT INTO lyftr_id (id_hash, seq) SELECT id_hash, seq"
+    NGX_LYFTR_SQLITE_RANGE " ORDER BY 1",
+
+    /* NGX_LYFTR_SQL_STEP_TIME */
+    "INSERT INTO lyftr_time (instant, message_id, seq)"
+    " SELECT instant, message_id, seq"
+    NGX_LYFTR_SQLITE_RANGE " ORDER BY 1, 2",
+
+    /* NGX_LYFTR_SQL_STEP_SENDER */
+    "INSERT INTO lyftr_sender (from_msisdn, instant, seq)"
+    " SELECT from_msisdn, instant, seq"
+    NGX_LYFTR_SQLITE_RANGE " ORDER BY 1, 2, 3",
 
     /* NGX_LYFTR_SQL_STEP_COUNT */
     "INSERT INTO lyftr_count (from_msisdn, count)"
-    " SELECT from_msisdn, count(*) FROM " NGX_LYFTR_SQLITE_TAIL
-    " AND seq <= ?1 GROUP BY from_msisdn"
+    " SELECT from_msisdn, count(*)"
+    NGX_LYFTR_SQLITE_RANGE " GROUP BY from_msisdn"
     " ON CONFLICT (from_msisdn) DO UPDATE SET count = count + excluded.count",
 
-    /* NGX_LYFTR_SQL_STEP_STATE */
-    "UPDATE lyftr_state SET indexed = indexed + (SELECT count(*) FROM "
-    NGX_LYFTR_SQLITE_TAIL " AND seq <= ?1)",
+    /* NGX_LYFTR_SQL_MARK_ID */
+    "UPDATE lyftr_state SET id_to = ?2",
 
-    /* NGX_LYFTR_SQL_STEP_MARK */
-    "UPDATE lyftr_message SET indexed = 1 WHERE seq IN (SELECT seq FROM "
-    NGX_LYFTR_SQLITE_TAIL " AND seq <= ?1)",
+    /* NGX_LYFTR_SQL_MARK_TIME */
+    "UPDATE lyftr_state SET time_to = ?2",
 
-    /* NGX_LYFTR_SQL_TAIL */
-    "SELECT count(*) FROM " NGX_LYFTR_SQLITE_TAIL,
+    /* NGX_LYFTR_SQL_MARK_SENDER */
+    "UPDATE lyftr_state SET sender_to = ?2",
+
+    /* NGX_LYFTR_SQL_MARK_COUNT */
+    "UPDATE lyftr_state SET count_to = ?2,"
+    " counted = counted + (SELECT count(*)" NGX_LYFTR_SQLITE_RANGE ")",
 
     /* NGX_LYFTR_SQL_ROW */
     "SELECT id_hash, message_id, from_msisdn, to_msisdn, ts, text"
@@ -93,12 +125,12 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SENDERS */
     "SELECT (SELECT count(*) FROM lyftr_count)"
-    " + (SELECT count(DISTINCT from_msisdn) FROM " NGX_LYFTR_SQLITE_TAIL
+    " + (SELECT count(DISTINCT from_msisdn) FROM " ngx_lyftr_sqlite_tail("count_to")
     " AND from_msisdn NOT IN (SELECT from_msisdn FROM lyftr_count))",
 
     /* NGX_LYFTR_SQL_TOP: of those not in the tail only the first can be in */
     "WITH tail (sender, n) AS MATERIALIZED (SELECT from_msisdn, count(*)"
-    " FROM " NGX_LYFTR_SQLITE_TAIL " GROUP BY from_msisdn)"
+    " FROM " ngx_lyftr_sqlite_tail("count_to") " GROUP BY from_msisdn)"
     " SELECT * FROM (SELECT from_msisdn, count FROM lyftr_count"
     " WHERE from_msisdn NOT IN (SELECT sender FROM tail)"
     " ORDER BY count DESC, from_msisdn LIMIT ?1)"
@@ -108,16 +140,10 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     " ORDER BY 2 DESC, 1 LIMIT ?1",
 
     /* NGX_LYFTR_SQL_FIRST: text sorts before a blob, whatever it is */
-    "SELECT instant, message_id, ts FROM lyftr_message INDEXED BY lyftr_time"
-    " WHERE indexed = 1 AND instant >= x''"
-    " UNION ALL SELECT instant, message_id, ts FROM " NGX_LYFTR_SQLITE_TAIL
-    " AND instant >= x'' ORDER BY 1, 2 LIMIT 1",
+    NGX_LYFTR_SQLITE_ENDS " ORDER BY 1, 2 LIMIT 1",
 
     /* NGX_LYFTR_SQL_LAST */
-    "SELECT instant, message_id, ts FROM lyftr_message INDEXED BY lyftr_time"
-    " WHERE indexed = 1 AND instant >= x''"
-    " UNION ALL SELECT instant, message_id, ts FROM " NGX_LYFTR_SQLITE_TAIL
-    " AND instant >= x'' ORDER BY 1 DESC, 2 DESC LIMIT 1"
+    NGX_LYFTR_SQLITE_ENDS " ORDER BY 1 DESC, 2 DESC LIMIT 1"
 };
 
 
@@ -258,6 +284,11 @@ ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_LYFTR_SQL_N; i++) {
+
+        if (c->stmt[i]) {
+            continue;
+        }
+
         rc = sqlite3_prepare_v3(c->db, ngx_lyftr_sqlite_statements[i], -1,
                                 SQLITE_PREPARE_PERSISTENT, &c->stmt[i], NULL);
 

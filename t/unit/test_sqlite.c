@@ -5,7 +5,7 @@
 #include <time.h>
 
 
-#define TEST_ROWS    4600
+#define TEST_ROWS    9000
 #define TEST_PROCS   8
 
 
@@ -555,15 +555,16 @@ test_model(void **state)
             test_check(r);
         }
 
-        if (b->due(c)) {
+        /* each call brings one index forward, and the others stay behind */
+
+        while (b->due(c)) {
             steps++;
             assert_int_equal(b->maintain(c, test_now() + 2000, &err), NGX_OK);
-            assert_false(b->due(c));
             test_check(r);
         }
     }
 
-    assert_true(steps >= 2);
+    assert_true(steps >= 4);
     test_check(r);
 
     b->close(r);

@@ -153,7 +153,7 @@ sub response {
 sub header {
     my ($response, $name) = @_;
 
-    return $response->{head} =~ /^\Q$name\E: *([^\r]*)/mi ? $1 : undef;
+    return ($response->{head} // '') =~ /^\Q$name\E: *([^\r]*)/mi ? $1 : undef;
 }
 
 

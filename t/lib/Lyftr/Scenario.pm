@@ -15,7 +15,8 @@ use Time::HiRes qw(sleep time);
 use Lyftr::Client;
 use Lyftr::Server;
 
-our @EXPORT_OK = qw(held_up reloads early_write leave compare);
+our @EXPORT_OK = qw(held_up reloads early_write leave compare
+                    stalled);
 
 my $big = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -313,6 +314,43 @@ sub leave {
     push @faults, compare($server, 'warm', 'stays', @ids);
     push @faults, 'a worker is another'
         if "@workers" ne join ' ', $server->workers;
+
+    return @faults, alarms($server);
+}
+
+
+# a worker stops while its commit stands still and the client was refused; the
+# server has one worker and a deadline shorter than the client's patience
+
+sub stalled {
+    my ($server, $stall) = @_;
+
+    my @faults = warm($server);
+    my ($worker) = $server->workers;
+    my $client = $server->client;
+
+    $stall->on;
+    post($client, 'stalled');
+    $stall->reached or push @faults, 'the commit does not stand still';
+
+    my $r = $client->response(5);
+    push @faults, 'stalled got ' . ($r->{status} || $r->{why})
+        if $r->{status} != 503;
+
+    $server->signal('HUP');
+
+    Lyftr::Server::wait_for {
+        $server->logged('gracefully shutting down')
+    } or push @faults, 'the worker did not stop';
+
+    sleep 0.7;
+    $stall->off;
+
+    Lyftr::Server::wait_for { !grep { $_ == $worker } $server->workers }
+        or push @faults, 'the worker did not end';
+
+    push @faults, compare($server, 'warm', 'stalled');
+    push @faults, counted($server, 2);
 
     return @faults, alarms($server);
 }

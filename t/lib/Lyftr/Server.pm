@@ -46,7 +46,8 @@ sub free_port {
 
 # module: another one than the suite's; workers; store: parameters of
 # lyftr_store; listen: parameters of listen; http, server: more directives;
-# dir: that of another server, for its database; db: another database
+# dir: that of another server, for its database; db: another database; fill: SQL
+# for it; preload: a Lyftr::Stall
 
 sub new {
     my ($class, %self) = @_;
@@ -62,6 +63,7 @@ sub new {
     unlink $self->{log};
     $self->write_large;
     $self->configure;
+    $self->sql($self->{fill}) if $self->{fill};
 
     my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
@@ -70,6 +72,7 @@ sub new {
     if ($self->{pid} == 0) {
         open STDOUT, '>', "$self->{dir}/stdout";
         open STDERR, '>&', \*STDOUT;
+        $ENV{LD_PRELOAD} = $self->{preload}->object if $self->{preload};
         exec $nginx, '-p', "$self->{dir}/", '-c', 'nginx.conf',
              '-e', $self->{log} or POSIX::_exit(1);
     }
@@ -157,8 +160,8 @@ sub get {
 }
 
 
-# a request of any kind on a connection of its own, which must end; what came
-# back, and how long it took
+# a request of any kind on a connection of its own; what came back until the end
+# of a body of known length, or of the connection, and how long it took
 
 sub exchange {
     my ($self, $bytes) = @_;
@@ -166,10 +169,18 @@ sub exchange {
     my $start = time;
     my $client = $self->client;
 
-    $client->send($bytes);
-    while ($client->fill($start + $patience)) { }
+    my ($head, $body);
 
-    my ($head, $body) = split /(?<=\r\n)\r\n/, $client->{in}, 2;
+    $client->send($bytes);
+
+    while ($client->fill($start + $patience)) {
+        ($head, $body) = split /(?<=\r\n)\r\n/, $client->{in}, 2;
+
+        last if defined $body && $bytes !~ /\AHEAD /
+                && $head =~ /^content-length: *(\d+)/mi
+                && length $body >= $1;
+    }
+
     my ($status) = ($head // '') =~ m{\AHTTP/1\.1 (\d+)};
 
     return { status => $status // 0, head => $head // '', body => $body // '',

@@ -7,14 +7,14 @@ use warnings;
 
 use parent 'Lyftr::Server';
 
+use Cwd qw(getcwd);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use POSIX qw(WNOHANG);
 
 
-
 # env: variables to set, or to leave out if undef; stdout: another file handle
-# than that of a file
+# than that of a file; cwd: the folder to start in; command: another than serve
 
 sub new {
     my ($class, %self) = @_;
@@ -44,13 +44,20 @@ sub new {
         open STDOUT, $self->{stdout} ? '>&' : '>>',
              $self->{stdout} || "$self->{dir}/stdout" or POSIX::_exit(1);
         open STDERR, '>', $self->{log} or POSIX::_exit(1);
-        exec 'docker/serve' or POSIX::_exit(1);
+
+        my @command = @{ $self->{command} // [getcwd . '/docker/serve'] };
+
+        setpgrp;
+        chdir $self->{cwd} if $self->{cwd};
+        exec @command or POSIX::_exit(1);
     }
+
+    # the launcher itself listens for a moment, so a connection proves nothing
 
     my $up;
 
     Lyftr::Server::wait_for {
-        $up = IO::Socket::INET->new("127.0.0.1:$self->{port}");
+        $up = eval { $self->request('GET /health/live')->{status} };
         $up || waitpid($self->{pid}, WNOHANG) != 0;
     };
 

@@ -9,7 +9,7 @@ use warnings;
 use File::Temp qw(tempdir);
 
 
-# undef where there is no compiler
+# undef where there is no compiler, or nginx does not take the object in
 
 sub new {
     my ($class) = @_;
@@ -30,6 +30,12 @@ static void wait_for_disk(void)
     }
 }
 
+/* not of a shell that goes on as nginx without it */
+__attribute__((destructor)) static void loaded(void)
+{
+    close(open("$dir/loaded", O_CREAT|O_WRONLY, 0600));
+}
+
 int fdatasync(int fd)
 {
     wait_for_disk();
@@ -46,6 +52,11 @@ END
 
     system 'cc', '-D_GNU_SOURCE', '-shared', '-fPIC', '-o', "$dir/stall.so",
            "$dir/stall.c" and return undef;
+
+    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+    system "LD_PRELOAD=$dir/stall.so '$nginx' -v 2>$dir/version";
+    return undef unless -e "$dir/loaded";
 
     return bless { dir => $dir }, $class;
 }

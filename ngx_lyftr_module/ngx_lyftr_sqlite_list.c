@@ -25,30 +25,43 @@ typedef struct {
 static ngx_lyftr_sqlite_filter_t  ngx_lyftr_sqlite_filters[] = {
 
     { NGX_LYFTR_SQLITE_FROM, NGX_LYFTR_SQLITE_FROM,
-      " AND from_msisdn = ?1" },
+      " AND i.from_msisdn = ?1" },
 
     { NGX_LYFTR_SQLITE_BOTH, NGX_LYFTR_SQLITE_SINCE,
-      " AND instant >= ?2" },
+      " AND i.instant >= ?2" },
 
     { NGX_LYFTR_SQLITE_BOTH, NGX_LYFTR_SQLITE_BOTH,
-      " AND +instant >= ?2" },
+      " AND +i.instant >= ?2" },
 
     { NGX_LYFTR_SQLITE_Q, NGX_LYFTR_SQLITE_Q,
-      " AND lyftr_contains(text, ?3)" },
+      " AND lyftr_contains(i.text, ?3)" },
 
     { NGX_LYFTR_SQLITE_AFTER, NGX_LYFTR_SQLITE_AFTER,
-      " AND (instant, message_id) > (?4, ?5)" },
+      " AND i.instant >= ?4 AND (i.instant, i.message_id) > (?4, ?5)" },
 
     { 0, 0, NULL }
 };
 
 
+/*
+ * What a list reads.  A join is left, so that SQLite begins with the index,
+ * and omits the rows where nothing of them is asked for.
+ */
+
 static const char  ngx_lyftr_sqlite_by_time[] =
-    "lyftr_message INDEXED BY lyftr_time WHERE indexed = 1";
+    "(SELECT x.seq, x.instant, x.message_id, m.text FROM lyftr_time AS x"
+    " LEFT JOIN lyftr_message AS m ON m.seq = x.seq) AS i WHERE true";
 static const char  ngx_lyftr_sqlite_by_sender[] =
-    "lyftr_message INDEXED BY lyftr_sender WHERE indexed = 1";
-static const char  ngx_lyftr_sqlite_in_tail[] =
-    "lyftr_message INDEXED BY lyftr_tail WHERE indexed = 0";
+    "(SELECT x.seq, x.from_msisdn, x.instant, m.message_id, m.text"
+    " FROM lyftr_sender AS x"
+    " LEFT JOIN lyftr_message AS m ON m.seq = x.seq) AS i WHERE true";
+static const char  ngx_lyftr_sqlite_time_tail[] =
+    "lyftr_message AS i WHERE i.seq > (SELECT time_to FROM lyftr_state)";
+static const char  ngx_lyftr_sqlite_sender_tail[] =
+    "lyftr_message AS i WHERE i.seq > (SELECT sender_to FROM lyftr_state)";
+static const char  ngx_lyftr_sqlite_count_tail[] =
+    "lyftr_message AS i WHERE i.seq > (SELECT count_to FROM lyftr_state)";
+static const char  ngx_lyftr_sqlite_all[] = "lyftr_message AS i WHERE true";
 
 
 static ngx_uint_t ngx_lyftr_sqlite_mask(ngx_lyftr_query_t *query);
@@ -63,22 +76,12 @@ static ngx_int_t ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c,
     sqlite3_stmt *st, ngx_lyftr_query_t *query, ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_bind_filters(sqlite3_stmt *st, ngx_uint_t mask,
     ngx_lyftr_query_t *query, ngx_str_t *needle);
-static ngx_int_t ngx_lyftr_sqlite_total(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_query_t *query, ngx_str_t *needle, int64_t *total,
-    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c,
     sqlite3_stmt *st, ngx_lyftr_query_t *query, ngx_lyftr_row_pt row,
     void *data, ngx_lyftr_page_t *page, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_row(ngx_lyftr_sqlite_t *c, int64_t seq,
     ngx_lyftr_row_pt row, void *data, uint64_t *check,
     ngx_lyftr_error_t *err);
-static void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
-static ngx_int_t ngx_lyftr_sqlite_keep(ngx_lyftr_sqlite_t *c,
-    sqlite3_stmt *st, int i, ngx_str_t *s, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_ts(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
-    ngx_str_t *s, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_top(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_stats_t *stats, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -178,34 +181,51 @@ ngx_lyftr_sqlite_assemble(ngx_lyftr_sqlite_t *c, sqlite3_stmt **st,
 {
     int           rc;
     char         *text;
-    const char   *indexed;
+    const char   *indexed, *tail;
     sqlite3_str  *sql;
 
     if (*st) {
         return NGX_OK;
     }
 
-    indexed = (mask & NGX_LYFTR_SQLITE_FROM) ? ngx_lyftr_sqlite_by_sender
-                                             : ngx_lyftr_sqlite_by_time;
+    if (mask & NGX_LYFTR_SQLITE_FROM) {
+        indexed = ngx_lyftr_sqlite_by_sender;
+        tail = ngx_lyftr_sqlite_sender_tail;
+
+    } else {
+        indexed = ngx_lyftr_sqlite_by_time;
+        tail = ngx_lyftr_sqlite_time_tail;
+    }
+
     sql = sqlite3_str_new(c->db);
 
     if (!count) {
-        sqlite3_str_appendall(sql, "SELECT seq, instant, message_id FROM ");
+        sqlite3_str_appendall(sql,
+                              "SELECT i.seq, i.instant, i.message_id FROM ");
         ngx_lyftr_sqlite_where(sql, indexed, mask);
         sqlite3_str_appendall(sql, " UNION ALL"
-                                   " SELECT seq, instant, message_id FROM ");
-        ngx_lyftr_sqlite_where(sql, ngx_lyftr_sqlite_in_tail, mask);
+                              " SELECT i.seq, i.instant, i.message_id FROM ");
+        ngx_lyftr_sqlite_where(sql, tail, mask);
         sqlite3_str_appendall(sql, " ORDER BY 2, 3 LIMIT ?6 OFFSET ?7");
+
+    } else if ((mask & NGX_LYFTR_SQLITE_Q) && !(mask & NGX_LYFTR_SQLITE_FROM)) {
+
+        /* every text is looked at, so in the order of the file */
+
+        sqlite3_str_appendall(sql, "SELECT count(*) FROM ");
+        ngx_lyftr_sqlite_where(sql, ngx_lyftr_sqlite_all, mask);
 
     } else {
         sqlite3_str_appendall(sql, "SELECT ifnull((SELECT ");
 
         if (mask == 0) {
-            sqlite3_str_appendall(sql, "indexed FROM lyftr_state");
+            sqlite3_str_appendall(sql, "counted FROM lyftr_state");
+            tail = ngx_lyftr_sqlite_count_tail;
 
         } else if (mask == NGX_LYFTR_SQLITE_FROM) {
             sqlite3_str_appendall(sql, "count FROM lyftr_count"
                                        " WHERE from_msisdn = ?1");
+            tail = ngx_lyftr_sqlite_count_tail;
 
         } else {
             sqlite3_str_appendall(sql, "count(*) FROM ");
@@ -213,7 +233,7 @@ ngx_lyftr_sqlite_assemble(ngx_lyftr_sqlite_t *c, sqlite3_stmt **st,
         }
 
         sqlite3_str_appendall(sql, "), 0) + (SELECT count(*) FROM ");
-        ngx_lyftr_sqlite_where(sql, ngx_lyftr_sqlite_in_tail, mask);
+        ngx_lyftr_sqlite_where(sql, tail, mask);
         sqlite3_str_appendall(sql, ")");
     }
 
@@ -315,7 +335,7 @@ ngx_lyftr_sqlite_bind_filters(sqlite3_stmt *st, ngx_uint_t mask,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_total(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
     ngx_str_t *needle, int64_t *total, ngx_lyftr_error_t *err)
 {
@@ -417,133 +437,9 @@ ngx_lyftr_sqlite_row(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_lyftr_row_pt row,
 }
 
 
-static void
+void
 ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s)
 {
     s->data = (u_char *) sqlite3_column_text(st, i);
     s->len = sqlite3_column_bytes(st, i);
-}
-
-
-ngx_int_t
-ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_error_t *err)
-{
-    ngx_lyftr_sqlite_t *c = conn;
-
-    ngx_lyftr_query_t  query;
-
-    ngx_lyftr_sqlite_forget(c);
-
-    ngx_memzero(stats, sizeof(ngx_lyftr_stats_t));
-    ngx_memzero(&query, sizeof(ngx_lyftr_query_t));
-
-    if (ngx_lyftr_sqlite_total(c, &query, NULL, &stats->total, err) != NGX_OK
-        || ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_SENDERS],
-                                &stats->senders, err)
-           != NGX_OK
-        || ngx_lyftr_sqlite_top(c, stats, err) != NGX_OK
-        || ngx_lyftr_sqlite_ts(c, c->stmt[NGX_LYFTR_SQL_FIRST], &stats->first,
-                               err)
-           != NGX_OK
-        || ngx_lyftr_sqlite_ts(c, c->stmt[NGX_LYFTR_SQL_LAST], &stats->last,
-                               err)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_sqlite_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_error_t *err)
-{
-    int                  n;
-    ngx_int_t            rc;
-    sqlite3_stmt        *st;
-    ngx_lyftr_sender_t  *sender;
-
-    rc = NGX_OK;
-    st = c->stmt[NGX_LYFTR_SQL_TOP];
-
-    (void) sqlite3_bind_int64(st, 1, NGX_LYFTR_TOP_SENDERS);
-
-    while ((n = sqlite3_step(st)) == SQLITE_ROW) {
-        sender = &stats->top[stats->ntop++];
-        sender->count = sqlite3_column_int64(st, 1);
-
-        rc = ngx_lyftr_sqlite_keep(c, st, 0, &sender->from, err);
-
-        if (rc != NGX_OK) {
-            break;
-        }
-    }
-
-    if (n != SQLITE_ROW && n != SQLITE_DONE) {
-        rc = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_sqlite_ts(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st, ngx_str_t *s,
-    ngx_lyftr_error_t *err)
-{
-    int        n;
-    ngx_int_t  rc;
-
-    rc = NGX_OK;
-    n = sqlite3_step(st);
-
-    if (n == SQLITE_ROW) {
-        rc = ngx_lyftr_sqlite_keep(c, st, 2, s, err);
-
-    } else if (n != SQLITE_DONE) {
-        rc = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_sqlite_keep(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st, int i,
-    ngx_str_t *s, ngx_lyftr_error_t *err)
-{
-    ngx_str_t  value;
-
-    ngx_lyftr_sqlite_column(st, i, &value);
-
-    s->data = sqlite3_malloc64(value.len + 1);
-
-    if (s->data == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-    }
-
-    if (value.len) {
-        ngx_memcpy(s->data, value.data, value.len);
-    }
-
-    s->len = value.len;
-    c->kept[c->nkept++] = s->data;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c)
-{
-    while (c->nkept) {
-        sqlite3_free(c->kept[--c->nkept]);
-    }
 }

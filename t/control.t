@@ -1,0 +1,92 @@
+# Negative controls: the scenarios of reload.t and disconnect.t notice the
+# faults they are there for, each planted in a module of its own.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Test::More;
+
+use Lyftr::Plant;
+use Lyftr::Scenario qw(held_up early_write leave stalled);
+use Lyftr::Server;
+use Lyftr::Stall;
+
+my $plant = Lyftr::Plant->new
+    or plan skip_all => 'the module has no build folder beside it';
+
+
+my $task_timer = ['ngx_lyftr_channel.c',
+    'ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT);', ''];
+
+my $expiry_timer = ['ngx_lyftr_channel.c',
+    'ngx_add_timer(&channel->expire, channel->timeout);', ''];
+
+my $guard = ['ngx_lyftr_http.c',
+    'if (ctx->op.state == NGX_LYFTR_OP_WAITING) {', 'if (0) {'];
+
+my $no_commit = ['ngx_lyftr_lane.c',
+    'backend->commit(lane->conn, &lane->err) == NGX_OK',
+    '(backend->rollback(lane->conn), 1)'];
+
+my $no_wait = ['ngx_lyftr_http.c', <<'OLD', <<'NEW'];
+        r->main->count++;
+        return NGX_DONE;
+OLD
+        r->aio = 0;
+        op->state = NGX_LYFTR_OP_DONE;
+        ctx->answered = 1;
+        ctx->rc = answer(r);
+        op->state = NGX_LYFTR_OP_WAITING;
+        r->main->count++;
+        return NGX_DONE;
+NEW
+
+
+sub seen {
+    my ($pattern, $name, @faults) = @_;
+
+    ok(scalar(grep { /$pattern/ } @faults), $name)
+        or diag(@faults ? join("\n", @faults) : 'no fault was seen');
+}
+
+
+# while operations are under way, two timers keep a worker that stops
+
+my $module = $plant->build($task_timer, $expiry_timer);
+
+for my $signal (qw(HUP QUIT)) {
+    seen(qr/^held\d+ got closed/, "no timer: $signal loses answers",
+         held_up(Lyftr::Server->new(module => $module), $signal, 10));
+}
+
+# the task's alone, when the client has its refusal and the thread goes on
+
+SKIP: {
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 1;
+
+    $module = $plant->build($task_timer);
+
+    seen(qr/^counted 1 created instead of 2/, 'no task timer: not counted',
+         stalled(Lyftr::Server->new(module => $module, workers => 1,
+                                    store => 'timeout=500ms',
+                                    preload => $stall), $stall));
+}
+
+$module = $plant->build($guard);
+
+seen(qr/^(?:answered before the commit|early\d got 503)/,
+     'no guard: a false answer',
+     early_write(Lyftr::Server->new(module => $module)));
+
+$module = $plant->build($no_wait);
+
+seen(qr/^10 were answered before the commit/, 'no wait: answered too early',
+     held_up(Lyftr::Server->new(module => $module), 'HUP', 10));
+
+$module = $plant->build($no_commit);
+
+seen(qr/is not stored/, 'no commit: rows are missing',
+     leave(Lyftr::Server->new(module => $module), 'close', 10));
+
+done_testing();

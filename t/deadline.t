@@ -1,0 +1,171 @@
+# What cannot be done in time is refused in time, with Retry-After: a write
+# lock that another process holds, a queue over its limit, a slow search, a disk
+# that does not come back.  Nothing refused is stored, nothing stored is lost.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Lyftr::Client;
+use Lyftr::Scenario qw(compare stalled);
+use Lyftr::Server;
+use Lyftr::Stall;
+
+
+sub refused {
+    my ($r, $name) = @_;
+
+    is($r->{status}, 503, "$name: 503");
+    like(Lyftr::Client::header($r, 'Retry-After') // '', qr/^\d+$/,
+         "$name: Retry-After");
+    like($r->{body} // '', qr/^\{"detail":"[^"]+"\}$/, "$name: body");
+}
+
+
+sub post { return Lyftr::Scenario::post(@_) }
+
+
+# a lock held for longer than one delivery's deadline, not than another's
+
+my $server = Lyftr::Server->new(workers => 1, store => 'timeout=1500ms');
+
+is_deeply([ Lyftr::Scenario::warm($server) ], [], 'the store is there');
+
+my $lock = $server->lock;
+my $start = time;
+my ($first, $second) = ($server->client, $server->client);
+
+post($first, 'first');
+sleep 1;
+post($second, 'second');
+
+refused($first->response, 'lock');
+cmp_ok(time - $start, '>=', 1.3, 'lock: waited for its end');
+cmp_ok(time - $start, '<', 4, 'lock: but not for long');
+
+$lock->release;
+is($second->response->{status}, 200, 'a later one has its own deadline');
+is_deeply([ compare($server, qw(warm second)) ], [], 'only that is stored');
+is($server->created, 2, 'and counted');
+
+# what was refused may be sent again
+
+post($first, 'first');
+is($first->response->{status}, 200, 'again: stored');
+is_deeply([ compare($server, qw(warm second first)) ], [], 'again: the row');
+
+# with the default the wait is of 4 s at most
+
+$server = Lyftr::Server->new;
+Lyftr::Scenario::warm($server);
+$lock = $server->lock;
+$start = time;
+post($first = $server->client, 'first');
+refused($first->response, 'default');
+cmp_ok(time - $start, '<', 6, 'default: in time');
+is($server->get('/health/ready')->{status}, 200,
+   'a lock of less than 5 s is no fault');
+$lock->release;
+is_deeply([ compare($server, 'warm') ], [], 'default: not stored');
+is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+
+# a queue over its limit
+
+$server = Lyftr::Server->new(workers => 1, store => 'queue=1');
+Lyftr::Scenario::warm($server);
+$lock = $server->lock;
+
+my @clients = map { $server->client } 1 .. 20;
+
+post($clients[0], 'queue0');
+$server->drained;
+$start = time;
+post($clients[$_], "queue$_") for 1 .. 19;
+my @answers = map { $clients[$_]->response } 1 .. 19;
+
+cmp_ok(time - $start, '<', 3, 'queue: refused without a wait');
+is(scalar(grep { $_->{status} == 503
+                 && defined Lyftr::Client::header($_, 'Retry-After') }
+          @answers), 19, 'queue: 503 with Retry-After');
+refused($answers[0], 'queue');
+ok(!$clients[0]->ready, 'queue: the first one waits');
+is($server->get('/health/live')->{status}, 200, 'queue: live');
+
+$lock->release;
+is($clients[0]->response->{status}, 200, 'queue: the first one is stored');
+is_deeply([ compare($server, 'warm', 'queue0') ], [], 'queue: it alone');
+
+post($_, 'after') for @clients;
+@answers = map { $_->response->{status} } @clients;
+ok(scalar(grep { $_ == 200 } @answers), 'queue: goes on');
+is(scalar(grep { $_ != 200 && $_ != 503 } @answers), 0, 'queue: 200 or 503');
+is_deeply([ compare($server, 'warm', 'queue0', 'after') ], [], 'queue: rows');
+is($server->created, 3, 'queue: counted');
+
+
+# a search that takes too long, in a store that a Python service filled
+
+$server = Lyftr::Server->new(store => 'timeout=60s', fill => <<'END');
+CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn TEXT NOT NULL,
+    to_msisdn TEXT NOT NULL, ts TEXT NOT NULL, text TEXT,
+    created_at TEXT NOT NULL);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000)
+INSERT INTO messages SELECT 'p' || i, '+1', '+2', '2025-01-15T10:00:00Z',
+    'number ' || i || replace(hex(zeroblob(200)), '00', 'ab'),
+    '2025-01-15T10:00:00Z' FROM n;
+END
+
+like($server->get('/messages?q=nowhere')->{body}, qr/"total":0/,
+     'search: answered with time enough');
+$server->stop;
+
+my $short = Lyftr::Server->new(dir => $server->{dir}, store => 'timeout=5ms');
+
+refused($short->get('/messages?q=nowhere'), 'search');
+is($short->get('/health/live')->{status}, 200, 'search: live');
+$short->stop;
+is_deeply([ $short->alarms ], [], 'search: no alarms in the log');
+
+
+# a disk that does not come back while a batch is committed
+
+SKIP: {
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 12;
+
+    $server = Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
+                                 preload => $stall);
+    Lyftr::Scenario::warm($server);
+
+    $stall->on;
+    post($first = $server->client, 'stalled');
+    ok($stall->reached, 'stall: a commit stands still');
+
+    refused($first->response(3), 'stall');
+    $start = time;
+    is($server->get('/health/live')->{status}, 200, 'stall: live');
+
+    post($second = $server->client, 'queued');
+    refused($second->response(3), 'stall, queued');
+
+    $stall->off;
+
+    # it was not in doubt for the store, only for the client
+
+    Lyftr::Server::wait_for { $server->created == 2 };
+    is($server->created, 2, 'stall: what is stored is counted');
+    is_deeply([ compare($server, 'warm', 'stalled') ], [], 'stall: rows');
+
+    $server->stop;
+    is_deeply([ $server->alarms ], [], 'stall: no alarms in the log');
+
+    $server = Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
+                                 preload => $stall);
+    is_deeply([ stalled($server, $stall) ], [],
+              'stall: a worker that stops waits for it, and counts');
+}
+
+done_testing();

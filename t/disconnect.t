@@ -1,0 +1,90 @@
+# Clients that leave, that send ahead, and connections with events of their
+# own, while a commit is held up by another process.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Test::More;
+
+use Lyftr::Client;
+use Lyftr::Scenario qw(early_write leave compare);
+use Lyftr::Server;
+
+
+is_deeply([ leave(Lyftr::Server->new, 'reset', 20) ], [],
+          'clients that reset: stored, counted, no crash');
+
+is_deeply([ leave(Lyftr::Server->new, 'close', 20) ], [],
+          'clients that close: stored, counted, no crash');
+
+is_deeply([ early_write(Lyftr::Server->new) ], [],
+          'write events: no answer before the commit');
+
+my $server = Lyftr::Server->new(workers => 1);
+
+
+# requests sent ahead on one connection, answered in their order
+
+my @ids = map { "ahead$_" } 1 .. 30;
+my $client = $server->client;
+my $bad = Lyftr::Client::delivery(Lyftr::Client::numbered('bad'), 'other');
+
+$client->send(join '', $bad,
+              map({ Lyftr::Client::delivery(Lyftr::Client::numbered($_)) }
+                  @ids, $ids[0]), $bad);
+
+is(join(' ', map { $client->response->{status} } 1 .. @ids + 3),
+   join(' ', 401, (200) x (@ids + 1), 401), 'sent ahead: answered in order');
+
+is_deeply([ compare($server, @ids) ], [], 'sent ahead: stored');
+is($server->created, scalar @ids, 'sent ahead: counted');
+
+
+# sent ahead, and gone with the first one under way: the others were not taken
+# up; what is stored is counted
+
+my $lock = $server->lock;
+$client = $server->client;
+
+Lyftr::Scenario::post($client, 'gone1');
+$server->drained;
+Lyftr::Scenario::post($client, "gone$_") for 2 .. 20;
+$client->reset;
+Lyftr::Server::wait_for { $server->connections('01') == 0 };
+$lock->release;
+
+Lyftr::Server::wait_for { $server->created > @ids };
+is_deeply([ compare($server, @ids, 'gone1') ], [],
+          'sent ahead and gone: the one under way is stored');
+is($server->created, @ids + 1, 'sent ahead and gone: it is counted');
+
+
+# a client that leaves a read under way
+
+my @workers = $server->workers;
+
+for (1 .. 20) {
+    my $reader = $server->client;
+    $reader->send("GET /messages?q=ahead HTTP/1.1\r\nHost: a\r\n\r\n");
+    $reader->reset;
+}
+
+is($server->get('/stats')->{status}, 200, 'readers that leave');
+is_deeply([ $server->workers ], \@workers, 'the worker is the same');
+
+
+# one that leaves in its body is nobody's message
+
+$client = $server->client;
+$client->send(substr $bad, 0, -10);
+$server->drained;
+$client->close;
+
+is($server->created, @ids + 1, 'half a body is not counted');
+is_deeply([ compare($server, @ids, 'gone1') ], [], 'half a body is not stored');
+
+$server->stop;
+is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+done_testing();

@@ -1,0 +1,182 @@
+# The Link header of GET /messages: whoever follows it sees every row exactly
+# once, whatever is stored meanwhile, and a cursor of others is refused.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use JSON::PP;
+use Test::More;
+
+use Lyftr;
+use Lyftr::Client;
+use Lyftr::Server;
+
+
+# all pages from a path on: their ids, and how many pages there were
+
+sub walk {
+    my ($server, $path, $between) = @_;
+
+    my (@ids, $pages);
+
+    while (defined $path) {
+        my $r = $server->get($path);
+        my $page = decode_json($r->{body});
+
+        return ("status $r->{status}") if $r->{status} != 200;
+        return ('too many pages') if ++$pages > 100;
+
+        push @ids, map { $_->{message_id} } @{ $page->{data} };
+        $between->($page) if $between;
+
+        my $link = Lyftr::Client::header($r, 'Link');
+        last unless defined $link;
+
+        $link =~ m{\A<(/messages\?[!-;=?-~]+)>; rel="next"\z}
+            or return ("a link like $link");
+        $path = $1;
+    }
+
+    return (\@ids, $pages);
+}
+
+
+# 24 messages, some at the same instant, in no order
+
+sub fill {
+    my ($server) = @_;
+
+    my @message;
+
+    for my $i (map { $_ * 7 % 24 } 0 .. 23) {
+        my %field = (
+            message_id => sprintf('m%02d', $i),
+            from       => $i % 3 ? '+1' : '+2',
+            ts         => sprintf('2025-01-15T10:00:%02d%sZ', $i / 4,
+                                  $i % 4 > 1 ? '.5' : ''),
+            text       => $i % 2 ? "50% \xc3\x89cole & more" : 'none',
+        );
+
+        push @message, \%field;
+        $server->post(message(%field))->{status} == 200
+            or die "not stored: $i\n";
+    }
+
+    return sort { $a->{message_id} cmp $b->{message_id} } @message;
+}
+
+
+sub ids { return [ map { $_->{message_id} } @_ ] }
+
+
+my $server = Lyftr::Server->new;
+my @all = fill($server);
+my $first = '/messages?limit=5';
+
+for my $limit (1, 5, 6, 23, 24, 25, 100) {
+    my ($ids, $pages) = walk($server, "/messages?limit=$limit");
+
+    is_deeply($ids, ids(@all), "limit=$limit: every row once, in order");
+    is($pages, int((@all + $limit - 1) / $limit),
+       "limit=$limit: the last page has no link");
+}
+
+my @filters = (
+    [ 'from=+1', sub { $_->{from} eq '+1' } ],
+    [ 'from=%2B2', sub { $_->{from} eq '+2' } ],
+    [ 'since=2025-01-15T15:30:02.5+05:30',
+      sub { $_->{message_id} gt 'm09' } ],
+    [ 'q=50%25+%C3%A9COLE+%26', sub { $_->{text} ne 'none' } ],
+    [ 'q=%C3%89cole%20&from=+1&since=2025-01-15t10:00:01z&x=y',
+      sub { $_->{text} ne 'none' && $_->{from} eq '+1'
+            && $_->{message_id} gt 'm03' } ],
+);
+
+for (@filters) {
+    my ($args, $filter) = @$_;
+    my @rows = grep { $filter->() } @all;
+
+    for my $limit (1, 4) {
+        my %total;
+        my ($ids) = walk($server, "/messages?$args&limit=$limit",
+                         sub { $total{$_[0]{total}}++ });
+
+        is_deeply($ids, ids(@rows), "$args, limit=$limit: every row once");
+        is_deeply([ keys %total ], [ scalar @rows ],
+                  "$args, limit=$limit: the total is that of all pages");
+    }
+}
+
+is_deeply((walk($server, '/messages?limit=4&offset=6'))[0],
+          ids(@all[6 .. 23]), 'a walk may start at an offset');
+is_deeply((walk($server, '/messages?limit=5&q=zzz'))[0], [],
+          'nothing to walk');
+
+my $r = $server->get($first);
+my $head = $server->request("HEAD $first");
+
+for my $name (qw(Link Content-Length Content-Type)) {
+    is(Lyftr::Client::header($head, $name), Lyftr::Client::header($r, $name),
+       "HEAD has the $name of GET");
+}
+
+is($head->{body}, '', 'HEAD has no body');
+unlike($server->get('/messages?limit=24')->{head}, qr/^Link:/mi,
+       'a page that ends with the last row has no link');
+unlike($server->get('/messages?offset=24&limit=1')->{head}, qr/^Link:/mi,
+       'neither has one past the end');
+
+
+# cursors
+
+my ($next) = Lyftr::Client::header($r, 'Link') =~ /<(.*)>/;
+my ($cursor) = $next =~ /after=([^&]+)/;
+
+is($server->get($next)->{status}, 200, 'a cursor of ours');
+
+my $changed = $cursor;
+$changed =~ s/(.)\z/$1 eq '0' ? 1 : 0/e;
+
+for my $bad (
+    "limit=5&after=$changed", "after=$cursor&offset=0",
+    "offset=1&after=$cursor", "after=$cursor$cursor", "after=${cursor}x",
+    'after=' . substr($cursor, 1), "after=$cursor%00", "after=+$cursor")
+{
+    my $r = $server->get("/messages?$bad");
+    my $fault = eval { decode_json($r->{body})->{detail}[0] };
+
+    is_deeply([ $r->{status}, $fault->{loc} ], [ 422, [ 'query', 'after' ] ],
+              "refused: $bad");
+}
+
+my $other = Lyftr::Server->new;
+
+$other->post(message(message_id => "other$_")) for 1 .. 30;
+is($other->get($next)->{status}, 422, 'a cursor of another store');
+$other->stop;
+
+
+# rows that come in between, before and after where the walk stands
+
+my ($n, @new) = (0);
+
+my ($ids) = walk($server, '/messages?limit=4', sub {
+    my ($page) = @_;
+
+    return if ++$n > 6;
+
+    $server->post(message(message_id => "early$n",
+                          ts => '2025-01-15T09:00:00Z'));
+    $server->post(message(message_id => "late$n",
+                          ts => "2025-01-16T10:00:0${n}Z"));
+});
+
+is_deeply([ grep { /^m/ } @$ids ], ids(@all),
+          'rows that were there are seen once while others come');
+is_deeply([ grep { !/^m/ } @$ids ], [ map { "late$_" } 1 .. 6 ],
+          'and those that come behind the cursor are not seen');
+
+is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+done_testing();
