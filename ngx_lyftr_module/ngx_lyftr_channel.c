@@ -409,6 +409,10 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 
     ngx_http_set_log_request(c->log, r);
 
+    /* the copy filter sends nothing while this is set */
+
+    r->aio = 0;
+
     r->write_event_handler(r);
     ngx_http_run_posted_requests(c);
 }

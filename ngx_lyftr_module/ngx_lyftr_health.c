@@ -5,6 +5,12 @@
 
 #define NGX_LYFTR_HEALTH_PATIENCE  5000
 
+/* the time may be of another worker, whose clock is ahead of ours */
+
+#define ngx_lyftr_ready_overdue(msec)                                         \
+    ((ngx_msec_int_t) (ngx_current_msec - (msec))                             \
+     >= NGX_LYFTR_HEALTH_PATIENCE)
+
 
 static ngx_int_t ngx_lyftr_ready_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
@@ -148,9 +154,7 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, status->error);
     }
 
-    if (status->locked
-        && ngx_current_msec - status->locked >= NGX_LYFTR_HEALTH_PATIENCE)
-    {
+    if (status->locked && ngx_lyftr_ready_overdue(status->locked)) {
         return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_BUSY);
     }
 
@@ -162,8 +166,7 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
 
     if (error == NGX_LYFTR_ERR_TIMEOUT
         && (status->answered == 0
-            || ngx_current_msec - status->answered
-               >= NGX_LYFTR_HEALTH_PATIENCE))
+            || ngx_lyftr_ready_overdue(status->answered)))
     {
         return ngx_lyftr_ready_send(r, error);
     }

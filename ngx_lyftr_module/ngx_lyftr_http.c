@@ -4,6 +4,8 @@
 static ngx_lyftr_ctx_t *ngx_lyftr_http_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_http_cleanup(void *data);
+static ngx_lyftr_endpoint_t *ngx_lyftr_http_find(ngx_http_request_t *r,
+    ngx_str_t *uri);
 static void ngx_lyftr_http_resume(ngx_http_request_t *r);
 
 
@@ -131,13 +133,11 @@ ngx_lyftr_http_ctx(ngx_http_request_t *r)
 ngx_lyftr_endpoint_t *
 ngx_lyftr_http_endpoint(ngx_http_request_t *r)
 {
-    ngx_uint_t                  i;
-    ngx_lyftr_ctx_t            *ctx;
-    ngx_lyftr_endpoint_t      **endpoints, *endpoint, *best;
-    ngx_lyftr_loc_conf_t       *llcf;
-    ngx_lyftr_main_conf_t      *lmcf;
-    ngx_http_core_srv_conf_t   *cscf;
-    ngx_http_core_loc_conf_t   *clcf;
+    ngx_str_t                  uri;
+    ngx_lyftr_ctx_t           *ctx;
+    ngx_lyftr_endpoint_t      *endpoint;
+    ngx_lyftr_loc_conf_t      *llcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     ctx = ngx_lyftr_http_ctx(r);
     if (ctx) {
@@ -155,6 +155,34 @@ ngx_lyftr_http_endpoint(ngx_http_request_t *r)
         return NULL;
     }
 
+    endpoint = ngx_lyftr_http_find(r, &r->uri);
+    if (endpoint) {
+        return endpoint;
+    }
+
+    /* an error page that is a location of its own has another URI */
+
+    uri.data = r->unparsed_uri.data;
+
+    for (uri.len = 0; uri.len < r->unparsed_uri.len; uri.len++) {
+        if (uri.data[uri.len] == '?') {
+            break;
+        }
+    }
+
+    return ngx_lyftr_http_find(r, &uri);
+}
+
+
+static ngx_lyftr_endpoint_t *
+ngx_lyftr_http_find(ngx_http_request_t *r, ngx_str_t *uri)
+{
+    ngx_uint_t                  i;
+    ngx_lyftr_endpoint_t      **endpoints, *endpoint, *best;
+    ngx_lyftr_main_conf_t      *lmcf;
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_core_loc_conf_t   *clcf;
+
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
 
@@ -170,9 +198,9 @@ ngx_lyftr_http_endpoint(ngx_http_request_t *r)
 #if (NGX_PCRE)
             || clcf->regex
 #endif
-            || r->uri.len < endpoint->name.len
-            || (clcf->exact_match && r->uri.len != endpoint->name.len)
-            || ngx_strncmp(r->uri.data, endpoint->name.data,
+            || uri->len < endpoint->name.len
+            || (clcf->exact_match && uri->len != endpoint->name.len)
+            || ngx_strncmp(uri->data, endpoint->name.data,
                            endpoint->name.len) != 0)
         {
             continue;

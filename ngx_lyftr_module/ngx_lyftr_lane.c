@@ -218,6 +218,7 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
         op->rc = op->run(op, backend, lane->conn, &lane->err);
 
         if (op->rc != NGX_ERROR) {
+            lane->err.code = NGX_LYFTR_ERR_NONE;
             continue;
         }
 

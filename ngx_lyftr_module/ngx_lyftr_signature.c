@@ -166,7 +166,8 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             /* the server starts, and is not ready */
 
             ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "environment variable \"%V\" holds no secret",
+                               "no secret in the environment variable \"%V\": "
+                               "without another one webhooks answer 503",
                                &value[1]);
             return NGX_CONF_OK;
         }

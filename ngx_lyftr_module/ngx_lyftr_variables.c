@@ -31,6 +31,8 @@ static ngx_int_t ngx_lyftr_variable_message_id(ngx_http_request_t *r,
 static ngx_int_t ngx_lyftr_variable_allow(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
+static void ngx_lyftr_variable_line(ngx_http_request_t *r, ngx_str_t *line);
+static u_char *ngx_lyftr_variable_end(u_char *p, u_char *last, u_char ch);
 static void ngx_lyftr_variable_set(ngx_http_variable_value_t *v, u_char *data,
     size_t len);
 static ngx_int_t ngx_lyftr_variable_text(ngx_http_request_t *r,
@@ -144,54 +146,79 @@ static ngx_int_t
 ngx_lyftr_variable_method(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    size_t   len;
-    u_char  *p;
+    u_char     *p, *last;
+    ngx_str_t   line;
 
-    p = r->request_line.data;
+    ngx_lyftr_variable_line(r, &line);
 
-    for (len = 0; len < r->request_line.len; len++) {
-        if (p[len] == ' ') {
-            break;
-        }
-    }
+    p = line.data;
+    last = ngx_lyftr_variable_end(p, p + line.len, ' ');
 
-    return ngx_lyftr_variable_text(r, v, p, len, NGX_LYFTR_LOG_METHOD_LEN);
+    return ngx_lyftr_variable_text(r, v, p, last - p,
+                                   NGX_LYFTR_LOG_METHOD_LEN);
 }
 
+
+/* a request line that could not be parsed, or was too long, has no URI */
 
 static ngx_int_t
 ngx_lyftr_variable_path(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char  *p, *last, *end;
+    u_char     *p, *last;
+    ngx_str_t   line;
 
     p = r->unparsed_uri.data;
     last = p + r->unparsed_uri.len;
 
-    if (p == last && r->request_line.len) {
+    if (p == last) {
+        ngx_lyftr_variable_line(r, &line);
 
-        /* the request line could not be parsed, or was too long */
-
-        last = r->request_line.data + r->request_line.len;
-        p = ngx_strlchr(r->request_line.data, last, ' ');
-
-        if (p == NULL) {
-            p = last;
-
-        } else {
-            p++;
-
-            end = ngx_strlchr(p, last, ' ');
-            last = end ? end : last;
-        }
+        last = line.data + line.len;
+        p = ngx_lyftr_variable_end(line.data, last, ' ');
+        p += (p < last);
+        last = ngx_lyftr_variable_end(p, last, ' ');
     }
 
-    if (p != last) {
-        end = ngx_strlchr(p, last, '?');
-        last = end ? end : last;
-    }
+    last = ngx_lyftr_variable_end(p, last, '?');
 
     return ngx_lyftr_variable_text(r, v, p, last - p, NGX_LYFTR_LOG_PATH_LEN);
+}
+
+
+static void
+ngx_lyftr_variable_line(ngx_http_request_t *r, ngx_str_t *line)
+{
+    u_char     *p, *last;
+    ngx_buf_t  *b;
+
+    *line = r->request_line;
+
+    b = r->header_in;
+    p = r->request_start;
+
+    if (line->len || b == NULL || p < b->start || p >= b->last) {
+        return;
+    }
+
+    last = ngx_lyftr_variable_end(p, b->last, LF);
+    last = ngx_lyftr_variable_end(p, last, CR);
+
+    line->data = p;
+    line->len = last - p;
+}
+
+
+/* where ch stands, or the end */
+
+static u_char *
+ngx_lyftr_variable_end(u_char *p, u_char *last, u_char ch)
+{
+    while (p < last && *p != ch) {
+        p++;
+    }
+
+    return p;
 }
 
 
@@ -390,6 +417,7 @@ ngx_lyftr_variables_result(ngx_http_request_t *r)
     status = ngx_lyftr_variables_status(r);
 
     if (status < NGX_HTTP_BAD_REQUEST
+        || (status == NGX_HTTP_BAD_REQUEST && r->connection->error)
         || status == NGX_HTTP_REQUEST_TIME_OUT
         || status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
     {

@@ -86,7 +86,7 @@ my @refused = (
       qq(open() "$dir/nope" failed (2: No such file or directory)) ],
     [ "lyftr_secret file:$dir/big;", '',
       qq(secret file "$dir/big" is too big) ],
-    [ "lyftr_secret file:$dir;", '', qq("$dir" failed) ],
+    [ "lyftr_secret file:$dir;", '', qq(secret file "$dir" cannot be read) ],
     [ 'lyftr_secret env:;', '', 'invalid name of an environment variable ""' ],
     [ 'lyftr_secret env:A=B;', '',
       'invalid name of an environment variable "A=B"' ],

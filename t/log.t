@@ -181,7 +181,8 @@ line('a dot segment', get('GET /x/../stats'), method => 'GET',
 line('a bad request', raw("GET /stats?q=1 HTTP/1.1\r\n\r\n"),
      method => 'GET', path => '/stats', status => 400, level => 'WARNING');
 line('a header too large', get('PUT /webhook', 'X-A: ' . 'x' x 40_000),
-     method => 'PUT', path => '/webhook', status => 400, level => 'WARNING');
+     %webhook, method => 'PUT', status => 400, level => 'WARNING',
+     message_id => '', result => 'rejected');
 line('a path too long', get('GET /' . 'x' x 20_000), method => 'GET',
      status => 414, level => 'WARNING');
 
@@ -206,7 +207,7 @@ sub abort {
 
 line('a client that leaves in a body',
      abort("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx"),
-     %webhook, level => 'WARNING', message_id => '', result => 'rejected');
+     %webhook, level => 'WARNING', message_id => '', result => 'aborted');
 line('a client that leaves in a header',
      abort("POST /webhook HTTP/1.1\r\nHost: a\r\nX-A"), level => 'WARNING',
      method => 'POST', path => '/webhook');

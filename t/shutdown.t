@@ -138,7 +138,7 @@ $server->stop;
 
 $server = Lyftr::Shipped->new(env => { WEBHOOK_SECRET => undef });
 
-like($server->log, qr/\Aserve: [^\n]*WEBHOOK_SECRET[^\n]*\n\z/,
+like($server->log, qr/\A[^\n]*\[warn\][^\n]*"WEBHOOK_SECRET"[^\n]*\n\z/,
      'no secret: one line');
 is($server->get('/health/live')->{status}, 200, 'no secret: live');
 is($server->get('/health/ready')->{status}, 503, 'no secret: not ready');

@@ -76,7 +76,10 @@ sub lines {
 
     Lyftr::Server::wait_for {
         open my $file, '<:raw', "$self->{dir}/stdout" or die "stdout: $!";
-        @lines = <$file>;
+
+        # a reader may see the first half of a line that crosses a page
+
+        @lines = grep { /\n\z/ } <$file>;
         @lines >= $n;
     } 10;
 
