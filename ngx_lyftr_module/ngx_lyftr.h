@@ -5,7 +5,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include <ngx_thread_pool.h>
 #include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_text.h>
 
@@ -75,7 +74,7 @@ struct ngx_lyftr_store_s {
     ngx_str_t                     name;
     ngx_lyftr_backend_t          *backend;       /* NULL: not declared yet */
     ngx_lyftr_dsn_t               dsn;
-    ngx_thread_pool_t            *thread_pool;
+    struct ngx_thread_pool_s     *thread_pool;
 
     ngx_int_t                     batch;
     ngx_int_t                     readers;
@@ -258,35 +257,38 @@ ngx_int_t ngx_lyftr_live_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
 
 
-/* ngx_lyftr_http.c */
+/* ngx_lyftr_request.c */
 
 /* the content handler of every location of ours */
-ngx_int_t ngx_lyftr_http_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_request_handler(ngx_http_request_t *r);
 
 /* the context, also after an internal redirect has hidden it; or NULL */
-ngx_lyftr_ctx_t *ngx_lyftr_http_ctx(ngx_http_request_t *r);
+ngx_lyftr_ctx_t *ngx_lyftr_request_ctx(ngx_http_request_t *r);
 
 /* the location of ours that the request is for; or NULL */
-ngx_lyftr_endpoint_t *ngx_lyftr_http_endpoint(ngx_http_request_t *r);
-
-/* collects the body that was read; NGX_OK or NGX_ERROR */
-ngx_int_t ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body);
+ngx_lyftr_endpoint_t *ngx_lyftr_request_endpoint(ngx_http_request_t *r);
 
 /*
  * Hands the operation of ctx to a store; ctx->answer is called when it is
  * over.  NGX_DONE with a reference to the request taken, or the result of an
  * answer that was sent at once.
  */
-ngx_int_t ngx_lyftr_http_submit(ngx_http_request_t *r,
+ngx_int_t ngx_lyftr_request_submit(ngx_http_request_t *r,
     ngx_lyftr_channel_e channel, ngx_lyftr_op_run_pt run,
     ngx_lyftr_op_done_pt done, void *data, ngx_http_handler_pt answer);
 
 /* the operation of ctx has no result, because it failed or took too long */
-#define ngx_lyftr_http_failed(ctx)                                            \
+#define ngx_lyftr_request_failed(ctx)                                         \
     ((ctx)->op.state != NGX_LYFTR_OP_DONE || (ctx)->op.rc == NGX_ERROR)
 
 /* answers for such an operation: 503, or 500 if trying again is no use */
-ngx_int_t ngx_lyftr_http_failure(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_request_failure(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_http.c */
+
+/* collects the body that was read; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body);
 
 /* send a whole answer; what they return is for ngx_http_finalize_request() */
 ngx_int_t ngx_lyftr_http_send(ngx_http_request_t *r, ngx_uint_t status,
@@ -345,14 +347,17 @@ ngx_int_t ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
     ngx_lyftr_secret_t **secret);
 
 
-/* ngx_lyftr_metrics.c */
+/* ngx_lyftr_zone.c */
 
 /* finds or adds a label; its index, or NGX_ERROR */
-ngx_int_t ngx_lyftr_metrics_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
+ngx_int_t ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
     ngx_str_t *name);
 
 /* adds the zone */
-ngx_int_t ngx_lyftr_metrics_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
+ngx_int_t ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
+
+
+/* ngx_lyftr_metrics.c */
 
 ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_metrics_log_handler(ngx_http_request_t *r);

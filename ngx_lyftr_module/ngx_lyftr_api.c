@@ -63,7 +63,7 @@ ngx_lyftr_messages_handler(ngx_http_request_t *r)
         return ngx_lyftr_http_faults(r, &faults);
     }
 
-    return ngx_lyftr_http_submit(r, NGX_LYFTR_CHANNEL_READ,
+    return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_READ,
                                  ngx_lyftr_messages_run, ngx_lyftr_api_done,
                                  reply, ngx_lyftr_messages_answer);
 }
@@ -85,7 +85,7 @@ ngx_lyftr_stats_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_lyftr_http_submit(r, NGX_LYFTR_CHANNEL_READ,
+    return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_READ,
                                  ngx_lyftr_stats_run, ngx_lyftr_api_done,
                                  reply, ngx_lyftr_stats_answer);
 }
@@ -139,7 +139,9 @@ ngx_lyftr_messages_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
 
     reply = op->data;
 
-    if (ngx_lyftr_output_reserve(&reply->out, sizeof("{\"data\":[") - 1) != NGX_OK) {
+    if (ngx_lyftr_output_reserve(&reply->out, sizeof("{\"data\":["))
+        != NGX_OK)
+    {
         goto failed;
     }
 
@@ -293,8 +295,8 @@ ngx_lyftr_messages_answer(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
-    if (ngx_lyftr_http_failed(ctx)) {
-        return ngx_lyftr_http_failure(r);
+    if (ngx_lyftr_request_failed(ctx)) {
+        return ngx_lyftr_request_failure(r);
     }
 
     reply = ctx->op.data;
@@ -363,8 +365,8 @@ ngx_lyftr_stats_answer(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
-    if (ngx_lyftr_http_failed(ctx)) {
-        return ngx_lyftr_http_failure(r);
+    if (ngx_lyftr_request_failed(ctx)) {
+        return ngx_lyftr_request_failure(r);
     }
 
     return ngx_lyftr_api_answer(r, ctx->op.data);

@@ -24,7 +24,7 @@ typedef enum {
     NGX_LYFTR_ERR_NONE = 0,
     NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
     NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
-    NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big … */
+    NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big */
     NGX_LYFTR_ERR_FULL,          /* no space */
     NGX_LYFTR_ERR_READONLY,
     NGX_LYFTR_ERR_OPEN,          /* no such directory, no permission */

@@ -3,6 +3,7 @@
 
 
 #include <ngx_lyftr.h>
+#include <ngx_thread_pool.h>
 
 
 /*

@@ -75,7 +75,7 @@ ngx_lyftr_ready_handler(ngx_http_request_t *r)
     *write = ctx->endpoint->store->status->error
              || ctx->endpoint->store->status->locked;
 
-    return ngx_lyftr_http_submit(r, NGX_LYFTR_CHANNEL_PROBE,
+    return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_PROBE,
                                  ngx_lyftr_ready_run, ngx_lyftr_ready_done,
                                  write, ngx_lyftr_ready_answer);
 }
@@ -102,7 +102,7 @@ ngx_lyftr_ready_done(ngx_lyftr_op_t *op)
     ngx_lyftr_ctx_t     *ctx;
     ngx_lyftr_status_t  *status;
 
-    ctx = ngx_lyftr_http_ctx(op->request);
+    ctx = ngx_lyftr_request_ctx(op->request);
     status = ctx->endpoint->store->status;
     write = op->data;
 

@@ -1,68 +1,8 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_zone.h>
 
-
-#define NGX_LYFTR_LABEL_LEN        128
-#define NGX_LYFTR_PATHS_MAX        64
-#define NGX_LYFTR_SECRETS_MAX      64
-#define NGX_LYFTR_STORES_MAX       16
-
-/* statuses from 100 to 599, and one for all others */
-#define NGX_LYFTR_STATUSES         501
-
-#define NGX_LYFTR_BUCKETS          14
 
 /* an upper bound of a line less its label */
 #define NGX_LYFTR_LINE_LEN         256
-
-
-/*
- * The zone has a fixed size, and its slots are found by their labels, so that
- * it is kept over a reload whatever the new configuration says.  There is no
- * lock: counters are atomic, and a slot is only taken by the master while it
- * starts a cycle.
- */
-
-typedef struct {
-    size_t                        len;
-    u_char                        data[NGX_LYFTR_LABEL_LEN];
-} ngx_lyftr_slot_t;
-
-
-typedef struct {
-    ngx_lyftr_slot_t              slot;
-    ngx_atomic_t                  status[NGX_LYFTR_STATUSES];
-    ngx_atomic_t                  bucket[NGX_LYFTR_BUCKETS];
-    ngx_atomic_t                  usec;
-} ngx_lyftr_path_t;
-
-
-typedef struct {
-    ngx_lyftr_slot_t              slot;
-    ngx_atomic_t                  verified;
-} ngx_lyftr_verifier_t;
-
-
-typedef struct {
-    ngx_lyftr_slot_t              slot;
-    ngx_lyftr_status_t            status;
-} ngx_lyftr_store_slot_t;
-
-
-struct ngx_lyftr_zone_s {
-    ngx_atomic_t                  results[NGX_LYFTR_RESULTS];
-    ngx_lyftr_path_t              paths[NGX_LYFTR_PATHS_MAX];
-    ngx_lyftr_verifier_t          secrets[NGX_LYFTR_SECRETS_MAX];
-    ngx_lyftr_store_slot_t        stores[NGX_LYFTR_STORES_MAX];
-};
-
-
-/* where the zone keeps the slots of a kind of label */
-
-typedef struct {
-    size_t                        offset;
-    size_t                        size;
-    ngx_uint_t                    n;
-} ngx_lyftr_slots_t;
 
 
 typedef struct ngx_lyftr_metric_s  ngx_lyftr_metric_t;
@@ -83,13 +23,6 @@ typedef struct {
     char                         *le;
 } ngx_lyftr_bucket_t;
 
-
-static ngx_int_t ngx_lyftr_metrics_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_lyftr_slot_t *ngx_lyftr_metrics_slot(ngx_lyftr_zone_t *zone,
-    ngx_lyftr_slots_t *slots, ngx_array_t *labels, ngx_str_t *name);
-static ngx_uint_t ngx_lyftr_metrics_named(ngx_array_t *labels, u_char *data,
-    size_t len);
 
 static ngx_int_t ngx_lyftr_metrics_write_requests(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
@@ -149,24 +82,6 @@ static ngx_lyftr_metric_t  ngx_lyftr_metrics[] = {
 };
 
 
-/* the order is that of ngx_lyftr_label_e */
-
-static ngx_lyftr_slots_t  ngx_lyftr_slots[] = {
-
-    { offsetof(ngx_lyftr_zone_t, paths),
-      sizeof(ngx_lyftr_path_t),
-      NGX_LYFTR_PATHS_MAX },
-
-    { offsetof(ngx_lyftr_zone_t, secrets),
-      sizeof(ngx_lyftr_verifier_t),
-      NGX_LYFTR_SECRETS_MAX },
-
-    { offsetof(ngx_lyftr_zone_t, stores),
-      sizeof(ngx_lyftr_store_slot_t),
-      NGX_LYFTR_STORES_MAX }
-};
-
-
 static ngx_lyftr_bucket_t  ngx_lyftr_buckets[] = {
     { 500, "0.0005" },
     { 1000, "0.001" },
@@ -204,7 +119,7 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
     ngx_lyftr_main_conf_t  *lmcf;
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
-    endpoint = ngx_lyftr_http_endpoint(r);
+    endpoint = ngx_lyftr_request_endpoint(r);
 
     label = lmcf->labels[NGX_LYFTR_LABEL_PATH].elts;
     path = label[endpoint ? endpoint->label : 0].slot;
@@ -222,7 +137,7 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
     (void) ngx_atomic_fetch_add(&path->usec, (ngx_atomic_int_t) usec);
 
     if (endpoint && endpoint->kind->webhook) {
-        ctx = ngx_lyftr_http_ctx(r);
+        ctx = ngx_lyftr_request_ctx(r);
 
         if (ctx == NULL || !ctx->counted) {
             result = ngx_lyftr_variables_result(r);
@@ -493,197 +408,4 @@ ngx_lyftr_metrics_escape(u_char *p, ngx_str_t *label)
     }
 
     return p;
-}
-
-
-ngx_int_t
-ngx_lyftr_metrics_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
-    ngx_str_t *name)
-{
-    ngx_uint_t              i;
-    ngx_array_t            *labels;
-    ngx_lyftr_label_t      *label;
-    ngx_lyftr_main_conf_t  *lmcf;
-
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
-
-    labels = &lmcf->labels[kind];
-    label = labels->elts;
-
-    for (i = 0; i < labels->nelts; i++) {
-        if (label[i].name.len == name->len
-            && ngx_strncmp(label[i].name.data, name->data, name->len) == 0)
-        {
-            return i;
-        }
-    }
-
-    if (name->len == 0 || name->len > NGX_LYFTR_LABEL_LEN) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the name \"%V\" must have 1 to %d bytes",
-                           name, NGX_LYFTR_LABEL_LEN);
-        return NGX_ERROR;
-    }
-
-    if (labels->nelts == ngx_lyftr_slots[kind].n) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is one name more than the metrics have "
-                           "room for", name);
-        return NGX_ERROR;
-    }
-
-    label = ngx_array_push(labels);
-    if (label == NULL) {
-        return NGX_ERROR;
-    }
-
-    label->name = *name;
-    label->slot = NULL;
-
-    return labels->nelts - 1;
-}
-
-
-ngx_int_t
-ngx_lyftr_metrics_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf)
-{
-    size_t     size;
-    ngx_str_t  name;
-
-    /* the slab allocator takes a share for itself */
-
-    size = ngx_align(2 * sizeof(ngx_lyftr_zone_t), ngx_pagesize);
-
-    ngx_str_set(&name, "lyftr");
-
-    lmcf->shm_zone = ngx_shared_memory_add(cf, &name, size,
-                                           &ngx_http_lyftr_module);
-    if (lmcf->shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    lmcf->shm_zone->init = ngx_lyftr_metrics_init_zone;
-    lmcf->shm_zone->data = lmcf;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_metrics_init_zone(ngx_shm_zone_t *shm_zone, void *data)
-{
-    ngx_lyftr_main_conf_t  *olmcf = data;
-
-    ngx_uint_t               i, kind;
-    ngx_array_t             *labels;
-    ngx_slab_pool_t         *shpool;
-    ngx_lyftr_label_t       *label;
-    ngx_lyftr_store_t      **store;
-    ngx_lyftr_main_conf_t   *lmcf;
-    ngx_lyftr_store_slot_t  *slot;
-
-    lmcf = shm_zone->data;
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (olmcf) {
-        lmcf->zone = olmcf->zone;
-
-    } else if (shm_zone->shm.exists) {
-        lmcf->zone = shpool->data;
-
-    } else {
-        lmcf->zone = ngx_slab_calloc(shpool, sizeof(ngx_lyftr_zone_t));
-        if (lmcf->zone == NULL) {
-            return NGX_ERROR;
-        }
-
-        shpool->data = lmcf->zone;
-    }
-
-    for (kind = 0; kind < NGX_LYFTR_LABELS; kind++) {
-        labels = &lmcf->labels[kind];
-        label = labels->elts;
-
-        for (i = 0; i < labels->nelts; i++) {
-            label[i].slot = ngx_lyftr_metrics_slot(lmcf->zone,
-                                                   &ngx_lyftr_slots[kind],
-                                                   labels, &label[i].name);
-        }
-    }
-
-    label = lmcf->labels[NGX_LYFTR_LABEL_STORE].elts;
-    store = lmcf->stores.elts;
-
-    for (i = 0; i < lmcf->stores.nelts; i++) {
-        slot = label[store[i]->label].slot;
-        store[i]->status = &slot->status;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * Finds the slot of the label, or takes a free one, or one whose label has
- * left the configuration: there are as many slots as there may be labels.
- */
-
-static ngx_lyftr_slot_t *
-ngx_lyftr_metrics_slot(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
-    ngx_array_t *labels, ngx_str_t *name)
-{
-    u_char            *base;
-    ngx_uint_t         i;
-    ngx_lyftr_slot_t  *slot, *unused;
-
-    base = (u_char *) zone + slots->offset;
-    unused = NULL;
-
-    for (i = 0; i < slots->n; i++) {
-        slot = (ngx_lyftr_slot_t *) (base + i * slots->size);
-
-        if (slot->len == name->len
-            && ngx_memcmp(slot->data, name->data, name->len) == 0)
-        {
-            return slot;
-        }
-
-        if (slot->len == 0) {
-            if (unused == NULL || unused->len) {
-                unused = slot;
-            }
-
-        } else if (unused == NULL
-                   && !ngx_lyftr_metrics_named(labels, slot->data, slot->len))
-        {
-            unused = slot;
-        }
-    }
-
-    ngx_memzero(unused, slots->size);
-
-    unused->len = name->len;
-    ngx_memcpy(unused->data, name->data, name->len);
-
-    return unused;
-}
-
-
-static ngx_uint_t
-ngx_lyftr_metrics_named(ngx_array_t *labels, u_char *data, size_t len)
-{
-    ngx_uint_t          i;
-    ngx_lyftr_label_t  *label;
-
-    label = labels->elts;
-
-    for (i = 0; i < labels->nelts; i++) {
-        if (label[i].name.len == len
-            && ngx_memcmp(label[i].name.data, data, len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }

@@ -276,7 +276,7 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     endpoint->location = clcf;
     endpoint->conf = llcf;
 
-    endpoint->label = ngx_lyftr_metrics_label(cf, NGX_LYFTR_LABEL_PATH,
+    endpoint->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_PATH,
                                               &clcf->name);
     if (endpoint->label == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -292,7 +292,7 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     llcf->endpoint = endpoint;
-    clcf->handler = ngx_lyftr_http_handler;
+    clcf->handler = ngx_lyftr_request_handler;
 
     return NGX_CONF_OK;
 }
@@ -334,7 +334,7 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_lyftr_metrics_init(cf, lmcf) != NGX_OK) {
+    if (ngx_lyftr_zone_init(cf, lmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -194,7 +194,7 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     s->value = secret;
-    s->label = ngx_lyftr_metrics_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
+    s->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
 
     return s->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
 }

@@ -237,7 +237,7 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 
     c->seen = sqlite3_last_insert_rowid(c->db);
 
-    if (ngx_lyftr_tail_add(&c->tail, hash, c->seen) != NGX_OK) {
+    if (ngx_lyftr_sqlite_tail_add(&c->tail, hash, c->seen) != NGX_OK) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
@@ -391,7 +391,7 @@ ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     c->mark[index] = last;
 
     if (index == NGX_LYFTR_INDEX_ID) {
-        ngx_lyftr_tail_cut(&c->tail, last + 1, c->tail.n);
+        ngx_lyftr_sqlite_tail_cut(&c->tail, last + 1, c->tail.n);
         c->committed = c->tail.n;
     }
 

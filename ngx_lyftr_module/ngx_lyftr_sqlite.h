@@ -11,7 +11,7 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_flock.h>
-#include <ngx_lyftr_tail.h>
+#include <ngx_lyftr_sqlite_tail.h>
 
 #include <sqlite3.h>
 
@@ -97,13 +97,16 @@ typedef struct {
     sqlite3_stmt        *count[NGX_LYFTR_SQLITE_FILTERS];
 
     ngx_lyftr_flock_t    lock;
+
+    /* the rows that the id index has not reached */
+    ngx_lyftr_sqlite_tail_t  tail;
+
     ngx_lyftr_file_t     file[NGX_LYFTR_FILE_N];
 
     ngx_msec_t           deadline;         /* of a reading transaction */
 
     /* of the writer */
-    ngx_lyftr_tail_t     tail;             /* the rows of no id index yet */
-    ngx_uint_t           committed;        /* of them */
+    ngx_uint_t           committed;        /* rows of the tail */
     int64_t              seen;             /* the last row */
     int64_t              mark[NGX_LYFTR_INDEXES];  /* the last row of each */
 

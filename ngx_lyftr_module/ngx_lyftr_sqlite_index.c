@@ -50,7 +50,7 @@ ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         mark = c->mark[NGX_LYFTR_INDEX_ID];
         c->seen = ngx_max(c->seen, mark);
 
-        ngx_lyftr_tail_cut(&c->tail, mark + 1, c->tail.n);
+        ngx_lyftr_sqlite_tail_cut(&c->tail, mark + 1, c->tail.n);
     }
 
     st = c->stmt[NGX_LYFTR_SQL_FOLLOW];
@@ -61,7 +61,7 @@ ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         c->seen = sqlite3_column_int64(st, 0);
         hash = (uint64_t) sqlite3_column_int64(st, 1);
 
-        if (ngx_lyftr_tail_add(&c->tail, hash, c->seen) != NGX_OK) {
+        if (ngx_lyftr_sqlite_tail_add(&c->tail, hash, c->seen) != NGX_OK) {
             (void) sqlite3_reset(st);
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
                                          "no memory");
@@ -92,7 +92,7 @@ ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id, uint64_t hash,
 
     slot = 0;
 
-    while ((seq = ngx_lyftr_tail_find(&c->tail, hash, &slot)) != 0) {
+    while ((seq = ngx_lyftr_sqlite_tail_find(&c->tail, hash, &slot)) != 0) {
         rc = ngx_lyftr_sqlite_is(c, c->stmt[NGX_LYFTR_SQL_SAME], seq, id, err);
 
         if (rc != NGX_OK) {
@@ -150,7 +150,7 @@ ngx_lyftr_sqlite_unlearn(ngx_lyftr_sqlite_t *c)
         return;
     }
 
-    ngx_lyftr_tail_cut(&c->tail, 0, c->committed);
+    ngx_lyftr_sqlite_tail_cut(&c->tail, 0, c->committed);
 
     c->seen = c->tail.n ? c->tail.rows[c->tail.n - 1].seq
                         : c->mark[NGX_LYFTR_INDEX_ID];

@@ -455,7 +455,7 @@ ngx_lyftr_sqlite_close(void *conn)
     (void) sqlite3_close(c->db);
 
     ngx_lyftr_flock_close(&c->lock);
-    ngx_lyftr_tail_free(&c->tail);
+    ngx_lyftr_sqlite_tail_free(&c->tail);
     ngx_lyftr_sqlite_forget(c);
 
     sqlite3_free(c);

@@ -125,7 +125,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SENDERS */
     "SELECT (SELECT count(*) FROM lyftr_count)"
-    " + (SELECT count(DISTINCT from_msisdn) FROM " ngx_lyftr_sqlite_tail("count_to")
+    " + (SELECT count(DISTINCT from_msisdn) FROM "
+    ngx_lyftr_sqlite_tail("count_to")
     " AND from_msisdn NOT IN (SELECT from_msisdn FROM lyftr_count))",
 
     /* NGX_LYFTR_SQL_TOP: of those not in the tail only the first can be in */

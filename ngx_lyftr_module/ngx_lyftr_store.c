@@ -1,4 +1,5 @@
 #include <ngx_lyftr.h>
+#include <ngx_thread_pool.h>
 
 
 typedef struct {
@@ -171,7 +172,7 @@ ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    store->label = ngx_lyftr_metrics_label(cf, NGX_LYFTR_LABEL_STORE,
+    store->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_STORE,
                                            &store->name);
     if (store->label == NGX_ERROR) {
         return NGX_CONF_ERROR;

@@ -278,7 +278,7 @@ ngx_lyftr_variable_message_id(ngx_http_request_t *r,
 {
     ngx_lyftr_ctx_t  *ctx;
 
-    ctx = ngx_lyftr_http_ctx(r);
+    ctx = ngx_lyftr_request_ctx(r);
 
     if (ctx == NULL) {
         ngx_lyftr_variable_set(v, (u_char *) "", 0);
@@ -296,7 +296,7 @@ ngx_lyftr_variable_allow(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     ngx_lyftr_endpoint_t  *endpoint;
 
-    endpoint = ngx_lyftr_http_endpoint(r);
+    endpoint = ngx_lyftr_request_endpoint(r);
 
     if (endpoint) {
         ngx_lyftr_variable_set(v, endpoint->kind->allow.data,
@@ -402,13 +402,13 @@ ngx_lyftr_variables_result(ngx_http_request_t *r)
     ngx_lyftr_ctx_t       *ctx;
     ngx_lyftr_endpoint_t  *endpoint;
 
-    endpoint = ngx_lyftr_http_endpoint(r);
+    endpoint = ngx_lyftr_request_endpoint(r);
 
     if (endpoint == NULL || !endpoint->kind->webhook) {
         return NGX_LYFTR_RESULT_NONE;
     }
 
-    ctx = ngx_lyftr_http_ctx(r);
+    ctx = ngx_lyftr_request_ctx(r);
 
     if (ctx && ctx->result != NGX_LYFTR_RESULT_NONE) {
         return ctx->result;

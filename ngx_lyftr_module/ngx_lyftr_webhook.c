@@ -97,7 +97,7 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
         return ngx_lyftr_http_faults(r, &faults);
     }
 
-    return ngx_lyftr_http_submit(r, NGX_LYFTR_CHANNEL_WRITE,
+    return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_WRITE,
                                  ngx_lyftr_webhook_insert_run,
                                  ngx_lyftr_webhook_insert_done, message,
                                  ngx_lyftr_webhook_answer);
@@ -128,7 +128,7 @@ ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op)
         return;
     }
 
-    ctx = ngx_lyftr_http_ctx(op->request);
+    ctx = ngx_lyftr_request_ctx(op->request);
 
     ctx->result = (op->rc == NGX_OK) ? NGX_LYFTR_CREATED
                                      : NGX_LYFTR_DUPLICATE;
@@ -146,8 +146,8 @@ ngx_lyftr_webhook_answer(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
-    if (ngx_lyftr_http_failed(ctx)) {
-        return ngx_lyftr_http_failure(r);
+    if (ngx_lyftr_request_failed(ctx)) {
+        return ngx_lyftr_request_failure(r);
     }
 
     return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_webhook_ok);

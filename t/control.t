@@ -22,14 +22,14 @@ my $task_timer = ['ngx_lyftr_channel.c',
 my $expiry_timer = ['ngx_lyftr_channel.c',
     'ngx_add_timer(&channel->expire, channel->timeout);', ''];
 
-my $guard = ['ngx_lyftr_http.c',
+my $guard = ['ngx_lyftr_request.c',
     'if (ctx->op.state == NGX_LYFTR_OP_WAITING) {', 'if (0) {'];
 
 my $no_commit = ['ngx_lyftr_lane.c',
     'backend->commit(lane->conn, &lane->err) == NGX_OK',
     '(backend->rollback(lane->conn), 1)'];
 
-my $no_wait = ['ngx_lyftr_http.c', <<'OLD', <<'NEW'];
+my $no_wait = ['ngx_lyftr_request.c', <<'OLD', <<'NEW'];
         r->main->count++;
         return NGX_DONE;
 OLD

@@ -1,27 +1,29 @@
-#include <ngx_lyftr_tail.h>
+#include <ngx_lyftr_sqlite_tail.h>
 
 #include <sqlite3.h>
 
 
-#define NGX_LYFTR_TAIL_MIN         1024
+#define NGX_LYFTR_SQLITE_TAIL_MIN         1024
 
 
-static ngx_int_t ngx_lyftr_tail_grow(ngx_lyftr_tail_t *tail);
-static void ngx_lyftr_tail_hash(ngx_lyftr_tail_t *tail);
-static void ngx_lyftr_tail_enter(ngx_lyftr_tail_t *tail, ngx_uint_t i);
+static ngx_int_t ngx_lyftr_sqlite_tail_grow(ngx_lyftr_sqlite_tail_t *tail);
+static void ngx_lyftr_sqlite_tail_hash(ngx_lyftr_sqlite_tail_t *tail);
+static void ngx_lyftr_sqlite_tail_enter(ngx_lyftr_sqlite_tail_t *tail,
+    ngx_uint_t i);
 
 
 ngx_int_t
-ngx_lyftr_tail_add(ngx_lyftr_tail_t *tail, uint64_t hash, int64_t seq)
+ngx_lyftr_sqlite_tail_add(ngx_lyftr_sqlite_tail_t *tail, uint64_t hash,
+    int64_t seq)
 {
-    if (tail->n == tail->max && ngx_lyftr_tail_grow(tail) != NGX_OK) {
+    if (tail->n == tail->max && ngx_lyftr_sqlite_tail_grow(tail) != NGX_OK) {
         return NGX_ERROR;
     }
 
     tail->rows[tail->n].hash = hash;
     tail->rows[tail->n].seq = seq;
 
-    ngx_lyftr_tail_enter(tail, tail->n++);
+    ngx_lyftr_sqlite_tail_enter(tail, tail->n++);
 
     return NGX_OK;
 }
@@ -30,14 +32,17 @@ ngx_lyftr_tail_add(ngx_lyftr_tail_t *tail, uint64_t hash, int64_t seq)
 /* the slots are a power of two, at most half of them taken */
 
 static ngx_int_t
-ngx_lyftr_tail_grow(ngx_lyftr_tail_t *tail)
+ngx_lyftr_sqlite_tail_grow(ngx_lyftr_sqlite_tail_t *tail)
 {
     void        *p;
+    size_t       size;
     ngx_uint_t   max;
 
-    max = tail->max ? 2 * tail->max : NGX_LYFTR_TAIL_MIN;
+    max = tail->max ? 2 * tail->max : NGX_LYFTR_SQLITE_TAIL_MIN;
 
-    p = sqlite3_realloc64(tail->rows, max * sizeof(ngx_lyftr_tail_row_t));
+    size = sizeof(ngx_lyftr_sqlite_tail_row_t);
+
+    p = sqlite3_realloc64(tail->rows, max * size);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -53,27 +58,27 @@ ngx_lyftr_tail_grow(ngx_lyftr_tail_t *tail)
     tail->max = max;
     tail->mask = 2 * max - 1;
 
-    ngx_lyftr_tail_hash(tail);
+    ngx_lyftr_sqlite_tail_hash(tail);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_lyftr_tail_hash(ngx_lyftr_tail_t *tail)
+ngx_lyftr_sqlite_tail_hash(ngx_lyftr_sqlite_tail_t *tail)
 {
     ngx_uint_t  i;
 
     ngx_memzero(tail->slots, (tail->mask + 1) * sizeof(uint32_t));
 
     for (i = 0; i < tail->n; i++) {
-        ngx_lyftr_tail_enter(tail, i);
+        ngx_lyftr_sqlite_tail_enter(tail, i);
     }
 }
 
 
 static void
-ngx_lyftr_tail_enter(ngx_lyftr_tail_t *tail, ngx_uint_t i)
+ngx_lyftr_sqlite_tail_enter(ngx_lyftr_sqlite_tail_t *tail, ngx_uint_t i)
 {
     ngx_uint_t  slot;
 
@@ -88,10 +93,11 @@ ngx_lyftr_tail_enter(ngx_lyftr_tail_t *tail, ngx_uint_t i)
 
 
 int64_t
-ngx_lyftr_tail_find(ngx_lyftr_tail_t *tail, uint64_t hash, ngx_uint_t *slot)
+ngx_lyftr_sqlite_tail_find(ngx_lyftr_sqlite_tail_t *tail, uint64_t hash,
+    ngx_uint_t *slot)
 {
     uint32_t               n;
-    ngx_lyftr_tail_row_t  *row;
+    ngx_lyftr_sqlite_tail_row_t  *row;
 
     if (tail->n == 0) {
         return 0;
@@ -114,7 +120,8 @@ ngx_lyftr_tail_find(ngx_lyftr_tail_t *tail, uint64_t hash, ngx_uint_t *slot)
 
 
 void
-ngx_lyftr_tail_cut(ngx_lyftr_tail_t *tail, int64_t first, ngx_uint_t n)
+ngx_lyftr_sqlite_tail_cut(ngx_lyftr_sqlite_tail_t *tail, int64_t first,
+    ngx_uint_t n)
 {
     ngx_uint_t  i;
 
@@ -129,17 +136,17 @@ ngx_lyftr_tail_cut(ngx_lyftr_tail_t *tail, int64_t first, ngx_uint_t n)
     tail->n -= i;
 
     ngx_memmove(tail->rows, tail->rows + i,
-                tail->n * sizeof(ngx_lyftr_tail_row_t));
+                tail->n * sizeof(ngx_lyftr_sqlite_tail_row_t));
 
-    ngx_lyftr_tail_hash(tail);
+    ngx_lyftr_sqlite_tail_hash(tail);
 }
 
 
 void
-ngx_lyftr_tail_free(ngx_lyftr_tail_t *tail)
+ngx_lyftr_sqlite_tail_free(ngx_lyftr_sqlite_tail_t *tail)
 {
     sqlite3_free(tail->rows);
     sqlite3_free(tail->slots);
 
-    ngx_memzero(tail, sizeof(ngx_lyftr_tail_t));
+    ngx_memzero(tail, sizeof(ngx_lyftr_sqlite_tail_t));
 }

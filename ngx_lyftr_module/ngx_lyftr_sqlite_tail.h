@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_LYFTR_TAIL_H_INCLUDED_
-#define _NGX_LYFTR_TAIL_H_INCLUDED_
+#ifndef _NGX_LYFTR_SQLITE_TAIL_H_INCLUDED_
+#define _NGX_LYFTR_SQLITE_TAIL_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -15,34 +15,35 @@
 typedef struct {
     uint64_t                  hash;
     int64_t                   seq;
-} ngx_lyftr_tail_row_t;
+} ngx_lyftr_sqlite_tail_row_t;
 
 
 typedef struct {
-    ngx_lyftr_tail_row_t     *rows;        /* in rising order of seq */
+    ngx_lyftr_sqlite_tail_row_t     *rows;        /* in rising order of seq */
     ngx_uint_t                n;
     ngx_uint_t                max;
 
     uint32_t                 *slots;       /* 1 + an index of rows, or 0 */
     ngx_uint_t                mask;
-} ngx_lyftr_tail_t;
+} ngx_lyftr_sqlite_tail_t;
 
 
 /* appends a row; NGX_OK, or NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_tail_add(ngx_lyftr_tail_t *tail, uint64_t hash,
-    int64_t seq);
+ngx_int_t ngx_lyftr_sqlite_tail_add(ngx_lyftr_sqlite_tail_t *tail,
+    uint64_t hash, int64_t seq);
 
 /*
  * The next row of that hash; *slot is 0 at first and keeps the place.  0 if
  * there is none.
  */
-int64_t ngx_lyftr_tail_find(ngx_lyftr_tail_t *tail, uint64_t hash,
-    ngx_uint_t *slot);
+int64_t ngx_lyftr_sqlite_tail_find(ngx_lyftr_sqlite_tail_t *tail,
+    uint64_t hash, ngx_uint_t *slot);
 
 /* keeps the rows from first on, up to n of them */
-void ngx_lyftr_tail_cut(ngx_lyftr_tail_t *tail, int64_t first, ngx_uint_t n);
+void ngx_lyftr_sqlite_tail_cut(ngx_lyftr_sqlite_tail_t *tail, int64_t first,
+    ngx_uint_t n);
 
-void ngx_lyftr_tail_free(ngx_lyftr_tail_t *tail);
+void ngx_lyftr_sqlite_tail_free(ngx_lyftr_sqlite_tail_t *tail);
 
 
-#endif /* _NGX_LYFTR_TAIL_H_INCLUDED_ */
+#endif /* _NGX_LYFTR_SQLITE_TAIL_H_INCLUDED_ */

@@ -1,0 +1,299 @@
+#include <ngx_lyftr.h>
+
+
+static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
+    ngx_lyftr_endpoint_t *endpoint);
+static void ngx_lyftr_request_cleanup(void *data);
+static ngx_lyftr_endpoint_t *ngx_lyftr_request_find(ngx_http_request_t *r,
+    ngx_str_t *uri);
+static void ngx_lyftr_request_resume(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_lyftr_request_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_str_t              detail;
+    ngx_lyftr_ctx_t       *ctx;
+    ngx_lyftr_loc_conf_t  *llcf;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "lyftr handler \"%V\"", &llcf->endpoint->name);
+
+    ctx = ngx_lyftr_request_create_ctx(r, llcf->endpoint);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->endpoint->kind->methods & r->method) {
+        return ctx->endpoint->kind->handler(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_set(&detail, "Method Not Allowed");
+
+    return ngx_lyftr_http_error(r, NGX_HTTP_NOT_ALLOWED, &detail);
+}
+
+
+/*
+ * An internal redirect zeroes r->ctx.  As the realip module does, the context
+ * is found again through a cleanup of the request's pool.
+ */
+
+static ngx_lyftr_ctx_t *
+ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
+    ngx_lyftr_endpoint_t *endpoint)
+{
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_lyftr_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_lyftr_ctx_t));
+
+    cln->handler = ngx_lyftr_request_cleanup;
+
+    /*
+     * set by ngx_memzero():
+     *
+     *     ctx->result = NGX_LYFTR_RESULT_NONE;
+     *     ctx->message_id = { 0, NULL };
+     *     ctx->op.state = NGX_LYFTR_OP_WAITING;
+     *     ctx->answered = 0;
+     */
+
+    ctx->endpoint = endpoint;
+    ctx->main = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
+    ctx->op.request = r;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_lyftr_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_lyftr_request_cleanup(void *data)
+{
+    /* only marks the context */
+}
+
+
+ngx_lyftr_ctx_t *
+ngx_lyftr_request_ctx(ngx_http_request_t *r)
+{
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ctx || !r->internal) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler != ngx_lyftr_request_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->op.request == r) {
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A request that nginx itself refused has not reached our handler; then its
+ * location tells, or, when an error page has taken that away, its URI.
+ */
+
+ngx_lyftr_endpoint_t *
+ngx_lyftr_request_endpoint(ngx_http_request_t *r)
+{
+    ngx_str_t                  uri;
+    ngx_lyftr_ctx_t           *ctx;
+    ngx_lyftr_endpoint_t      *endpoint;
+    ngx_lyftr_loc_conf_t      *llcf;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ctx = ngx_lyftr_request_ctx(r);
+    if (ctx) {
+        return ctx->endpoint;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->handler == ngx_lyftr_request_handler) {
+        llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+        return llcf->endpoint;
+    }
+
+    if (!r->error_page) {
+        return NULL;
+    }
+
+    endpoint = ngx_lyftr_request_find(r, &r->uri);
+    if (endpoint) {
+        return endpoint;
+    }
+
+    /* an error page that is a location of its own has another URI */
+
+    uri.data = r->unparsed_uri.data;
+
+    for (uri.len = 0; uri.len < r->unparsed_uri.len; uri.len++) {
+        if (uri.data[uri.len] == '?') {
+            break;
+        }
+    }
+
+    return ngx_lyftr_request_find(r, &uri);
+}
+
+
+static ngx_lyftr_endpoint_t *
+ngx_lyftr_request_find(ngx_http_request_t *r, ngx_str_t *uri)
+{
+    ngx_uint_t                  i;
+    ngx_lyftr_endpoint_t      **endpoints, *endpoint, *best;
+    ngx_lyftr_main_conf_t      *lmcf;
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
+
+    endpoints = lmcf->endpoints.elts;
+    best = NULL;
+
+    for (i = 0; i < lmcf->endpoints.nelts; i++) {
+        endpoint = endpoints[i];
+        clcf = endpoint->location;
+
+        if (endpoint->server != cscf
+            || clcf->named
+#if (NGX_PCRE)
+            || clcf->regex
+#endif
+            || uri->len < endpoint->name.len
+            || (clcf->exact_match && uri->len != endpoint->name.len)
+            || ngx_strncmp(uri->data, endpoint->name.data,
+                           endpoint->name.len) != 0)
+        {
+            continue;
+        }
+
+        if (best == NULL || best->name.len < endpoint->name.len
+            || clcf->exact_match)
+        {
+            best = endpoint;
+        }
+    }
+
+    return best;
+}
+
+
+ngx_int_t
+ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
+    ngx_lyftr_op_run_pt run, ngx_lyftr_op_done_pt done, void *data,
+    ngx_http_handler_pt answer)
+{
+    ngx_lyftr_op_t   *op;
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    op = &ctx->op;
+
+    op->run = run;
+    op->done = done;
+    op->resume = ngx_lyftr_request_resume;
+    op->data = data;
+
+    ctx->answer = answer;
+
+    if (ngx_lyftr_channel_submit(ctx->endpoint->store->channels[channel], op)
+        == NGX_OK)
+    {
+        r->main->count++;
+        return NGX_DONE;
+    }
+
+    op->state = NGX_LYFTR_OP_DONE;
+    op->rc = NGX_ERROR;
+    op->error = NGX_LYFTR_ERR_TIMEOUT;
+
+    return answer(r);
+}
+
+
+/* the write event handler while an operation of the request is under way */
+
+static void
+ngx_lyftr_request_resume(ngx_http_request_t *r)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "lyftr resume state:%d", ctx->op.state);
+
+    if (ctx->op.state == NGX_LYFTR_OP_WAITING) {
+
+        /* an event of the connection, not the end of the operation */
+
+        return;
+    }
+
+    if (!ctx->answered) {
+        ctx->answered = 1;
+        ctx->rc = ctx->answer(r);
+    }
+
+    if (ctx->op.state == NGX_LYFTR_OP_EXPIRED) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ctx->rc);
+}
+
+
+/* an operation that has expired may still be written to by its thread */
+
+ngx_int_t
+ngx_lyftr_request_failure(ngx_http_request_t *r)
+{
+    ngx_uint_t        status;
+    ngx_lyftr_err_e   error;
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    error = (ctx->op.state == NGX_LYFTR_OP_EXPIRED) ? NGX_LYFTR_ERR_TIMEOUT
+                                                    : ctx->op.error;
+
+    status = (error == NGX_LYFTR_ERR_DATA) ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                                           : NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    return ngx_lyftr_http_error(r, status, ngx_lyftr_store_error(error));
+}

@@ -1,0 +1,60 @@
+#ifndef _NGX_LYFTR_ZONE_H_INCLUDED_
+#define _NGX_LYFTR_ZONE_H_INCLUDED_
+
+
+#include <ngx_lyftr.h>
+
+
+#define NGX_LYFTR_LABEL_LEN        128
+#define NGX_LYFTR_PATHS_MAX        64
+#define NGX_LYFTR_SECRETS_MAX      64
+#define NGX_LYFTR_STORES_MAX       16
+
+/* statuses from 100 to 599, and one for all others */
+#define NGX_LYFTR_STATUSES         501
+
+#define NGX_LYFTR_BUCKETS          14
+
+
+/*
+ * The zone has a fixed size, and its slots are found by their labels, so that
+ * it is kept over a reload whatever the new configuration says.  There is no
+ * lock: counters are atomic, and a slot is only taken by the master while it
+ * starts a cycle.
+ */
+
+typedef struct {
+    size_t                        len;
+    u_char                        data[NGX_LYFTR_LABEL_LEN];
+} ngx_lyftr_slot_t;
+
+
+typedef struct {
+    ngx_lyftr_slot_t              slot;
+    ngx_atomic_t                  status[NGX_LYFTR_STATUSES];
+    ngx_atomic_t                  bucket[NGX_LYFTR_BUCKETS];
+    ngx_atomic_t                  usec;
+} ngx_lyftr_path_t;
+
+
+typedef struct {
+    ngx_lyftr_slot_t              slot;
+    ngx_atomic_t                  verified;
+} ngx_lyftr_verifier_t;
+
+
+typedef struct {
+    ngx_lyftr_slot_t              slot;
+    ngx_lyftr_status_t            status;
+} ngx_lyftr_store_slot_t;
+
+
+struct ngx_lyftr_zone_s {
+    ngx_atomic_t                  results[NGX_LYFTR_RESULTS];
+    ngx_lyftr_path_t              paths[NGX_LYFTR_PATHS_MAX];
+    ngx_lyftr_verifier_t          secrets[NGX_LYFTR_SECRETS_MAX];
+    ngx_lyftr_store_slot_t        stores[NGX_LYFTR_STORES_MAX];
+};
+
+
+#endif /* _NGX_LYFTR_ZONE_H_INCLUDED_ */
