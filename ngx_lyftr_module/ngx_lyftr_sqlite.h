@@ -26,8 +26,10 @@
 #define NGX_LYFTR_SQLITE_AFTER     0x08
 #define NGX_LYFTR_SQLITE_LISTS     0x10
 
-/* an index follows the log in steps of so many rows */
-#define NGX_LYFTR_SQLITE_STEP      8000
+/* an index follows the log in steps of so many rows; fewer in unit tests */
+#ifndef NGX_LYFTR_SQLITE_STEP
+#define NGX_LYFTR_SQLITE_STEP      16000
+#endif
 
 
 /* the order is that of the table in ngx_lyftr_sqlite_index.c */

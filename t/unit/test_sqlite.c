@@ -5,7 +5,7 @@
 #include <time.h>
 
 
-#define TEST_ROWS    9000
+#define TEST_ROWS    4600
 #define TEST_PROCS   8
 
 
@@ -564,7 +564,7 @@ test_model(void **state)
         }
     }
 
-    assert_true(steps >= 4);
+    assert_true(steps >= 16);
     test_check(r);
 
     b->close(r);
