@@ -81,7 +81,7 @@ check: build	## check the style, the README, and analyze the code
 
 bench: build	## measure against bare nginx
 	@t/setup bench
-	@t/bench/run
+	@$(MAKE) -s --no-print-directory -C t/bench bench
 
 
 asan:		## run the suite with AddressSanitizer and UBSan
