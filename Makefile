@@ -6,10 +6,10 @@ SHELL = /bin/bash
 
 # another nginx: its sources, and its binary of the same version (NGINX itself
 # is a variable of nginx, for the sockets that it inherits)
-NGINX_SRC = /usr/share/nginx/src
-NGINX_BIN = $(or $(shell PATH=$$PATH:/usr/sbin:/usr/local/sbin \
+NGINX_SRC ?= /usr/share/nginx/src
+NGINX_BIN ?= $(or $(shell PATH=$$PATH:/usr/sbin:/usr/local/sbin \
 	command -v nginx),/usr/sbin/nginx)
-BUILD = $(CURDIR)/build
+BUILD ?= $(CURDIR)/build
 
 # what make valgrind runs
 VALGRIND_TESTS = $(or $(wildcard t/*webhook*.t t/*messages*.t),t)

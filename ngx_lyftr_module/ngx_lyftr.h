@@ -67,6 +67,7 @@ typedef struct {
     ngx_atomic_t                  error;         /* of the last batch */
     ngx_atomic_t                  answered;      /* msec of the last success */
     ngx_atomic_t                  locked;        /* msec since when, or 0 */
+    ngx_atomic_t                  opened;        /* hash of the address */
 } ngx_lyftr_status_t;
 
 
@@ -74,6 +75,7 @@ struct ngx_lyftr_store_s {
     ngx_str_t                     name;
     ngx_lyftr_backend_t          *backend;       /* NULL: not declared yet */
     ngx_lyftr_dsn_t               dsn;
+    ngx_uint_t                    dsn_hash;
     struct ngx_thread_pool_s     *thread_pool;
 
     ngx_int_t                     batch;
@@ -170,7 +172,7 @@ struct ngx_lyftr_op_s {
     ngx_msec_t                    deadline;
 
     ngx_lyftr_op_run_pt           run;           /* in a pool thread */
-    ngx_lyftr_op_done_pt          done;          /* in the event loop, once */
+    ngx_lyftr_op_done_pt          done;          /* in the loop, or NULL */
     ngx_http_event_handler_pt     resume;        /* write event handler */
     void                         *data;
 

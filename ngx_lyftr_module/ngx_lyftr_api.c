@@ -29,7 +29,6 @@ static ngx_int_t ngx_lyftr_stats_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_answer(ngx_http_request_t *r);
 
-static void ngx_lyftr_api_done(ngx_lyftr_op_t *op);
 static ngx_int_t ngx_lyftr_api_answer(ngx_http_request_t *r,
     ngx_lyftr_reply_t *reply);
 
@@ -64,8 +63,8 @@ ngx_lyftr_messages_handler(ngx_http_request_t *r)
     }
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_READ,
-                                 ngx_lyftr_messages_run, ngx_lyftr_api_done,
-                                 reply, ngx_lyftr_messages_answer);
+                                    ngx_lyftr_messages_run, NULL, reply,
+                                    ngx_lyftr_messages_answer);
 }
 
 
@@ -86,8 +85,8 @@ ngx_lyftr_stats_handler(ngx_http_request_t *r)
     }
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_READ,
-                                 ngx_lyftr_stats_run, ngx_lyftr_api_done,
-                                 reply, ngx_lyftr_stats_answer);
+                                    ngx_lyftr_stats_run, NULL, reply,
+                                    ngx_lyftr_stats_answer);
 }
 
 
@@ -276,13 +275,6 @@ ngx_lyftr_stats_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
     ngx_lyftr_output_literal(&reply->out, "}");
 
     return NGX_OK;
-}
-
-
-static void
-ngx_lyftr_api_done(ngx_lyftr_op_t *op)
-{
-    /* nothing is counted */
 }
 
 

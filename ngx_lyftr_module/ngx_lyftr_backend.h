@@ -31,6 +31,7 @@ typedef enum {
     NGX_LYFTR_ERR_SCHEMA,        /* not our schema, or a newer one */
     NGX_LYFTR_ERR_CORRUPT,       /* damaged, or not a database */
     NGX_LYFTR_ERR_MOVED,         /* deleted or replaced while it was open */
+    NGX_LYFTR_ERR_OVERLOAD,      /* not of a backend: the queue is full */
     NGX_LYFTR_ERR_FAILED         /* anything else */
 } ngx_lyftr_err_e;
 
@@ -120,10 +121,15 @@ typedef struct {
 } ngx_lyftr_stats_t;
 
 
-/* a store's address, filled by init() */
+/* a store's address, filled by init(); files are the backend's own */
 
 typedef struct {
     u_char               path[NGX_MAX_PATH + 1];   /* absolute, zero at end */
+    struct {
+        dev_t            dev;
+        ino_t            ino;
+    } file[4];
+    ngx_uint_t           opened;           /* by this process */
 } ngx_lyftr_dsn_t;
 
 
@@ -145,11 +151,12 @@ typedef struct {
                              ngx_lyftr_error_t *err);
 
     /*
-     * Connects; creates the schema, or adopts or migrates what is there.
+     * Connects; creates the schema, or adopts or migrates what is there.  A
+     * store that is not there at all is made only with create set.
      * NULL with *err filled if it cannot.
      */
-    void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
-                             ngx_lyftr_error_t *err);
+    void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
+                             ngx_msec_t deadline, ngx_lyftr_error_t *err);
     void               (*close)(void *conn);
 
     /*
@@ -180,7 +187,8 @@ typedef struct {
 
     /*
      * Can the store be written to?  Waits for nothing: NGX_DECLINED if it is
-     * locked.  With write set, also writes and commits something.
+     * locked, also by a writer of ours, whose outcome tells.  With write set,
+     * also writes and commits something.
      */
     ngx_int_t          (*probe)(void *conn, ngx_uint_t write,
                              ngx_lyftr_error_t *err);
@@ -188,7 +196,7 @@ typedef struct {
     /*
      * due() tells if maintain() has work: housekeeping that takes the writers'
      * turn for a short time and that no message waits for.  Called outside of
-     * a transaction.
+     * a transaction.  NGX_DECLINED: locked, to be tried some other time.
      */
     ngx_uint_t         (*due)(void *conn);
     ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,

@@ -4,13 +4,16 @@
 #define NGX_LYFTR_TASK_TIMEOUT     60000
 #define NGX_LYFTR_PROBE_TIMEOUT    40
 
+/* r->blocked has eight bits */
+#define NGX_LYFTR_BLOCKED_MAX      255
+
 
 static void ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel);
 static void ngx_lyftr_channel_done(ngx_event_t *ev);
 static void ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
 static void ngx_lyftr_channel_expire(ngx_event_t *ev);
-static void ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
+static ngx_int_t ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
     ngx_lyftr_op_t *op);
 
 
@@ -100,6 +103,10 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     r = op->request;
     log = r->connection->log;
 
+    if (r->main->blocked == NGX_LYFTR_BLOCKED_MAX) {
+        return NGX_BUSY;
+    }
+
     op->channel = channel;
     op->deadline = ngx_current_msec + channel->timeout;
 
@@ -184,7 +191,8 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
          * this one keeps it until the thread has come back.
          */
 
-        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT);
+        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
+                                    + 2 * channel->timeout);
 
         return;
     }
@@ -210,6 +218,7 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
                       "lyftr store \"%V\" operation took too long",
                       &channel->store->name);
         ev->timedout = 0;
+        ngx_add_timer(ev, NGX_LYFTR_TASK_TIMEOUT);
         return;
     }
 
@@ -246,7 +255,7 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
 static void
 ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane)
 {
-    ngx_lyftr_store_t     *store;
+    ngx_lyftr_store_t   *store;
     ngx_lyftr_status_t  *status;
 
     store = lane->channel->store;
@@ -254,12 +263,30 @@ ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane)
 
     if (lane->err.code != NGX_LYFTR_ERR_NONE) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "lyftr store \"%V\": %*s, %ui operations failed",
-                      &store->name, lane->err.len, lane->err.text, lane->n);
+                      "lyftr store \"%V\": %*s, %ui of %ui operations failed",
+                      &store->name, lane->err.len, lane->err.text,
+                      lane->failed, lane->n);
+    }
+
+    if (lane->upkeep.code != NGX_LYFTR_ERR_NONE) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "lyftr store \"%V\": %*s, maintenance failed",
+                      &store->name, lane->upkeep.len, lane->upkeep.text);
     }
 
     if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE) {
         return;
+    }
+
+    if (lane->commits) {
+        (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
+        (void) ngx_atomic_fetch_add(&status->messages,
+                                    lane->n - lane->failed);
+        status->answered = ngx_current_msec;
+    }
+
+    if (lane->failed) {
+        (void) ngx_atomic_fetch_add(&status->failures, 1);
     }
 
     switch (lane->err.code) {
@@ -274,19 +301,13 @@ ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane)
         if (lane->n) {
             status->error = NGX_LYFTR_ERR_NONE;
             status->locked = 0;
-            status->answered = ngx_current_msec;
-            (void) ngx_atomic_fetch_add(&status->commits, 1);
-            (void) ngx_atomic_fetch_add(&status->messages, lane->n);
         }
 
-        return;
+        break;
 
     default:
         status->error = lane->err.code;
-        break;
     }
-
-    (void) ngx_atomic_fetch_add(&status->failures, 1);
 }
 
 
@@ -313,7 +334,10 @@ ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
     }
 
     op->state = NGX_LYFTR_OP_DONE;
-    op->done(op);
+
+    if (op->done) {
+        op->done(op);
+    }
 
     ngx_http_set_log_request(c->log, r);
 
@@ -355,7 +379,10 @@ ngx_lyftr_channel_expire(ngx_event_t *ev)
             return;
         }
 
-        ngx_lyftr_channel_expire_op(channel, op);
+        if (ngx_lyftr_channel_expire_op(channel, op) != NGX_OK) {
+            ngx_add_timer(ev, channel->timeout);
+            return;
+        }
     }
 }
 
@@ -365,7 +392,7 @@ ngx_lyftr_channel_expire(ngx_event_t *ev)
  * holds is only answered: its request stays until the thread comes back.
  */
 
-static void
+static ngx_int_t
 ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 {
     ngx_log_t           *log;
@@ -376,7 +403,7 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     log = ngx_cycle->log;
 
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
-        return;
+        return NGX_ERROR;
     }
 
     taken = op->taken;
@@ -392,7 +419,7 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
         op->rc = NGX_ERROR;
         op->error = NGX_LYFTR_ERR_TIMEOUT;
         ngx_lyftr_channel_complete(op);
-        return;
+        return NGX_OK;
     }
 
     ngx_queue_remove(&op->age);
@@ -404,7 +431,7 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     c = r->connection;
 
     if (c->error || r->write_event_handler != op->resume) {
-        return;
+        return NGX_OK;
     }
 
     ngx_http_set_log_request(c->log, r);
@@ -415,6 +442,8 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 
     r->write_event_handler(r);
     ngx_http_run_posted_requests(c);
+
+    return NGX_OK;
 }
 
 

@@ -24,8 +24,12 @@ struct ngx_lyftr_lane_s {
     void                         *conn;
     ngx_queue_t                   batch;         /* of taken operations */
     ngx_uint_t                    n;
+    ngx_uint_t                    failed;        /* of them */
+    ngx_uint_t                    commits;
     ngx_msec_t                    started;
     ngx_lyftr_error_t             err;
+    ngx_lyftr_error_t             upkeep;        /* of maintenance */
+    ngx_msec_t                    rest;          /* no maintenance before */
     ngx_uint_t                    busy;          /* the event loop's */
     ngx_uint_t                    due;           /* the thread's, if busy */
 };

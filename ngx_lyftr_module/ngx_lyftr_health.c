@@ -76,8 +76,9 @@ ngx_lyftr_ready_handler(ngx_http_request_t *r)
              || ctx->endpoint->store->status->locked;
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_PROBE,
-                                 ngx_lyftr_ready_run, ngx_lyftr_ready_done,
-                                 write, ngx_lyftr_ready_answer);
+                                    ngx_lyftr_ready_run,
+                                    ngx_lyftr_ready_done, write,
+                                    ngx_lyftr_ready_answer);
 }
 
 

@@ -1,16 +1,21 @@
 #include <ngx_lyftr_channel.h>
 
 
+/* msec between two tries of maintenance, if it fails */
+#define NGX_LYFTR_LANE_REST        5000
+
+
 /*
  * All of this runs in a pool thread.  It touches the lane, its connection and
  * the operations it has taken, and neither a request nor a log of one.
  */
 
 static void ngx_lyftr_lane_maintain(ngx_lyftr_lane_t *lane);
-static ngx_uint_t ngx_lyftr_lane_pending(ngx_lyftr_channel_t *channel,
-    ngx_log_t *log);
+static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
+    ngx_msec_t *deadline, ngx_log_t *log);
 static void ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane);
-static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane);
+static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
+    ngx_msec_t deadline);
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
     ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane);
@@ -24,6 +29,7 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
 {
     ngx_lyftr_lane_t     *lane = *(ngx_lyftr_lane_t **) data;
 
+    ngx_msec_t            deadline;
     ngx_lyftr_backend_t  *backend;
     ngx_lyftr_channel_t  *channel;
 
@@ -31,17 +37,20 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     backend = channel->store->backend;
 
     lane->n = 0;
+    lane->failed = 0;
+    lane->commits = 0;
     lane->err.code = NGX_LYFTR_ERR_NONE;
+    lane->upkeep.code = NGX_LYFTR_ERR_NONE;
 
     if (lane->due) {
         ngx_lyftr_lane_maintain(lane);
-
-        if (!ngx_lyftr_lane_pending(channel, log)) {
-            return;
-        }
     }
 
-    if (ngx_lyftr_lane_begin(lane) != NGX_OK) {
+    if (ngx_lyftr_lane_deadline(channel, &deadline, log) != NGX_OK) {
+        return;
+    }
+
+    if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {
 
         /* what waits for a lock goes on waiting until its own deadline */
 
@@ -66,45 +75,68 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     }
 
     lane->due = (channel->type == NGX_LYFTR_CHANNEL_WRITE
-                 && backend->due(lane->conn));
+                 && backend->due(lane->conn)
+                 && (ngx_msec_int_t) (ngx_lyftr_lane_clock() - lane->rest)
+                    >= 0);
 }
 
 
-/* a failure here is nobody's: the next batch meets it again */
+/* a failure is no message's, but it costs the connection: not too often */
 
 static void
 ngx_lyftr_lane_maintain(ngx_lyftr_lane_t *lane)
 {
-    ngx_msec_t            deadline;
-    ngx_lyftr_error_t     err;
+    ngx_int_t             rc;
+    ngx_msec_t            now, deadline;
     ngx_lyftr_backend_t  *backend;
 
     backend = lane->channel->store->backend;
-    deadline = ngx_lyftr_lane_clock() + lane->channel->timeout;
+    now = ngx_lyftr_lane_clock();
+    deadline = now + lane->channel->timeout;
 
-    if (backend->maintain(lane->conn, deadline, &err) != NGX_OK) {
+    rc = backend->maintain(lane->conn, deadline, &lane->upkeep);
+
+    if (rc == NGX_ERROR) {
+        lane->rest = now + NGX_LYFTR_LANE_REST;
         ngx_lyftr_lane_close(lane);
         return;
     }
 
-    lane->due = backend->due(lane->conn);
+    lane->upkeep.code = NGX_LYFTR_ERR_NONE;
+
+    /* what is locked is not tried again before the next batch */
+
+    lane->due = (rc == NGX_OK && backend->due(lane->conn));
 }
 
 
-static ngx_uint_t
-ngx_lyftr_lane_pending(ngx_lyftr_channel_t *channel, ngx_log_t *log)
+/* that of the oldest operation; NGX_DECLINED if none is pending */
+
+static ngx_int_t
+ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel, ngx_msec_t *deadline,
+    ngx_log_t *log)
 {
-    ngx_uint_t  pending;
+    ngx_int_t        rc;
+    ngx_queue_t     *q;
+    ngx_lyftr_op_t  *op;
 
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
-        return 0;
+        return NGX_ERROR;
     }
 
-    pending = (channel->npending != 0);
+    rc = NGX_DECLINED;
+
+    if (!ngx_queue_empty(&channel->pending)) {
+        q = ngx_queue_head(&channel->pending);
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+
+        *deadline = op->deadline;
+        rc = NGX_OK;
+    }
 
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
 
-    return pending;
+    return rc;
 }
 
 
@@ -120,9 +152,8 @@ ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
 /* a connection that has gone bad is opened anew, once */
 
 static ngx_int_t
-ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane)
+ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
-    ngx_msec_t            deadline;
     ngx_uint_t            cached;
     ngx_lyftr_store_t      *store;
     ngx_lyftr_channel_t  *channel;
@@ -132,17 +163,23 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane)
     store = channel->store;
     backend = store->backend;
 
-    deadline = ngx_lyftr_lane_clock() + channel->timeout;
     cached = (lane->conn != NULL);
 
     for ( ;; ) {
 
         if (lane->conn == NULL) {
-            lane->conn = backend->open(&store->dsn, deadline, &lane->err);
 
+            /* a store that was there and is gone must not begin anew */
+
+            lane->conn = backend->open(&store->dsn,
+                                       store->status->opened
+                                       != store->dsn_hash,
+                                       deadline, &lane->err);
             if (lane->conn == NULL) {
                 return NGX_ERROR;
             }
+
+            store->status->opened = store->dsn_hash;
         }
 
         if (channel->type == NGX_LYFTR_CHANNEL_PROBE) {
@@ -236,6 +273,7 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
     if (channel->type == NGX_LYFTR_CHANNEL_PROBE
         || backend->commit(lane->conn, &lane->err) == NGX_OK)
     {
+        lane->commits = 1;
         return NGX_OK;
     }
 
@@ -281,6 +319,7 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
             if (op->rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
                 backend->rollback(lane->conn);
                 op->error = err.code;
+                lane->failed++;
                 continue;
             }
 
@@ -297,6 +336,8 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
             ngx_lyftr_lane_fail(lane, q);
             return NGX_ERROR;
         }
+
+        lane->commits++;
     }
 
     return NGX_OK;
@@ -318,6 +359,7 @@ ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from)
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
         op->rc = NGX_ERROR;
         op->error = lane->err.code;
+        lane->failed++;
     }
 }
 

@@ -98,7 +98,7 @@ ngx_lyftr_request_ctx(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
-    if (ctx || !r->internal) {
+    if (ctx || (!r->internal && !r->filter_finalize)) {
         return ctx;
     }
 
@@ -238,7 +238,7 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
 
     op->state = NGX_LYFTR_OP_DONE;
     op->rc = NGX_ERROR;
-    op->error = NGX_LYFTR_ERR_TIMEOUT;
+    op->error = NGX_LYFTR_ERR_OVERLOAD;
 
     return answer(r);
 }

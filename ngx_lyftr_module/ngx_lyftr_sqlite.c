@@ -8,12 +8,18 @@
 /* pages of the WAL between two checkpoints */
 #define NGX_LYFTR_SQLITE_WAL       2000
 
+/* so many, and the writer waits for the readers, so many milliseconds */
+#define NGX_LYFTR_SQLITE_WAL_MAX   16000
+#define NGX_LYFTR_SQLITE_WAL_WAIT  1000
+
 #define NGX_LYFTR_SQLITE_TIME_LEN  sizeof("2026-11-23T10:00:00.000Z")
 
 
 static void ngx_lyftr_sqlite_time(char *buf);
 static ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_progress(void *data);
 static ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
@@ -113,7 +119,7 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
     c->write = write;
     c->deadline = deadline;
 
-    if (ngx_lyftr_sqlite_files(c, 1, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_files(c, err) != NGX_OK) {
         ngx_lyftr_sqlite_rollback(c);
         return NGX_ERROR;
     }
@@ -124,6 +130,11 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
         sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
     }
 
+    if (write && ngx_lyftr_sqlite_sync(c, err) != NGX_OK) {
+        ngx_lyftr_sqlite_rollback(c);
+        return NGX_ERROR;
+    }
+
     sql = write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
 
     if (ngx_lyftr_sqlite_run(c, c->stmt[sql], err) != NGX_OK
@@ -132,6 +143,33 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
         ngx_lyftr_sqlite_rollback(c);
         return NGX_ERROR;
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The first connection after a crash recovers also transactions whose fsync()
+ * failed or never ran.  Their ids count as known, so they are made durable
+ * before one of them is acknowledged: a checkpoint writes the pages anew, for
+ * after a failed fsync() the kernel may take those of the log for written.
+ */
+
+static ngx_int_t
+ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    if (c->synced) {
+        return NGX_OK;
+    }
+
+    if (sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_FULL, NULL,
+                                  NULL)
+        != SQLITE_OK)
+    {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    c->synced = 1;
 
     return NGX_OK;
 }
@@ -162,7 +200,7 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
 
     if (rc == NGX_OK) {
         c->committed = c->tail.n;
-        rc = ngx_lyftr_sqlite_files(c, 1, err);
+        rc = ngx_lyftr_sqlite_files(c, err);
     }
 
     ngx_lyftr_sqlite_rollback(c);
@@ -199,6 +237,7 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_sqlite_t *c = conn;
 
     char           now[NGX_LYFTR_SQLITE_TIME_LEN];
+    int64_t        seq;
     uint64_t       hash;
     ngx_int_t      rc;
     sqlite3_stmt  *st;
@@ -235,11 +274,13 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
         return NGX_ERROR;
     }
 
-    c->seen = sqlite3_last_insert_rowid(c->db);
+    seq = sqlite3_last_insert_rowid(c->db);
 
-    if (ngx_lyftr_sqlite_tail_add(&c->tail, hash, c->seen) != NGX_OK) {
+    if (ngx_lyftr_sqlite_tail_add(&c->tail, hash, seq) != NGX_OK) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
+
+    c->seen = seq;
 
     return NGX_OK;
 }
@@ -252,15 +293,15 @@ ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write, ngx_lyftr_error_t *err)
 
     ngx_int_t  rc;
 
-    if (ngx_lyftr_sqlite_files(c, 1, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_files(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
     rc = ngx_lyftr_flock_try(&c->lock);
 
     if (rc == NGX_DECLINED) {
-        /* a writer of ours is at work: its own outcome tells */
-        return NGX_OK;
+        /* a writer of ours is at work: only its own outcome is a proof */
+        return NGX_DECLINED;
     }
 
     if (rc != NGX_OK) {
@@ -284,7 +325,6 @@ static ngx_int_t
 ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
     ngx_lyftr_error_t *err)
 {
-    char           now[NGX_LYFTR_SQLITE_TIME_LEN];
     sqlite3_stmt  *st;
 
     (void) sqlite3_busy_timeout(c->db, 0);
@@ -299,11 +339,7 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
         return NGX_OK;
     }
 
-    ngx_lyftr_sqlite_time(now);
-
     st = c->stmt[NGX_LYFTR_SQL_PROBE];
-
-    (void) sqlite3_bind_text(st, 1, now, sizeof(now) - 1, SQLITE_STATIC);
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
         return NGX_ERROR;
@@ -315,7 +351,7 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_sqlite_files(c, 1, err);
+    return ngx_lyftr_sqlite_files(c, err);
 }
 
 
@@ -339,16 +375,17 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
 
     /* one thing at a time, so that a message does not wait for all */
 
-    if (ngx_lyftr_sqlite_behind(c) != NGX_LYFTR_INDEXES) {
-        rc = ngx_lyftr_sqlite_catch_up(c, deadline, err);
+    if (c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL) {
+        rc = ngx_lyftr_sqlite_checkpoint(c, deadline, err);
 
     } else {
-        rc = ngx_lyftr_sqlite_checkpoint(c, deadline, err);
+        rc = ngx_lyftr_sqlite_catch_up(c, deadline, err);
     }
 
     /* if it is locked, the next time */
 
-    return (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) ? NGX_OK : rc;
+    return (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) ? NGX_DECLINED
+                                                                : rc;
 }
 
 
@@ -409,22 +446,30 @@ static ngx_int_t
 ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int        log, done;
+    int        mode, wait, log, done;
     ngx_int_t  rc;
 
     if (ngx_lyftr_flock_take(&c->lock, deadline) != NGX_OK) {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
-    rc = ngx_lyftr_sqlite_files(c, 1, err);
+    rc = ngx_lyftr_sqlite_files(c, err);
 
     if (rc == NGX_OK) {
         log = c->wal;
+        mode = SQLITE_CHECKPOINT_PASSIVE;
+        wait = 0;
 
-        (void) sqlite3_busy_timeout(c->db, 0);
-        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
-                                         SQLITE_CHECKPOINT_PASSIVE,
-                                         &log, &done);
+        if (c->wal >= NGX_LYFTR_SQLITE_WAL_MAX) {
+
+            /* readers that overlap would keep it from ever starting anew */
+
+            mode = SQLITE_CHECKPOINT_RESTART;
+            wait = NGX_LYFTR_SQLITE_WAL_WAIT;
+        }
+
+        (void) sqlite3_busy_timeout(c->db, wait);
+        (void) sqlite3_wal_checkpoint_v2(c->db, NULL, mode, &log, &done);
 
         /* if a reader held it up, the next try is as many pages later */
 

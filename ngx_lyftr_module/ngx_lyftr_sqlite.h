@@ -85,12 +85,6 @@ typedef enum {
 
 
 typedef struct {
-    dev_t                dev;
-    ino_t                ino;
-} ngx_lyftr_file_t;
-
-
-typedef struct {
     sqlite3             *db;
     sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
 
@@ -103,7 +97,7 @@ typedef struct {
     /* the rows that the id index has not reached */
     ngx_lyftr_sqlite_tail_t  tail;
 
-    ngx_lyftr_file_t     file[NGX_LYFTR_FILE_N];
+    ngx_lyftr_dsn_t     *dsn;
 
     ngx_msec_t           deadline;         /* of a reading transaction */
 
@@ -120,6 +114,7 @@ typedef struct {
     u_char              *kept[NGX_LYFTR_TOP_SENDERS + 2];
 
     unsigned             write:1;
+    unsigned             synced:1;         /* what it found when it opened */
 
     /* with all links resolved; room for the suffix of the lock's name */
     char                 path[NGX_MAX_PATH + sizeof(NGX_LYFTR_SQLITE_LOCK)];
@@ -182,16 +177,20 @@ ngx_int_t ngx_lyftr_sqlite_get(ngx_lyftr_sqlite_t *c, const char *sql,
 int ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s);
 
 
-/* ngx_lyftr_sqlite_open.c */
+/* ngx_lyftr_sqlite_url.c */
 
 ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
     ngx_lyftr_error_t *err);
-void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_open.c */
+
+void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_close(void *conn);
 
-/* remembers which files are open, or checks that they are still there */
-ngx_int_t ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_uint_t check,
+/* checks that the files are those that this process opened first */
+ngx_int_t ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 

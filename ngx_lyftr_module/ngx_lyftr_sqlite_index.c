@@ -51,6 +51,7 @@ ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         c->seen = ngx_max(c->seen, mark);
 
         ngx_lyftr_sqlite_tail_cut(&c->tail, mark + 1, c->tail.n);
+        c->committed = c->tail.n;
     }
 
     st = c->stmt[NGX_LYFTR_SQL_FOLLOW];

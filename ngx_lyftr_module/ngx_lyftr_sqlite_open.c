@@ -3,9 +3,8 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-#define ngx_lyftr_sqlite_word(ch)                                             \
-    ((ch) == '_' || ((ch) >= '0' && (ch) <= '9')                              \
-     || (((ch) | 0x20) >= 'a' && ((ch) | 0x20) <= 'z'))
+/* of a path with a suffix */
+#define NGX_LYFTR_SQLITE_NAME_LEN  (NGX_MAX_PATH + 16)
 
 #define NGX_LYFTR_SQLITE_CACHE     "16384"     /* KiB */
 #define NGX_LYFTR_SQLITE_WAL_SIZE  "16777216"  /* kept after a long WAL */
@@ -17,11 +16,15 @@
 static ngx_int_t ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_dsn_t *dsn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
+    ngx_uint_t create, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_remember(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static void ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
+    char *name);
 static int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name,
     int pages);
 
@@ -41,98 +44,9 @@ static int  ngx_lyftr_sqlite_options[][2] = {
 };
 
 
-ngx_int_t
-ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
-    ngx_lyftr_error_t *err)
-{
-    size_t   len, cwd;
-    u_char  *p, *last, *query;
-
-    p = url->data;
-    last = p + url->len;
-    cwd = 0;
-
-    if (url->len < 6 || ngx_memcmp(p, "sqlite", 6) != 0) {
-        goto invalid;
-    }
-
-    p += 6;
-
-    if (p < last && *p == '+') {
-        for (p++; p < last && ngx_lyftr_sqlite_word(*p); p++) {
-            /* void */
-        }
-
-        if (p[-1] == '+') {
-            goto invalid;
-        }
-    }
-
-    if (last - p < 3 || ngx_memcmp(p, "://", 3) != 0) {
-        goto invalid;
-    }
-
-    p += 3;
-
-    query = memchr(p, '?', last - p);
-
-    if (query) {
-        last = query;
-    }
-
-    if (p < last && *p != '/') {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                      "a host in the URL: a file has three slashes or four");
-    }
-
-    p += (p < last);
-    len = last - p;
-
-    if (len == 0 || (len == 8 && ngx_memcmp(p, ":memory:", 8) == 0)) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                      "a database in memory would not outlive the process");
-    }
-
-    if (memchr(p, '\0', len) || last[-1] == '/') {
-        goto invalid;
-    }
-
-    if (*p != '/') {
-        if (getcwd((char *) dsn->path, NGX_MAX_PATH) == NULL) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                                         "getcwd() failed: %s",
-                                         strerror(errno));
-        }
-
-        cwd = ngx_strlen(dsn->path);
-
-        if (dsn->path[cwd - 1] != '/') {
-            dsn->path[cwd++] = '/';
-        }
-    }
-
-    /* the names of the other files are longer */
-
-    if (cwd + len + sizeof(NGX_LYFTR_SQLITE_LOCK) > NGX_MAX_PATH) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                                     "the path is too long");
-    }
-
-    ngx_memcpy(dsn->path + cwd, p, len);
-    dsn->path[cwd + len] = '\0';
-
-    return NGX_OK;
-
-invalid:
-
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                      "not a URL such as sqlite:////data/app.db");
-}
-
-
 void *
-ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t            rc;
     ngx_lyftr_sqlite_t  *c;
@@ -145,6 +59,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
 
     ngx_memzero(c, sizeof(ngx_lyftr_sqlite_t));
 
+    c->dsn = dsn;
     c->lock.fd = -1;
 
     if (ngx_lyftr_sqlite_resolve(c, dsn, err) != NGX_OK) {
@@ -156,13 +71,19 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
     if (rc == NGX_DECLINED) {
         rc = ngx_lyftr_flock_take(&c->lock, deadline);
 
-        if (rc != NGX_OK) {
+        if (rc == NGX_DECLINED) {
             (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
                                          "locked while it is set up");
             goto failed;
         }
 
-        rc = ngx_lyftr_sqlite_create(c, err);
+        if (rc != NGX_OK) {
+            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "file lock: %s", strerror(errno));
+            goto failed;
+        }
+
+        rc = ngx_lyftr_sqlite_create(c, create, err);
 
         if (rc == NGX_OK && c->db == NULL) {
             rc = ngx_lyftr_sqlite_connect(c, deadline, err);
@@ -177,7 +98,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_msec_t deadline,
 
     if (rc != NGX_OK
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_files(c, 0, err) != NGX_OK)
+        || ngx_lyftr_sqlite_remember(c, err) != NGX_OK)
     {
         goto failed;
     }
@@ -262,13 +183,24 @@ failed:
  */
 
 static ngx_int_t
-ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c, ngx_uint_t create,
+    ngx_lyftr_error_t *err)
 {
     int          fd;
+    char         wal[NGX_LYFTR_SQLITE_NAME_LEN];
     struct stat  sb;
 
     if (stat(c->path, &sb) == 0) {
         return NGX_OK;
+    }
+
+    /* SQLite would empty a log that is not of the new file */
+
+    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, wal);
+
+    if (!create || (stat(wal, &sb) == 0 && sb.st_size != 0)) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
+                                     "\"%.180s\" is gone", c->path);
     }
 
     fd = open(c->path, O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
@@ -390,22 +322,25 @@ ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
 }
 
 
-/* SQLite itself commits into a file that was deleted and says OK */
+/*
+ * SQLite itself commits into a file that was deleted and says OK.  Within a
+ * process it shares the "-shm" of one database among its connections, so one
+ * that is opened later may still have the deleted file: what this process
+ * opened first stays the only one it takes.
+ */
 
 ngx_int_t
-ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_uint_t check,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    char               path[sizeof(c->path)];
-    ngx_uint_t         i;
-    struct stat        sb;
-    ngx_lyftr_file_t  *file;
+    char              path[NGX_LYFTR_SQLITE_NAME_LEN];
+    ngx_uint_t        i;
+    struct stat       sb;
+    ngx_lyftr_dsn_t  *dsn;
+
+    dsn = c->dsn;
 
     for (i = 0; i < NGX_LYFTR_FILE_N; i++) {
-        file = &c->file[i];
-
-        (void) snprintf(path, sizeof(path), "%s%s", c->path,
-                        ngx_lyftr_sqlite_suffixes[i]);
+        ngx_lyftr_sqlite_name(c, i, path);
 
         if (stat(path, &sb) == -1) {
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
@@ -413,19 +348,51 @@ ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_uint_t check,
                                          strerror(errno));
         }
 
-        if (!check) {
-            file->dev = sb.st_dev;
-            file->ino = sb.st_ino;
+        if (!dsn->opened) {
+            dsn->file[i].dev = sb.st_dev;
+            dsn->file[i].ino = sb.st_ino;
             continue;
         }
 
-        if (sb.st_dev != file->dev || sb.st_ino != file->ino) {
+        if (sb.st_dev != dsn->file[i].dev || sb.st_ino != dsn->file[i].ino) {
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
                                          "\"%.180s\" was replaced", path);
         }
     }
 
     return NGX_OK;
+}
+
+
+/* several threads may open at once */
+
+static ngx_int_t
+ngx_lyftr_sqlite_remember(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    ngx_int_t       rc;
+    sqlite3_mutex  *mutex;
+
+    mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
+
+    sqlite3_mutex_enter(mutex);
+
+    rc = ngx_lyftr_sqlite_files(c, err);
+
+    if (rc == NGX_OK) {
+        c->dsn->opened = 1;
+    }
+
+    sqlite3_mutex_leave(mutex);
+
+    return rc;
+}
+
+
+static void
+ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file, char *name)
+{
+    (void) snprintf(name, NGX_LYFTR_SQLITE_NAME_LEN, "%s%s", c->path,
+                    ngx_lyftr_sqlite_suffixes[file]);
 }
 
 

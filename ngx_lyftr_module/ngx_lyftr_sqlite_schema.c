@@ -88,7 +88,7 @@ static const char  ngx_lyftr_sqlite_tables[] =
     " sender_to INTEGER NOT NULL DEFAULT 0,"
     " count_to INTEGER NOT NULL DEFAULT 0,"
     " counted INTEGER NOT NULL DEFAULT 0,"
-    " probed_at TEXT);"
+    " probe BLOB);"
 
     "INSERT INTO lyftr_state (id) VALUES (1);"
 

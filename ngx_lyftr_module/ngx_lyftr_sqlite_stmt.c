@@ -79,8 +79,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     " to_msisdn, ts, created_at, text)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 
-    /* NGX_LYFTR_SQL_PROBE */
-    "UPDATE lyftr_state SET probed_at = ?1",
+    /* NGX_LYFTR_SQL_PROBE: as much as a batch, for one page may still fit */
+    "UPDATE lyftr_state SET probe = randomblob(65536)",
 
     /* NGX_LYFTR_SQL_STEP_ID */
     "INSERT INTO lyftr_id (id_hash, seq) SELECT id_hash, seq"

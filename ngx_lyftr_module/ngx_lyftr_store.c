@@ -25,7 +25,7 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 
 static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
     { ngx_string("batch="), offsetof(ngx_lyftr_store_t, batch),
-      0, 1, 65536 },
+      0, 1, 2048 },
     { ngx_string("readers="), offsetof(ngx_lyftr_store_t, readers),
       0, 1, 64 },
     { ngx_string("queue="), offsetof(ngx_lyftr_store_t, queue),
@@ -49,6 +49,7 @@ static ngx_str_t  ngx_lyftr_store_errors[] = {
     ngx_string("the store has another schema than ours"),
     ngx_string("the store is damaged"),
     ngx_string("the store was moved or deleted"),
+    ngx_string("too many requests wait for the store"),
     ngx_string("the store failed")
 };
 
@@ -252,6 +253,8 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
         }
 
         store->backend = backend;
+        store->dsn_hash = ngx_hash_key(store->dsn.path,
+                                       ngx_strlen(store->dsn.path)) | 1;
 
         return NGX_CONF_OK;
     }

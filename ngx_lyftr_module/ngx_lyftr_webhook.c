@@ -98,9 +98,9 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
     }
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_WRITE,
-                                 ngx_lyftr_webhook_insert_run,
-                                 ngx_lyftr_webhook_insert_done, message,
-                                 ngx_lyftr_webhook_answer);
+                                    ngx_lyftr_webhook_insert_run,
+                                    ngx_lyftr_webhook_insert_done, message,
+                                    ngx_lyftr_webhook_answer);
 }
 
 

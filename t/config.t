@@ -68,7 +68,7 @@ my @refused = (
            map { [ "lyftr_store main sqlite:///a.db $name=$_;", '',
                    qq(invalid value in "$name=$_", it must be from 1 to $max)
                    . $unit ] } '', '0', '-1', 'x', @values }
-         [ 'batch', 65536, '', '65537', '1.5', '99999999999999999999' ],
+         [ 'batch', 2048, '', '2049', '1.5', '99999999999999999999' ],
          [ 'readers', 64, '', '65', '4k' ],
          [ 'queue', 1000000, '', '1000001' ],
          [ 'timeout', 60000, ' milliseconds', '61s', '60001ms', '1x' ]),
@@ -143,7 +143,7 @@ my @accepted = (
     [ 'lyftr_store main sqlite:///a.db?check_same_thread=false;', '' ],
     [ 'lyftr_store main sqlite:///a.db batch=1 readers=1 queue=1 timeout=1ms;',
       '' ],
-    [ 'lyftr_store main sqlite:///a.db batch=65536 readers=64 queue=1000000'
+    [ 'lyftr_store main sqlite:///a.db batch=2048 readers=64 queue=1000000'
       . ' timeout=1m thread_pool=default;', 'lyftr_stats main;' ],
     [ 'lyftr_store main env:LYFTR_TEST_URL;', '' ],
     [ 'lyftr_store main env:LYFTR_TEST_UNSET default=sqlite:///a.db;', '' ],

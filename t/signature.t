@@ -272,7 +272,7 @@ main::locations('lyftr_secret one;', '') =~ s/.*\/webhook.*\n//r
 
 === TEST 15: secrets in files: a newline at the end is not the secret's
 --- http_config eval
-main::secrets(map { "lyftr_secret file:$ENV{TEST_NGINX_SERVROOT}/html/$_" }
+main::secrets(map { "lyftr_secret file:\$TEST_NGINX_SERVER_ROOT/html/$_" }
                   'plain', 'lf', 'crlf', 'two', 'spaces', 'bytes')
 --- user_files eval
 [ [ 'plain', 'plain-secret' ], [ 'lf', "lf-secret\n" ],
@@ -370,7 +370,7 @@ main::http_config() . "lyftr_signature hub;\n"
 --- log_level: debug
 --- http_config eval
 main::secrets('lyftr_secret s3cr3t-of-a-string',
-              "lyftr_secret file:$ENV{TEST_NGINX_SERVROOT}/html/secret",
+              "lyftr_secret file:\$TEST_NGINX_SERVER_ROOT/html/secret",
               'lyftr_secret env:LYFTR_TEST_SECRET')
 --- user_files
 >>> secret

@@ -1,0 +1,99 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+
+#define ngx_lyftr_sqlite_word(ch)                                             \
+    ((ch) == '_' || ((ch) >= '0' && (ch) <= '9')                              \
+     || (((ch) | 0x20) >= 'a' && ((ch) | 0x20) <= 'z'))
+
+
+ngx_int_t
+ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+    ngx_lyftr_error_t *err)
+{
+    size_t   len, cwd;
+    u_char  *p, *last, *query;
+
+    ngx_memzero(dsn, sizeof(ngx_lyftr_dsn_t));
+
+    p = url->data;
+    last = p + url->len;
+    cwd = 0;
+
+    if (url->len < 6 || ngx_memcmp(p, "sqlite", 6) != 0) {
+        goto invalid;
+    }
+
+    p += 6;
+
+    if (p < last && *p == '+') {
+        for (p++; p < last && ngx_lyftr_sqlite_word(*p); p++) {
+            /* void */
+        }
+
+        if (p[-1] == '+') {
+            goto invalid;
+        }
+    }
+
+    if (last - p < 3 || ngx_memcmp(p, "://", 3) != 0) {
+        goto invalid;
+    }
+
+    p += 3;
+
+    query = memchr(p, '?', last - p);
+
+    if (query) {
+        last = query;
+    }
+
+    if (p < last && *p != '/') {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "a host in the URL: a file has three slashes or four");
+    }
+
+    p += (p < last);
+    len = last - p;
+
+    if (len == 0 || (len == 8 && ngx_memcmp(p, ":memory:", 8) == 0)) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "a database in memory would not outlive the process");
+    }
+
+    if (memchr(p, '\0', len) || last[-1] == '/') {
+        goto invalid;
+    }
+
+    if (*p != '/') {
+        if (getcwd((char *) dsn->path, NGX_MAX_PATH) == NULL) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                         "getcwd() failed: %s",
+                                         strerror(errno));
+        }
+
+        cwd = ngx_strlen(dsn->path);
+
+        if (dsn->path[cwd - 1] != '/') {
+            dsn->path[cwd++] = '/';
+        }
+    }
+
+    /* the names of the other files are longer */
+
+    if (cwd + len + sizeof(NGX_LYFTR_SQLITE_LOCK) > NGX_MAX_PATH) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                     "the path is too long");
+    }
+
+    ngx_memcpy(dsn->path + cwd, p, len);
+    dsn->path[cwd + len] = '\0';
+
+    return NGX_OK;
+
+invalid:
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "not a URL such as sqlite:////data/app.db");
+}
