@@ -12,8 +12,6 @@
 #define NGX_LYFTR_SQLITE_WAL_MAX   16000
 #define NGX_LYFTR_SQLITE_WAL_WAIT  1000
 
-#define NGX_LYFTR_SQLITE_TIME_LEN  sizeof("2026-11-23T10:00:00.000Z")
-
 
 static void ngx_lyftr_sqlite_time(char *buf);
 static ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
@@ -82,8 +80,8 @@ ngx_lyftr_sqlite_time(char *buf)
     (void) clock_gettime(CLOCK_REALTIME, &ts);
     (void) gmtime_r(&ts.tv_sec, &tm);
 
-    (void) strftime(buf, NGX_LYFTR_SQLITE_TIME_LEN, "%Y-%m-%dT%H:%M:%S.000Z",
-                    &tm);
+    (void) strftime(buf, sizeof(NGX_LYFTR_SQLITE_TIME),
+                    "%Y-%m-%dT%H:%M:%S.000Z", &tm);
 
     buf += sizeof("2026-11-23T10:00:00.") - 1;
 
@@ -130,9 +128,13 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
         sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
     }
 
-    if (write && ngx_lyftr_sqlite_sync(c, err) != NGX_OK) {
-        ngx_lyftr_sqlite_rollback(c);
-        return NGX_ERROR;
+    if (write) {
+        ngx_lyftr_sqlite_time(c->now);
+
+        if (ngx_lyftr_sqlite_sync(c, err) != NGX_OK) {
+            ngx_lyftr_sqlite_rollback(c);
+            return NGX_ERROR;
+        }
     }
 
     sql = write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
@@ -236,7 +238,6 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    char           now[NGX_LYFTR_SQLITE_TIME_LEN];
     int64_t        seq;
     uint64_t       hash;
     ngx_int_t      rc;
@@ -250,14 +251,13 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
         return rc;
     }
 
-    ngx_lyftr_sqlite_time(now);
-
     st = c->stmt[NGX_LYFTR_SQL_INSERT];
 
     (void) sqlite3_bind_int64(st, 1, (int64_t) hash);
     (void) sqlite3_bind_blob(st, 2, m->instant.data, m->instant.len,
                              SQLITE_STATIC);
-    (void) sqlite3_bind_text(st, 7, now, sizeof(now) - 1, SQLITE_STATIC);
+    (void) sqlite3_bind_text(st, 7, c->now, sizeof(c->now) - 1,
+                             SQLITE_STATIC);
 
     if (ngx_lyftr_sqlite_bind(st, 3, &m->message_id) != SQLITE_OK
         || ngx_lyftr_sqlite_bind(st, 4, &m->from) != SQLITE_OK

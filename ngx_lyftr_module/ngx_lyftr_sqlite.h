@@ -26,10 +26,15 @@
 #define NGX_LYFTR_SQLITE_AFTER     0x08
 #define NGX_LYFTR_SQLITE_LISTS     0x10
 
-/* an index follows the log in steps of so many rows; fewer in unit tests */
+/*
+ * An index follows the log in steps of so many rows: the more, the fewer pages
+ * a row costs, but the longer the tail that reads scan.  Fewer in unit tests.
+ */
 #ifndef NGX_LYFTR_SQLITE_STEP
-#define NGX_LYFTR_SQLITE_STEP      16000
+#define NGX_LYFTR_SQLITE_STEP      32000
 #endif
+
+#define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
 
 
 /* the order is that of the table in ngx_lyftr_sqlite_index.c */
@@ -105,6 +110,7 @@ typedef struct {
     ngx_uint_t           committed;        /* rows of the tail */
     int64_t              seen;             /* the last row */
     int64_t              mark[NGX_LYFTR_INDEXES];  /* the last row of each */
+    char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
 
     int                  wal;              /* pages after the last commit */
     int                  wal_done;         /* of them checkpointed */
