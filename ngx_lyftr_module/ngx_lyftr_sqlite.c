@@ -6,7 +6,7 @@
 
 
 /* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_SQLITE_WAL       2000
+#define NGX_LYFTR_SQLITE_WAL       4000
 
 /* so many, and the writer waits for the readers, so many milliseconds */
 #define NGX_LYFTR_SQLITE_WAL_MAX   16000

@@ -7,7 +7,7 @@
 #define NGX_LYFTR_SQLITE_NAME_LEN  (NGX_MAX_PATH + 16)
 
 #define NGX_LYFTR_SQLITE_CACHE     "16384"     /* KiB */
-#define NGX_LYFTR_SQLITE_WAL_SIZE  "16777216"  /* kept after a long WAL */
+#define NGX_LYFTR_SQLITE_WAL_SIZE  "67108864"  /* kept after a long WAL */
 
 /* of a string, a row or a statement */
 #define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
