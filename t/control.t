@@ -16,8 +16,10 @@ my $plant = Lyftr::Plant->new
     or plan skip_all => 'the module has no build folder beside it';
 
 
-my $task_timer = ['ngx_lyftr_channel.c',
-    'ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT);', ''];
+my $task_timer = ['ngx_lyftr_channel.c', <<'OLD', ''];
+        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
+                                    + 2 * channel->timeout);
+OLD
 
 my $expiry_timer = ['ngx_lyftr_channel.c',
     'ngx_add_timer(&channel->expire, channel->timeout);', ''];
