@@ -94,7 +94,7 @@ struct ngx_lyftr_store_s {
 
 
 typedef struct {
-    ngx_str_t                     value;
+    void                         *mac;           /* with the key in it */
     ngx_int_t                     label;
 } ngx_lyftr_secret_t;
 

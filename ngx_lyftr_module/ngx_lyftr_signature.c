@@ -1,7 +1,8 @@
 #include <ngx_lyftr.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 
 #define NGX_LYFTR_SHA256_LEN       32
@@ -10,6 +11,8 @@
 
 static ngx_int_t ngx_lyftr_signature_decode(ngx_lyftr_preset_t *preset,
     ngx_http_variable_value_t *value, u_char *mac);
+static void *ngx_lyftr_secret_mac(ngx_conf_t *cf, ngx_str_t *secret);
+static void ngx_lyftr_secret_cleanup(void *data);
 static ngx_int_t ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *value);
 
@@ -36,7 +39,7 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
 {
     u_char                      sent[NGX_LYFTR_SHA256_LEN];
     u_char                      mac[EVP_MAX_MD_SIZE];
-    unsigned int                len;
+    size_t                      len;
     ngx_uint_t                  i;
     ngx_lyftr_secret_t         *secrets;
     ngx_lyftr_loc_conf_t       *llcf;
@@ -59,13 +62,14 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
 
     for (i = 0; i < llcf->secrets->nelts; i++) {
 
-        if (HMAC(EVP_sha256(), secrets[i].value.data, secrets[i].value.len,
-                 body->data ? body->data : (u_char *) "", body->len,
-                 mac, &len)
-            == NULL)
+        /* without a key it is the one of the configuration again */
+
+        if (!EVP_MAC_init(secrets[i].mac, NULL, 0, NULL)
+            || !EVP_MAC_update(secrets[i].mac, body->data, body->len)
+            || !EVP_MAC_final(secrets[i].mac, mac, &len, EVP_MAX_MD_SIZE))
         {
             ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "HMAC() failed");
+                          "EVP_MAC_final() failed");
             return NGX_DECLINED;
         }
 
@@ -193,10 +197,57 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    s->value = secret;
+    s->mac = ngx_lyftr_secret_mac(cf, &secret);
+    if (s->mac == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
     s->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
 
     return s->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+static void *
+ngx_lyftr_secret_mac(ngx_conf_t *cf, ngx_str_t *secret)
+{
+    EVP_MAC             *mac;
+    OSSL_PARAM           params[2];
+    EVP_MAC_CTX         *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    ctx = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+                                                 "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_end();
+
+    if (ctx == NULL
+        || !EVP_MAC_init(ctx, secret->data, secret->len, params))
+    {
+        EVP_MAC_CTX_free(ctx);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_MAC_init() failed");
+        return NULL;
+    }
+
+    cln->handler = ngx_lyftr_secret_cleanup;
+    cln->data = ctx;
+
+    return ctx;
+}
+
+
+static void
+ngx_lyftr_secret_cleanup(void *data)
+{
+    EVP_MAC_CTX_free(data);
 }
 
 
