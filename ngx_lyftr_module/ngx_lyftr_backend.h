@@ -17,6 +17,10 @@
 #define NGX_LYFTR_ERROR_LEN        256
 #define NGX_LYFTR_TOP_SENDERS      10
 
+/* flags of open() */
+#define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
+#define NGX_LYFTR_OPEN_FAILED      0x02    /* the last write did not go well */
+
 
 /* the order is that of the table in ngx_lyftr_store.c */
 
@@ -151,11 +155,10 @@ typedef struct {
                              ngx_lyftr_error_t *err);
 
     /*
-     * Connects; creates the schema, or adopts or migrates what is there.  A
-     * store that is not there at all is made only with create set.
+     * Connects; creates the schema, or adopts or migrates what is there.
      * NULL with *err filled if it cannot.
      */
-    void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
+    void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
                              ngx_msec_t deadline, ngx_lyftr_error_t *err);
     void               (*close)(void *conn);
 

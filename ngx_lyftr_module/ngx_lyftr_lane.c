@@ -154,7 +154,7 @@ ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
 static ngx_int_t
 ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
-    ngx_uint_t            cached;
+    ngx_uint_t            cached, flags;
     ngx_lyftr_store_t      *store;
     ngx_lyftr_channel_t  *channel;
     ngx_lyftr_backend_t  *backend;
@@ -171,10 +171,15 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 
             /* a store that was there and is gone must not begin anew */
 
-            lane->conn = backend->open(&store->dsn,
-                                       store->status->opened
-                                       != store->dsn_hash,
-                                       deadline, &lane->err);
+            flags = (store->status->opened == store->dsn_hash)
+                    ? 0 : NGX_LYFTR_OPEN_CREATE;
+
+            if (store->status->error) {
+                flags |= NGX_LYFTR_OPEN_FAILED;
+            }
+
+            lane->conn = backend->open(&store->dsn, flags, deadline,
+                                       &lane->err);
             if (lane->conn == NULL) {
                 return NGX_ERROR;
             }

@@ -122,12 +122,6 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
         return NGX_ERROR;
     }
 
-    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
-
-    if (!write) {
-        sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
-    }
-
     if (write) {
         ngx_lyftr_sqlite_time(c->now);
 
@@ -135,7 +129,12 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
             ngx_lyftr_sqlite_rollback(c);
             return NGX_ERROR;
         }
+
+    } else {
+        sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
     }
+
+    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
 
     sql = write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
 
@@ -154,21 +153,32 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
  * The first connection after a crash recovers also transactions whose fsync()
  * failed or never ran.  Their ids count as known, so they are made durable
  * before one of them is acknowledged: a checkpoint writes the pages anew, for
- * after a failed fsync() the kernel may take those of the log for written.
+ * after a failed fsync() the kernel may take those of the log for written.  A
+ * reader may hold that up; if no write has failed, a sync of the log will do.
  */
 
 static ngx_int_t
 ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
+    int  rc, wait;
+
     if (c->synced) {
         return NGX_OK;
     }
 
-    if (sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_FULL, NULL,
-                                  NULL)
-        != SQLITE_OK)
-    {
+    wait = c->failed ? (int) ngx_lyftr_flock_left(c->deadline) : 0;
+
+    (void) sqlite3_busy_timeout(c->db, wait);
+
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_FULL, NULL,
+                                   NULL);
+
+    if (rc != SQLITE_OK && ((rc & 0xff) != SQLITE_BUSY || c->failed)) {
         return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     c->synced = 1;

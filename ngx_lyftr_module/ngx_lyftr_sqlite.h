@@ -121,6 +121,7 @@ typedef struct {
 
     unsigned             write:1;
     unsigned             synced:1;         /* what it found when it opened */
+    unsigned             failed:1;         /* NGX_LYFTR_OPEN_FAILED */
 
     /* with all links resolved; room for the suffix of the lock's name */
     char                 path[NGX_MAX_PATH + sizeof(NGX_LYFTR_SQLITE_LOCK)];
@@ -191,9 +192,13 @@ ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
 
 /* ngx_lyftr_sqlite_open.c */
 
-void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
+void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_close(void *conn);
+
+/* fsync()s the log; NGX_ERROR with *err filled */
+ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 
 /* checks that the files are those that this process opened first */
 ngx_int_t ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c,

@@ -45,7 +45,7 @@ static int  ngx_lyftr_sqlite_options[][2] = {
 
 
 void *
-ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
+ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t            rc;
@@ -61,6 +61,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
 
     c->dsn = dsn;
     c->lock.fd = -1;
+    c->failed = ((flags & NGX_LYFTR_OPEN_FAILED) != 0);
 
     if (ngx_lyftr_sqlite_resolve(c, dsn, err) != NGX_OK) {
         goto failed;
@@ -83,7 +84,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t create,
             goto failed;
         }
 
-        rc = ngx_lyftr_sqlite_create(c, create, err);
+        rc = ngx_lyftr_sqlite_create(c, flags & NGX_LYFTR_OPEN_CREATE, err);
 
         if (rc == NGX_OK && c->db == NULL) {
             rc = ngx_lyftr_sqlite_connect(c, deadline, err);
@@ -383,6 +384,35 @@ ngx_lyftr_sqlite_remember(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     sqlite3_mutex_leave(mutex);
+
+    return rc;
+}
+
+
+/* unlike the database itself, the log has no locks that a close() drops */
+
+ngx_int_t
+ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int        fd;
+    char       path[NGX_LYFTR_SQLITE_NAME_LEN];
+    ngx_int_t  rc;
+
+    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, path);
+
+    fd = open(path, O_RDWR|O_CLOEXEC);
+
+    rc = NGX_OK;
+
+    if (fd == -1 || fdatasync(fd) == -1) {
+        rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                   "cannot sync \"%.180s\": %s", path,
+                                   strerror(errno));
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
 
     return rc;
 }

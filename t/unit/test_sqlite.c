@@ -839,6 +839,57 @@ test_failed_sync(void **state)
 }
 
 
+/* a reader holds the checkpoint up: then a sync does, if no write has failed */
+
+static void
+test_sync_beside_reader(void **state)
+{
+    void               *c, *d, *r;
+    test_row_t          row;
+    ngx_lyftr_stats_t   s;
+
+    ngx_memzero(&row, sizeof(test_row_t));
+    (void) strcpy(row.from, "+1");
+    (void) strcpy(row.ts, "2025-01-15T10:00:00Z");
+    (void) ngx_lyftr_instant_parse((u_char *) row.ts, strlen(row.ts), &row.t);
+
+    c = test_open();
+    r = test_open();
+
+    (void) strcpy(row.id, "first");
+    assert_int_equal(b->begin(c, 1, test_now() + 1000, &err), NGX_OK);
+    assert_int_equal(test_add(c, &row), NGX_OK);
+    assert_int_equal(b->commit(c, &err), NGX_OK);
+
+    assert_int_equal(b->begin(r, 0, test_now() + 10000, &err), NGX_OK);
+    assert_int_equal(b->stats(r, &s, &err), NGX_OK);
+    assert_int_equal(s.total, 1);
+
+    (void) strcpy(row.id, "second");
+    assert_int_equal(b->begin(c, 1, test_now() + 1000, &err), NGX_OK);
+    assert_int_equal(test_add(c, &row), NGX_OK);
+    assert_int_equal(b->commit(c, &err), NGX_OK);
+
+    d = b->open(&dsn, NGX_LYFTR_OPEN_FAILED, test_now() + 1000, &err);
+    assert_non_null(d);
+    assert_int_equal(b->begin(d, 1, test_now() + 300, &err), NGX_ERROR);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+    b->close(d);
+
+    d = b->open(&dsn, 0, test_now() + 1000, &err);
+    assert_non_null(d);
+    syncs = 0;
+    assert_int_equal(b->begin(d, 1, test_now() + 300, &err), NGX_OK);
+    assert_true(syncs > 0);
+    assert_int_equal(test_add(d, &row), NGX_DECLINED);
+    assert_int_equal(b->commit(d, &err), NGX_OK);
+
+    b->close(d);
+    b->close(r);
+    b->close(c);
+}
+
+
 static void
 test_moved(void **state)
 {
@@ -1093,6 +1144,7 @@ main(void)
         unit_fresh(test_transaction),
         unit_fresh(test_busy),
         unit_fresh(test_failed_sync),
+        unit_fresh(test_sync_beside_reader),
         unit_fresh(test_moved),
         unit_fresh(test_adopt),
         unit_fresh(test_refuse)
