@@ -31,7 +31,7 @@
  * a row costs, but the longer the tail that reads scan.  Fewer in unit tests.
  */
 #ifndef NGX_LYFTR_SQLITE_STEP
-#define NGX_LYFTR_SQLITE_STEP      32000
+#define NGX_LYFTR_SQLITE_STEP      64000
 #endif
 
 #define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
