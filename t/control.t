@@ -77,9 +77,18 @@ SKIP: {
 
 $module = $plant->build($guard);
 
-seen(qr/^(?:answered before the commit|early\d got 503)/,
-     'no guard: a false answer',
-     early_write(Lyftr::Server->new(module => $module)));
+# The large answer leaves the write event armed only if its last piece had to
+# wait, which is the kernel's to decide: some connections have no such event.
+
+my $false = qr/^(?:answered before the commit|early\d got 503)/;
+my @faults;
+
+for (1 .. 8) {
+    @faults = early_write(Lyftr::Server->new(module => $module));
+    last if grep { /$false/ } @faults;
+}
+
+seen($false, 'no guard: a false answer', @faults);
 
 $module = $plant->build($no_wait);
 
