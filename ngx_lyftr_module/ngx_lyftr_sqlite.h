@@ -18,6 +18,10 @@
 
 #define NGX_LYFTR_SQLITE_LOCK      "-lock"
 
+/* the rows that an index has not reached yet */
+#define ngx_lyftr_sqlite_tail(mark)                                           \
+    "lyftr_message AS i WHERE i.seq > (SELECT " mark " FROM lyftr_state)"
+
 /* the filters of a list, and the place it goes on after */
 #define NGX_LYFTR_SQLITE_FROM      0x01
 #define NGX_LYFTR_SQLITE_SINCE     0x02

@@ -56,11 +56,11 @@ static const char  ngx_lyftr_sqlite_by_sender[] =
     " FROM lyftr_sender AS x"
     " LEFT JOIN lyftr_message AS m ON m.seq = x.seq) AS i WHERE true";
 static const char  ngx_lyftr_sqlite_time_tail[] =
-    "lyftr_message AS i WHERE i.seq > (SELECT time_to FROM lyftr_state)";
+    ngx_lyftr_sqlite_tail("time_to");
 static const char  ngx_lyftr_sqlite_sender_tail[] =
-    "lyftr_message AS i WHERE i.seq > (SELECT sender_to FROM lyftr_state)";
+    ngx_lyftr_sqlite_tail("sender_to");
 static const char  ngx_lyftr_sqlite_count_tail[] =
-    "lyftr_message AS i WHERE i.seq > (SELECT count_to FROM lyftr_state)";
+    ngx_lyftr_sqlite_tail("count_to");
 static const char  ngx_lyftr_sqlite_all[] = "lyftr_message AS i WHERE true";
 
 

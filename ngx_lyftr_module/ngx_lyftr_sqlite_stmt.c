@@ -3,10 +3,6 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-/* the rows that an index has not reached yet */
-#define ngx_lyftr_sqlite_tail(mark)                                           \
-    "lyftr_message AS i WHERE i.seq > (SELECT " mark " FROM lyftr_state)"
-
 /* the rows of a step */
 #define NGX_LYFTR_SQLITE_RANGE                                                \
     " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2"
