@@ -28,7 +28,7 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module run test unit check bench asan valgrind clean
+.PHONY: help build module run test unit faults check bench asan valgrind clean
 
 
 help:		## show this list
@@ -63,15 +63,22 @@ run: build	## serve on port 8000, or PORT; see the README
 	@exec docker/serve
 
 
-test: build unit	## run all tests (T=t/some.t: only these)
+test: build unit	## run all tests, and the rigs in short (T=t/some.t: it)
 	@t/setup test
 	@t/run $(T)
+	@$(if $(T),,t/faults/run --fast)
 
 
 unit: build	## run the unit tests of the files that know no nginx
 	@t/setup test
 	@$(MAKE) -s --no-print-directory -C t/unit \
 		BUILD=$(BUILD)/unit run
+
+
+faults: build	## run the rigs of t/faults (FAULTS=1,5,7: only these)
+	@t/setup test
+	@t/setup faults
+	@t/faults/run
 
 
 check: build	## check the style, the README, and analyze the code

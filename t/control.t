@@ -31,19 +31,6 @@ my $no_commit = ['ngx_lyftr_lane.c',
     'backend->commit(lane->conn, &lane->err) == NGX_OK',
     '(backend->rollback(lane->conn), 1)'];
 
-my $no_wait = ['ngx_lyftr_request.c', <<'OLD', <<'NEW'];
-        r->main->count++;
-        return NGX_DONE;
-OLD
-        r->aio = 0;
-        op->state = NGX_LYFTR_OP_DONE;
-        ctx->answered = 1;
-        ctx->rc = answer(r);
-        op->state = NGX_LYFTR_OP_WAITING;
-        r->main->count++;
-        return NGX_DONE;
-NEW
-
 
 sub seen {
     my ($pattern, $name, @faults) = @_;
@@ -90,7 +77,7 @@ for (1 .. 8) {
 
 seen($false, 'no guard: a false answer', @faults);
 
-$module = $plant->build($no_wait);
+$module = $plant->build(Lyftr::Plant::fault('early_answer'));
 
 seen(qr/^10 were answered before the commit/, 'no wait: answered too early',
      held_up(Lyftr::Server->new(module => $module), 'HUP', 10));

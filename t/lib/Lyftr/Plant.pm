@@ -11,6 +11,40 @@ use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 
 
+# faults by their names, each of [file, text, other text]...
+
+my %faults = (
+
+    # a delivery is answered when it is handed over, not when it is committed
+
+    early_answer => [['ngx_lyftr_request.c', <<'OLD', <<'NEW']],
+        r->main->count++;
+        return NGX_DONE;
+OLD
+        r->aio = 0;
+        op->state = NGX_LYFTR_OP_DONE;
+        ctx->answered = 1;
+        ctx->rc = answer(r);
+        op->state = NGX_LYFTR_OP_WAITING;
+        r->main->count++;
+        return NGX_DONE;
+NEW
+
+    # a commit is not synced
+
+    no_sync => [
+        ['ngx_lyftr_sqlite_open.c', 'synchronous = FULL;', 'synchronous = 0;'],
+        ['ngx_lyftr_sqlite_open.c', 'if (sync != 2)', 'if (0)'],
+    ],
+);
+
+sub fault {
+    my ($name) = @_;
+
+    return @{ $faults{$name} // die "no fault is called $name" };
+}
+
+
 # undef where the module was not built by its own Makefile
 
 sub new {

@@ -1,0 +1,57 @@
+# fast: kill -9 of a random worker under load.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Time::HiRes qw(sleep);
+
+use Lyftr::Fault;
+use Lyftr::Load;
+use Lyftr::Server;
+
+
+my $rounds = scale(200, 10);
+
+
+# kills a worker so many times, as soon as its successor is there
+
+sub kills {
+    my ($rounds, %server) = @_;
+
+    my $server = Lyftr::Server->new(%server);
+    my $load = Lyftr::Load->start($server->{port}, r => 6000, c => 32,
+                                  d => 3600);
+
+    for (1 .. $rounds) {
+        my $workers = Lyftr::Server::wait_for {
+            my @pids = $server->workers;
+            @pids == 2 && \@pids;
+        };
+
+        sleep 0.2 + rand 0.6;
+        kill 'KILL', $workers->[rand 2];
+    }
+
+    my $report = $load->stop;
+    $server->stop;
+
+    return (Lyftr::Load::compare($server->{db}, $load), $report,
+            Lyftr::Load::integrity($server->{db}));
+}
+
+
+my ($found, $report, $integrity) = kills($rounds);
+
+figure("$rounds kills, lost", "$found->{lost} of $found->{acked}", '0',
+       $found->{lost} == 0 && $found->{acked} > 1000);
+figure('stored otherwise than sent', $found->{changed}, '0',
+       $found->{changed} == 0);
+figure('stored twice', $found->{twice}, '0', $found->{twice} == 0);
+figure('integrity', $integrity, 'ok', $integrity eq 'ok');
+
+my ($early) = kills(scale(40, 10), module => planted('early_answer'));
+
+control('acknowledged before the commit',
+        "$early->{lost} lost of $early->{acked}", '0 lost',
+        $early->{lost} > 0);
