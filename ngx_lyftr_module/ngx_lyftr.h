@@ -23,6 +23,7 @@ typedef enum {
     NGX_LYFTR_CHANNEL_WRITE = 0,
     NGX_LYFTR_CHANNEL_READ,
     NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
+    NGX_LYFTR_CHANNEL_CHECK,           /* no operations */
     NGX_LYFTR_CHANNELS
 } ngx_lyftr_channel_e;
 
@@ -68,7 +69,17 @@ typedef struct {
     ngx_atomic_t                  answered;      /* msec of the last success */
     ngx_atomic_t                  locked;        /* msec since when, or 0 */
     ngx_atomic_t                  opened;        /* hash of the address */
+    ngx_atomic_t                  damaged;       /* see below */
 } ngx_lyftr_status_t;
+
+
+/* damage is believed in until the whole store was read after it was seen */
+
+typedef enum {
+    NGX_LYFTR_SOUND = 0,
+    NGX_LYFTR_DAMAGED,
+    NGX_LYFTR_RECHECKED                          /* being read once more */
+} ngx_lyftr_damage_e;
 
 
 struct ngx_lyftr_store_s {
@@ -81,7 +92,9 @@ struct ngx_lyftr_store_s {
     ngx_int_t                     batch;
     ngx_int_t                     readers;
     ngx_int_t                     queue;
+    ngx_msec_t                    delay;         /* the most in the queue */
     ngx_msec_t                    timeout;
+    ngx_int_t                     max_wal;       /* bytes */
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
     ngx_int_t                     label;
@@ -214,6 +227,12 @@ char *ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* makes the channels of all stores; refuses one that was never declared */
 ngx_int_t ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores);
 
+/* logs what an operator has to know of the libraries */
+void ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log);
+
+/* begins the checks; in one worker process */
+void ngx_lyftr_store_start(ngx_array_t *stores);
+
 /* closes the connections: the process has no pool threads any more */
 void ngx_lyftr_store_exit(ngx_array_t *stores);
 
@@ -229,17 +248,24 @@ ngx_int_t ngx_lyftr_store_env(ngx_conf_t *cf, ngx_str_t *name,
 
 ngx_lyftr_channel_t *ngx_lyftr_channel_create(ngx_conf_t *cf,
     ngx_lyftr_store_t *store, ngx_lyftr_channel_e type);
+void ngx_lyftr_channel_start(ngx_lyftr_channel_t *channel);
 void ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel);
 
 /*
  * Queues the operation, whose request is then resumed through op->resume.
- * NGX_OK; NGX_BUSY: the queue is full.
+ * NGX_OK; NGX_BUSY: the queue is full, or too slow.
  */
 ngx_int_t ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel,
     ngx_lyftr_op_t *op);
 
+
+/* ngx_lyftr_pace.c */
+
+/* msec that a new operation would probably wait for its answer */
+ngx_msec_t ngx_lyftr_pace_wait(ngx_lyftr_channel_t *channel);
+
 /* msec since which a thread of this worker has not come back, or 0 */
-ngx_msec_t ngx_lyftr_channel_busy(ngx_lyftr_channel_t *channel);
+ngx_msec_t ngx_lyftr_pace_busy(ngx_lyftr_channel_t *channel);
 
 
 /* ngx_lyftr_webhook.c */
@@ -301,6 +327,10 @@ ngx_int_t ngx_lyftr_http_send_chain(ngx_http_request_t *r, ngx_uint_t status,
 /* {"detail":...}, with the headers that belong to the status */
 ngx_int_t ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *detail);
+
+/* the same for 503; retry is in seconds */
+ngx_int_t ngx_lyftr_http_unavailable(ngx_http_request_t *r, ngx_str_t *detail,
+    time_t retry);
 ngx_int_t ngx_lyftr_http_faults(ngx_http_request_t *r,
     ngx_lyftr_faults_t *faults);
 

@@ -13,9 +13,14 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <time.h>
+
 
 #define NGX_LYFTR_ERROR_LEN        256
 #define NGX_LYFTR_TOP_SENDERS      10
+
+/* of due() */
+#define NGX_LYFTR_NEVER            ((ngx_msec_t) -1)
 
 /* flags of open() */
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
@@ -35,6 +40,7 @@ typedef enum {
     NGX_LYFTR_ERR_SCHEMA,        /* not our schema, or a newer one */
     NGX_LYFTR_ERR_CORRUPT,       /* damaged, or not a database */
     NGX_LYFTR_ERR_MOVED,         /* deleted or replaced while it was open */
+    NGX_LYFTR_ERR_LOG,           /* a reader keeps its log too long */
     NGX_LYFTR_ERR_OVERLOAD,      /* not of a backend: the queue is full */
     NGX_LYFTR_ERR_FAILED         /* anything else */
 } ngx_lyftr_err_e;
@@ -125,7 +131,7 @@ typedef struct {
 } ngx_lyftr_stats_t;
 
 
-/* a store's address, filled by init(); files are the backend's own */
+/* a store's address, filled by init(), and what it may use */
 
 typedef struct {
     u_char               path[NGX_MAX_PATH + 1];   /* absolute, zero at end */
@@ -134,6 +140,7 @@ typedef struct {
         ino_t            ino;
     } file[4];
     ngx_uint_t           opened;           /* by this process */
+    ngx_int_t            max_wal;          /* bytes */
 } ngx_lyftr_dsn_t;
 
 
@@ -149,6 +156,9 @@ typedef struct {
 
 typedef struct {
     ngx_str_t            scheme;           /* of the URLs it takes */
+
+    /* what an operator has to know of the library; len == 0: nothing */
+    void               (*advice)(ngx_lyftr_error_t *text);
 
     /* checks the URL and resolves its path */
     ngx_int_t          (*init)(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
@@ -167,6 +177,7 @@ typedef struct {
      * writers of all processes, until the deadline: NGX_LYFTR_ERR_BUSY.
      * Without it, reads see one snapshot until commit(), and are interrupted
      * at the deadline: NGX_LYFTR_ERR_TIMEOUT.
+     * NGX_DECLINED with *err filled: not now, and the connection stays good.
      * A commit() that returned NGX_OK is durable.
      * rollback() may be called at any time and never fails.
      */
@@ -197,17 +208,39 @@ typedef struct {
                              ngx_lyftr_error_t *err);
 
     /*
-     * due() tells if maintain() has work: housekeeping that takes the writers'
-     * turn for a short time and that no message waits for.  Called outside of
-     * a transaction.  NGX_DECLINED: locked, to be tried some other time.
+     * due() tells in how many milliseconds maintain() has work, or
+     * NGX_LYFTR_NEVER: housekeeping that takes the writers' turn for a short
+     * time and that no message waits for.  Called outside of a transaction.
+     * NGX_DECLINED: locked, to be tried some other time.
      */
-    ngx_uint_t         (*due)(void *conn);
+    ngx_msec_t         (*due)(void *conn);
     ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
+                             ngx_lyftr_error_t *err);
+
+    /*
+     * Reads the next part of the store, to see if it is damaged:
+     * NGX_LYFTR_ERR_CORRUPT.  NGX_DONE: that was the last part, and the next
+     * call begins anew.  Called outside of a transaction.
+     */
+    ngx_int_t          (*check)(void *conn, ngx_msec_t deadline,
                              ngx_lyftr_error_t *err);
 } ngx_lyftr_backend_t;
 
 
 extern ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend;
+
+
+/* that of the deadlines, for threads: ngx_current_msec is the event loop's */
+
+static ngx_inline ngx_msec_t
+ngx_lyftr_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 
 #endif /* _NGX_LYFTR_BACKEND_H_INCLUDED_ */

@@ -9,8 +9,10 @@
 
 
 static void ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel);
+static ngx_uint_t ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_channel_wake(ngx_event_t *ev);
 static void ngx_lyftr_channel_done(ngx_event_t *ev);
-static void ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
 static void ngx_lyftr_channel_expire(ngx_event_t *ev);
 static ngx_int_t ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
@@ -48,8 +50,12 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         channel->nlanes = store->readers;
         break;
 
-    default: /* NGX_LYFTR_CHANNEL_PROBE */
+    case NGX_LYFTR_CHANNEL_PROBE:
         channel->timeout = NGX_LYFTR_PROBE_TIMEOUT;
+        break;
+
+    default: /* NGX_LYFTR_CHANNEL_CHECK */
+        break;
     }
 
     ngx_queue_init(&channel->pending);
@@ -58,6 +64,11 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     channel->expire.data = channel;
     channel->expire.handler = ngx_lyftr_channel_expire;
     channel->expire.log = cf->log;
+
+    channel->wake.data = channel;
+    channel->wake.handler = ngx_lyftr_channel_wake;
+    channel->wake.log = cf->log;
+    channel->wake.cancelable = 1;
 
     if (ngx_thread_mutex_create(&channel->mutex, cf->log) != NGX_OK) {
         return NULL;
@@ -97,24 +108,26 @@ ngx_int_t
 ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 {
     ngx_log_t           *log;
-    ngx_uint_t           full;
+    ngx_uint_t           n, full;
     ngx_http_request_t  *r;
 
     r = op->request;
     log = r->connection->log;
 
+    op->channel = channel;
+
     if (r->main->blocked == NGX_LYFTR_BLOCKED_MAX) {
         return NGX_BUSY;
     }
 
-    op->channel = channel;
     op->deadline = ngx_current_msec + channel->timeout;
 
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
         return NGX_BUSY;
     }
 
-    full = (channel->npending >= (ngx_uint_t) channel->store->queue);
+    n = channel->npending;
+    full = ngx_lyftr_pace_full(channel, n);
 
     if (!full) {
         ngx_queue_insert_tail(&channel->pending, &op->queue);
@@ -125,8 +138,9 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 
     if (full) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "lyftr store \"%V\" queue overflow: %i waiting",
-                      &channel->store->name, channel->store->queue);
+                      "lyftr store \"%V\" queue overflow: %ui waiting for "
+                      "about %M ms", &channel->store->name, n,
+                      ngx_lyftr_pace_estimate(channel, n));
         return NGX_BUSY;
     }
 
@@ -144,6 +158,22 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     ngx_lyftr_channel_dispatch(channel);
 
     return NGX_OK;
+}
+
+
+/* begins with what no operation is needed for */
+
+void
+ngx_lyftr_channel_start(ngx_lyftr_channel_t *channel)
+{
+    ngx_lyftr_lane_t  *lane;
+
+    lane = &channel->lanes[0];
+
+    lane->due = 1;
+    lane->at = ngx_current_msec + NGX_LYFTR_CHECK_PACE;
+
+    ngx_lyftr_channel_dispatch(channel);
 }
 
 
@@ -168,7 +198,7 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
     for (i = 0; i < channel->nlanes; i++) {
         lane = &channel->lanes[i];
 
-        if (lane->busy || (empty && !lane->due)) {
+        if (lane->busy || (empty && !ngx_lyftr_channel_due(channel, lane))) {
             continue;
         }
 
@@ -196,6 +226,41 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
 
         return;
     }
+}
+
+
+/* what is due later wakes the lane then, unless the worker stops */
+
+static ngx_uint_t
+ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_int_t  left;
+
+    if (!lane->due
+        || (ngx_exiting && channel->type == NGX_LYFTR_CHANNEL_CHECK))
+    {
+        return 0;
+    }
+
+    left = (ngx_msec_int_t) (lane->at - ngx_current_msec);
+
+    if (left <= 0) {
+        return 1;
+    }
+
+    if (!channel->wake.timer_set) {
+        channel->wake.log = ngx_cycle->log;
+        ngx_add_timer(&channel->wake, (ngx_msec_t) left);
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_lyftr_channel_wake(ngx_event_t *ev)
+{
+    ngx_lyftr_channel_dispatch(ev->data);
 }
 
 
@@ -235,7 +300,8 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
 
     lane->busy = 0;
 
-    ngx_lyftr_channel_report(lane);
+    ngx_lyftr_pace_note(lane);
+    ngx_lyftr_status_report(lane);
 
     /* the next batch is on its way before this one is answered */
 
@@ -246,67 +312,6 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
         ngx_queue_remove(q);
 
         ngx_lyftr_channel_complete(ngx_queue_data(q, ngx_lyftr_op_t, queue));
-    }
-}
-
-
-/* logs a failure, and tells all workers how the writer fares */
-
-static void
-ngx_lyftr_channel_report(ngx_lyftr_lane_t *lane)
-{
-    ngx_lyftr_store_t   *store;
-    ngx_lyftr_status_t  *status;
-
-    store = lane->channel->store;
-    status = store->status;
-
-    if (lane->err.code != NGX_LYFTR_ERR_NONE) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "lyftr store \"%V\": %*s, %ui of %ui operations failed",
-                      &store->name, lane->err.len, lane->err.text,
-                      lane->failed, lane->n);
-    }
-
-    if (lane->upkeep.code != NGX_LYFTR_ERR_NONE) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "lyftr store \"%V\": %*s, maintenance failed",
-                      &store->name, lane->upkeep.len, lane->upkeep.text);
-    }
-
-    if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE) {
-        return;
-    }
-
-    if (lane->commits) {
-        (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
-        (void) ngx_atomic_fetch_add(&status->messages,
-                                    lane->n - lane->failed);
-        status->answered = ngx_current_msec;
-    }
-
-    if (lane->failed) {
-        (void) ngx_atomic_fetch_add(&status->failures, 1);
-    }
-
-    switch (lane->err.code) {
-
-    case NGX_LYFTR_ERR_BUSY:
-        (void) ngx_atomic_cmp_set(&status->locked, 0, lane->started | 1);
-        break;
-
-    case NGX_LYFTR_ERR_NONE:
-    case NGX_LYFTR_ERR_DATA:
-
-        if (lane->n) {
-            status->error = NGX_LYFTR_ERR_NONE;
-            status->locked = 0;
-        }
-
-        break;
-
-    default:
-        status->error = lane->err.code;
     }
 }
 
@@ -444,28 +449,6 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     ngx_http_run_posted_requests(c);
 
     return NGX_OK;
-}
-
-
-ngx_msec_t
-ngx_lyftr_channel_busy(ngx_lyftr_channel_t *channel)
-{
-    ngx_uint_t         i;
-    ngx_msec_t         msec, longest;
-    ngx_lyftr_lane_t  *lane;
-
-    longest = 0;
-
-    for (i = 0; i < channel->nlanes; i++) {
-        lane = &channel->lanes[i];
-
-        if (lane->busy) {
-            msec = ngx_current_msec - lane->started;
-            longest = ngx_max(longest, msec);
-        }
-    }
-
-    return longest;
 }
 
 

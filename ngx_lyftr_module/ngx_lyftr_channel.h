@@ -29,9 +29,15 @@ struct ngx_lyftr_lane_s {
     ngx_msec_t                    started;
     ngx_lyftr_error_t             err;
     ngx_lyftr_error_t             upkeep;        /* of maintenance */
-    ngx_msec_t                    rest;          /* no maintenance before */
     ngx_uint_t                    busy;          /* the event loop's */
-    ngx_uint_t                    due;           /* the thread's, if busy */
+
+    /* the thread's, if busy: maintenance, or a check, is due at this time */
+    ngx_uint_t                    due;
+    ngx_msec_t                    at;
+    ngx_msec_t                    rest;          /* no maintenance before */
+
+    ngx_uint_t                    reading;       /* a check has begun */
+    ngx_uint_t                    read;          /* it has come to its end */
 };
 
 
@@ -48,13 +54,56 @@ struct ngx_lyftr_channel_s {
     ngx_queue_t                   pending;
     ngx_uint_t                    npending;
 
+    ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
+
     ngx_queue_t                   outstanding;   /* oldest first */
     ngx_event_t                   expire;
+    ngx_event_t                   wake;          /* for what is due */
 };
 
 
-/* runs one batch; the handler of a lane's task, in a pool thread */
+/* msec between a worker's start and the first check, and between parts */
+#define NGX_LYFTR_CHECK_PACE       100
+
+
+/* ngx_lyftr_lane.c, in a pool thread */
+
+/* runs one batch; the handler of a lane's task */
 void ngx_lyftr_lane_thread(void *data, ngx_log_t *log);
+
+ngx_int_t ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane);
+
+
+/* ngx_lyftr_upkeep.c, in a pool thread */
+
+void ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane);
+
+/* finds out when maintenance is due */
+void ngx_lyftr_upkeep_plan(ngx_lyftr_lane_t *lane);
+
+/* reads a part of the store, to see if it is damaged */
+void ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane);
+
+
+/* ngx_lyftr_pace.c */
+
+/* takes down how long the lane's batch has taken */
+void ngx_lyftr_pace_note(ngx_lyftr_lane_t *lane);
+
+/* may no operation join the n that are pending? */
+ngx_uint_t ngx_lyftr_pace_full(ngx_lyftr_channel_t *channel, ngx_uint_t n);
+
+/* msec that the last of n pending operations would probably wait */
+ngx_msec_t ngx_lyftr_pace_estimate(ngx_lyftr_channel_t *channel,
+    ngx_uint_t n);
+
+
+/* ngx_lyftr_status.c */
+
+/* tells the log, and all workers, what came of a batch */
+void ngx_lyftr_status_report(ngx_lyftr_lane_t *lane);
 
 
 #endif /* _NGX_LYFTR_CHANNEL_H_INCLUDED_ */

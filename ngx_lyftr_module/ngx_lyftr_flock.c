@@ -1,5 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_flock.h>
 
 #include <pthread.h>
@@ -99,12 +100,9 @@ ngx_lyftr_flock_release(ngx_lyftr_flock_t *lock)
 ngx_msec_t
 ngx_lyftr_flock_left(ngx_msec_t deadline)
 {
-    ngx_msec_t       now;
-    struct timespec  ts;
+    ngx_msec_t  now;
 
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    now = (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    now = ngx_lyftr_clock();
 
     return (ngx_msec_int_t) (deadline - now) > 0 ? deadline - now : 0;
 }

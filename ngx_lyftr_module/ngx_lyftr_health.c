@@ -155,11 +155,15 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, status->error);
     }
 
+    if (status->damaged) {
+        return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_CORRUPT);
+    }
+
     if (status->locked && ngx_lyftr_ready_overdue(status->locked)) {
         return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_BUSY);
     }
 
-    if (ngx_lyftr_channel_busy(store->channels[NGX_LYFTR_CHANNEL_WRITE])
+    if (ngx_lyftr_pace_busy(store->channels[NGX_LYFTR_CHANNEL_WRITE])
         >= NGX_LYFTR_HEALTH_PATIENCE)
     {
         return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_TIMEOUT);

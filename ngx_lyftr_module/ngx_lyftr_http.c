@@ -153,7 +153,7 @@ ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *detail)
 {
     u_char           *p;
-    ngx_str_t         body, key, value;
+    ngx_str_t         body, key;
     ngx_lyftr_ctx_t  *ctx;
 
     if (status == NGX_HTTP_NOT_ALLOWED) {
@@ -164,15 +164,6 @@ ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
         if (ngx_lyftr_http_header(r, &key, &ctx->endpoint->kind->allow)
             != NGX_OK)
         {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
-        ngx_str_set(&key, "Retry-After");
-        ngx_str_set(&value, "1");
-
-        if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -192,6 +183,29 @@ ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
     body.len = p - body.data;
 
     return ngx_lyftr_http_send(r, status, &body);
+}
+
+
+ngx_int_t
+ngx_lyftr_http_unavailable(ngx_http_request_t *r, ngx_str_t *detail,
+    time_t retry)
+{
+    ngx_str_t  key, value;
+
+    ngx_str_set(&key, "Retry-After");
+
+    value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+    if (value.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%T", retry) - value.data;
+
+    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_lyftr_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE, detail);
 }
 
 

@@ -1,19 +1,13 @@
 #include <ngx_lyftr_channel.h>
 
 
-/* msec between two tries of maintenance, if it fails */
-#define NGX_LYFTR_LANE_REST        5000
-
-
 /*
  * All of this runs in a pool thread.  It touches the lane, its connection and
  * the operations it has taken, and neither a request nor a log of one.
  */
 
-static void ngx_lyftr_lane_maintain(ngx_lyftr_lane_t *lane);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
-static void ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane);
 static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
     ngx_msec_t deadline);
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
@@ -21,7 +15,6 @@ static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
 static ngx_int_t ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane);
 static ngx_int_t ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
-static ngx_msec_t ngx_lyftr_lane_clock(void);
 
 
 void
@@ -42,8 +35,17 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     lane->err.code = NGX_LYFTR_ERR_NONE;
     lane->upkeep.code = NGX_LYFTR_ERR_NONE;
 
-    if (lane->due) {
-        ngx_lyftr_lane_maintain(lane);
+    lane->read = 0;
+
+    if (channel->type == NGX_LYFTR_CHANNEL_CHECK) {
+        ngx_lyftr_upkeep_check(lane);
+        return;
+    }
+
+    if (lane->due
+        && (ngx_msec_int_t) (ngx_lyftr_clock() - lane->at) >= 0)
+    {
+        ngx_lyftr_upkeep_maintain(lane);
     }
 
     if (ngx_lyftr_lane_deadline(channel, &deadline, log) != NGX_OK) {
@@ -59,6 +61,7 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
             ngx_lyftr_lane_fail(lane, ngx_queue_head(&lane->batch));
         }
 
+        ngx_lyftr_upkeep_plan(lane);
         return;
     }
 
@@ -74,39 +77,7 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
         return;
     }
 
-    lane->due = (channel->type == NGX_LYFTR_CHANNEL_WRITE
-                 && backend->due(lane->conn)
-                 && (ngx_msec_int_t) (ngx_lyftr_lane_clock() - lane->rest)
-                    >= 0);
-}
-
-
-/* a failure is no message's, but it costs the connection: not too often */
-
-static void
-ngx_lyftr_lane_maintain(ngx_lyftr_lane_t *lane)
-{
-    ngx_int_t             rc;
-    ngx_msec_t            now, deadline;
-    ngx_lyftr_backend_t  *backend;
-
-    backend = lane->channel->store->backend;
-    now = ngx_lyftr_lane_clock();
-    deadline = now + lane->channel->timeout;
-
-    rc = backend->maintain(lane->conn, deadline, &lane->upkeep);
-
-    if (rc == NGX_ERROR) {
-        lane->rest = now + NGX_LYFTR_LANE_REST;
-        ngx_lyftr_lane_close(lane);
-        return;
-    }
-
-    lane->upkeep.code = NGX_LYFTR_ERR_NONE;
-
-    /* what is locked is not tried again before the next batch */
-
-    lane->due = (rc == NGX_OK && backend->due(lane->conn));
+    ngx_lyftr_upkeep_plan(lane);
 }
 
 
@@ -140,7 +111,7 @@ ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel, ngx_msec_t *deadline,
 }
 
 
-static void
+void
 ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
 {
     lane->channel->store->backend->close(lane->conn);
@@ -149,13 +120,32 @@ ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
 }
 
 
+ngx_int_t
+ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_store_t  *store;
+
+    store = lane->channel->store;
+
+    if (store->status->error) {
+        flags |= NGX_LYFTR_OPEN_FAILED;
+    }
+
+    lane->conn = store->backend->open(&store->dsn, flags, deadline, err);
+
+    return lane->conn ? NGX_OK : NGX_ERROR;
+}
+
+
 /* a connection that has gone bad is opened anew, once */
 
 static ngx_int_t
 ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
+    ngx_int_t             rc;
     ngx_uint_t            cached, flags;
-    ngx_lyftr_store_t      *store;
+    ngx_lyftr_store_t    *store;
     ngx_lyftr_channel_t  *channel;
     ngx_lyftr_backend_t  *backend;
 
@@ -174,13 +164,9 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             flags = (store->status->opened == store->dsn_hash)
                     ? 0 : NGX_LYFTR_OPEN_CREATE;
 
-            if (store->status->error) {
-                flags |= NGX_LYFTR_OPEN_FAILED;
-            }
-
-            lane->conn = backend->open(&store->dsn, flags, deadline,
-                                       &lane->err);
-            if (lane->conn == NULL) {
+            if (ngx_lyftr_lane_open(lane, flags, deadline, &lane->err)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
@@ -191,17 +177,17 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             return NGX_OK;
         }
 
-        if (backend->begin(lane->conn,
-                           channel->type == NGX_LYFTR_CHANNEL_WRITE,
-                           deadline, &lane->err)
-            == NGX_OK)
-        {
-            return NGX_OK;
+        rc = backend->begin(lane->conn,
+                            channel->type == NGX_LYFTR_CHANNEL_WRITE,
+                            deadline, &lane->err);
+
+        if (rc != NGX_ERROR) {
+            return rc;
         }
 
         ngx_lyftr_lane_close(lane);
 
-        if (!cached || lane->err.code == NGX_LYFTR_ERR_BUSY) {
+        if (!cached) {
             return NGX_ERROR;
         }
 
@@ -308,7 +294,7 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
     ngx_lyftr_backend_t  *backend;
 
     backend = lane->channel->store->backend;
-    deadline = ngx_lyftr_lane_clock() + lane->channel->timeout;
+    deadline = ngx_lyftr_clock() + lane->channel->timeout;
 
     for (q = ngx_queue_head(&lane->batch);
          q != ngx_queue_sentinel(&lane->batch);
@@ -366,17 +352,4 @@ ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from)
         op->error = lane->err.code;
         lane->failed++;
     }
-}
-
-
-/* ngx_current_msec may be stale in a thread, and is the loop's own */
-
-static ngx_msec_t
-ngx_lyftr_lane_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }

@@ -9,6 +9,8 @@ static void *ngx_lyftr_create_main_conf(ngx_conf_t *cf);
 static void *ngx_lyftr_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static ngx_int_t ngx_lyftr_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_lyftr_init_process(ngx_cycle_t *cycle);
 static void ngx_lyftr_exit_process(ngx_cycle_t *cycle);
 
 
@@ -132,8 +134,8 @@ ngx_module_t  ngx_http_lyftr_module = {
     ngx_lyftr_commands,                    /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_lyftr_init_module,                 /* init module */
+    ngx_lyftr_init_process,                /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     ngx_lyftr_exit_process,                /* exit process */
@@ -346,6 +348,43 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_lyftr_metrics_log_handler;
+
+    return NGX_OK;
+}
+
+
+/* once, and not again at a reload */
+
+static ngx_int_t
+ngx_lyftr_init_module(ngx_cycle_t *cycle)
+{
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
+
+    if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
+        ngx_lyftr_store_advise(&lmcf->stores, cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_init_process(ngx_cycle_t *cycle)
+{
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
+
+    if (lmcf == NULL || ngx_worker != 0
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    ngx_lyftr_store_start(&lmcf->stores);
 
     return NGX_OK;
 }

@@ -283,7 +283,8 @@ ngx_lyftr_request_resume(ngx_http_request_t *r)
 ngx_int_t
 ngx_lyftr_request_failure(ngx_http_request_t *r)
 {
-    ngx_uint_t        status;
+    ngx_str_t        *detail;
+    ngx_msec_t        wait;
     ngx_lyftr_err_e   error;
     ngx_lyftr_ctx_t  *ctx;
 
@@ -292,8 +293,13 @@ ngx_lyftr_request_failure(ngx_http_request_t *r)
     error = (ctx->op.state == NGX_LYFTR_OP_EXPIRED) ? NGX_LYFTR_ERR_TIMEOUT
                                                     : ctx->op.error;
 
-    status = (error == NGX_LYFTR_ERR_DATA) ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                                           : NGX_HTTP_SERVICE_UNAVAILABLE;
+    detail = ngx_lyftr_store_error(error);
 
-    return ngx_lyftr_http_error(r, status, ngx_lyftr_store_error(error));
+    if (error == NGX_LYFTR_ERR_DATA) {
+        return ngx_lyftr_http_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR, detail);
+    }
+
+    wait = ngx_lyftr_pace_wait(ctx->op.channel);
+
+    return ngx_lyftr_http_unavailable(r, detail, (time_t) (wait / 1000 + 1));
 }

@@ -5,38 +5,24 @@
 #include <time.h>
 
 
-/* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_SQLITE_WAL       4000
-
-/* so many, and the writer waits for the readers, so many milliseconds */
-#define NGX_LYFTR_SQLITE_WAL_MAX   16000
-#define NGX_LYFTR_SQLITE_WAL_WAIT  1000
-
-
+static void ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text);
 static void ngx_lyftr_sqlite_time(char *buf);
-static ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_progress(void *data);
-static ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c,
     ngx_uint_t write, ngx_lyftr_error_t *err);
-static ngx_uint_t ngx_lyftr_sqlite_due(void *conn);
-static ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_string("sqlite"),
+    ngx_lyftr_sqlite_advice,
     ngx_lyftr_sqlite_init,
     ngx_lyftr_sqlite_open,
     ngx_lyftr_sqlite_close,
@@ -48,8 +34,34 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_stats,
     ngx_lyftr_sqlite_probe,
     ngx_lyftr_sqlite_due,
-    ngx_lyftr_sqlite_maintain
+    ngx_lyftr_sqlite_maintain,
+    ngx_lyftr_sqlite_verify
 };
+
+
+/* https://sqlite.org/wal.html, "The WAL-Reset Bug" */
+
+static void
+ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text)
+{
+    int  version;
+
+    version = sqlite3_libversion_number();
+
+    text->len = 0;
+
+    if (version >= 3051003
+        || (version >= 3050007 && version < 3051000)
+        || (version >= 3044006 && version < 3045000))
+    {
+        return;
+    }
+
+    (void) ngx_lyftr_sqlite_fail(text, NGX_LYFTR_ERR_NONE,
+                                 "SQLite %s has the WAL-reset bug, which is "
+                                 "avoided here, but not if another program "
+                                 "writes to a store", sqlite3_libversion());
+}
 
 
 /* 64-bit FNV-1a */
@@ -91,21 +103,21 @@ ngx_lyftr_sqlite_time(char *buf)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    ngx_int_t        rc;
-    ngx_lyftr_sql_e  sql;
+    ngx_int_t  rc;
 
     if (write) {
         rc = ngx_lyftr_flock_take(&c->lock, deadline);
 
         if (rc == NGX_DECLINED) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
+            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
                                          "locked by another writer");
+            return NGX_DECLINED;
         }
 
         if (rc != NGX_OK) {
@@ -117,16 +129,36 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
     c->write = write;
     c->deadline = deadline;
 
+    rc = ngx_lyftr_sqlite_begin_as(c, err);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    return (err->code == NGX_LYFTR_ERR_BUSY
+            || err->code == NGX_LYFTR_ERR_LOG) ? NGX_DECLINED : NGX_ERROR;
+}
+
+
+/* a reader, or a writer that has its turn */
+
+static ngx_int_t
+ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sql_e  sql;
+
     if (ngx_lyftr_sqlite_files(c, err) != NGX_OK) {
-        ngx_lyftr_sqlite_rollback(c);
         return NGX_ERROR;
     }
 
-    if (write) {
+    if (c->write) {
         ngx_lyftr_sqlite_time(c->now);
 
-        if (ngx_lyftr_sqlite_sync(c, err) != NGX_OK) {
-            ngx_lyftr_sqlite_rollback(c);
+        if (ngx_lyftr_sqlite_sync(c, err) != NGX_OK
+            || ngx_lyftr_sqlite_room(c, err) != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -134,18 +166,16 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
         sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
     }
 
-    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
+    (void) sqlite3_busy_timeout(c->db,
+                                (int) ngx_lyftr_flock_left(c->deadline));
 
-    sql = write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
+    sql = c->write ? NGX_LYFTR_SQL_BEGIN_WRITE : NGX_LYFTR_SQL_BEGIN_READ;
 
-    if (ngx_lyftr_sqlite_run(c, c->stmt[sql], err) != NGX_OK
-        || (write && ngx_lyftr_sqlite_follow(c, err) != NGX_OK))
-    {
-        ngx_lyftr_sqlite_rollback(c);
+    if (ngx_lyftr_sqlite_run(c, c->stmt[sql], err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return c->write ? ngx_lyftr_sqlite_follow(c, err) : NGX_OK;
 }
 
 
@@ -196,7 +226,7 @@ ngx_lyftr_sqlite_progress(void *data)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sqlite_t *c = conn;
@@ -337,6 +367,10 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
 {
     sqlite3_stmt  *st;
 
+    if (ngx_lyftr_sqlite_room(c, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     (void) sqlite3_busy_timeout(c->db, 0);
 
     st = c->stmt[NGX_LYFTR_SQL_BEGIN_WRITE];
@@ -362,131 +396,4 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
     }
 
     return ngx_lyftr_sqlite_files(c, err);
-}
-
-
-static ngx_uint_t
-ngx_lyftr_sqlite_due(void *conn)
-{
-    ngx_lyftr_sqlite_t *c = conn;
-
-    return ngx_lyftr_sqlite_behind(c) != NGX_LYFTR_INDEXES
-           || c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL;
-}
-
-
-static ngx_int_t
-ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    ngx_lyftr_sqlite_t *c = conn;
-
-    ngx_int_t  rc;
-
-    /* one thing at a time, so that a message does not wait for all */
-
-    if (c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL) {
-        rc = ngx_lyftr_sqlite_checkpoint(c, deadline, err);
-
-    } else {
-        rc = ngx_lyftr_sqlite_catch_up(c, deadline, err);
-    }
-
-    /* if it is locked, the next time */
-
-    return (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) ? NGX_DECLINED
-                                                                : rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    int64_t            last;
-    ngx_int_t          rc;
-    ngx_lyftr_index_e  index;
-
-    if (ngx_lyftr_sqlite_begin(c, 1, deadline, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    index = ngx_lyftr_sqlite_behind(c);
-
-    if (index == NGX_LYFTR_INDEXES) {
-
-        /* another writer has done it meanwhile */
-
-        ngx_lyftr_sqlite_rollback(c);
-        return NGX_OK;
-    }
-
-    last = c->mark[index] + NGX_LYFTR_SQLITE_STEP;
-
-    rc = ngx_lyftr_sqlite_step(c, index, last, err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_commit(c, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    c->mark[index] = last;
-
-    if (index == NGX_LYFTR_INDEX_ID) {
-        ngx_lyftr_sqlite_tail_cut(&c->tail, last + 1, c->tail.n);
-        c->committed = c->tail.n;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * SQLite before 3.51.3 can lose frames when a passive checkpoint meets a
- * commit, so both are done under the file lock.  A failure is no fault of a
- * message: the WAL just stays longer.
- */
-
-static ngx_int_t
-ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    int        mode, wait, log, done;
-    ngx_int_t  rc;
-
-    if (ngx_lyftr_flock_take(&c->lock, deadline) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_lyftr_sqlite_files(c, err);
-
-    if (rc == NGX_OK) {
-        log = c->wal;
-        mode = SQLITE_CHECKPOINT_PASSIVE;
-        wait = 0;
-
-        if (c->wal >= NGX_LYFTR_SQLITE_WAL_MAX) {
-
-            /* readers that overlap would keep it from ever starting anew */
-
-            mode = SQLITE_CHECKPOINT_RESTART;
-            wait = NGX_LYFTR_SQLITE_WAL_WAIT;
-        }
-
-        (void) sqlite3_busy_timeout(c->db, wait);
-        (void) sqlite3_wal_checkpoint_v2(c->db, NULL, mode, &log, &done);
-
-        /* if a reader held it up, the next try is as many pages later */
-
-        c->wal_done = ngx_max(log, c->wal);
-    }
-
-    ngx_lyftr_flock_release(&c->lock);
-
-    return rc;
 }

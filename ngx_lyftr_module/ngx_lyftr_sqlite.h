@@ -38,6 +38,9 @@
 #define NGX_LYFTR_SQLITE_STEP      64000
 #endif
 
+/* columns of the widest primary key */
+#define NGX_LYFTR_SQLITE_KEY       3
+
 #define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
 
 
@@ -118,6 +121,12 @@ typedef struct {
 
     int                  wal;              /* pages after the last commit */
     int                  wal_done;         /* of them checkpointed */
+    off_t                wal_size;         /* bytes */
+    ngx_msec_t           wal_retry;        /* not made to start anew before */
+
+    /* of the check: the table, and the key of the last row read */
+    ngx_uint_t           table;
+    sqlite3_value       *key[NGX_LYFTR_SQLITE_KEY];
 
     /* what the strings of the last stats() point to */
     ngx_uint_t           nkept;
@@ -135,7 +144,32 @@ typedef struct {
 /* ngx_lyftr_sqlite.c */
 
 uint64_t ngx_lyftr_sqlite_hash(u_char *p, size_t len);
+
+/* functions of the backend */
+ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_rollback(void *conn);
+
+
+/* ngx_lyftr_sqlite_upkeep.c */
+
+ngx_msec_t ngx_lyftr_sqlite_due(void *conn);
+ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+
+/* NGX_LYFTR_ERR_LOG if nothing must be written; under the file lock */
+ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_verify.c */
+
+ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+
+/* frees the key */
+void ngx_lyftr_sqlite_verify_forget(ngx_lyftr_sqlite_t *c);
 
 
 /* ngx_lyftr_sqlite_index.c */

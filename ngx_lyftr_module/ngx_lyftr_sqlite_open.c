@@ -349,6 +349,10 @@ ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                                          strerror(errno));
         }
 
+        if (i == NGX_LYFTR_FILE_WAL) {
+            c->wal_size = sb.st_size;
+        }
+
         if (!dsn->opened) {
             dsn->file[i].dev = sb.st_dev;
             dsn->file[i].ino = sb.st_ino;
@@ -454,6 +458,7 @@ ngx_lyftr_sqlite_close(void *conn)
     ngx_lyftr_flock_close(&c->lock);
     ngx_lyftr_sqlite_tail_free(&c->tail);
     ngx_lyftr_sqlite_forget(c);
+    ngx_lyftr_sqlite_verify_forget(c);
 
     sqlite3_free(c);
 }

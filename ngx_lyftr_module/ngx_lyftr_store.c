@@ -5,7 +5,7 @@
 typedef struct {
     ngx_str_t     name;
     size_t        offset;
-    ngx_uint_t    msec;
+    const char   *unit;
     ngx_int_t     min;
     ngx_int_t     max;
 } ngx_lyftr_store_param_t;
@@ -23,16 +23,37 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 };
 
 
+static const char  ngx_lyftr_store_msec[] = " milliseconds";
+static const char  ngx_lyftr_store_bytes[] = " bytes";
+
+
 static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
-    { ngx_string("batch="), offsetof(ngx_lyftr_store_t, batch),
-      0, 1, 2048 },
-    { ngx_string("readers="), offsetof(ngx_lyftr_store_t, readers),
-      0, 1, 64 },
-    { ngx_string("queue="), offsetof(ngx_lyftr_store_t, queue),
-      0, 1, 1000000 },
-    { ngx_string("timeout="), offsetof(ngx_lyftr_store_t, timeout),
-      1, 1, 60000 },
-    { ngx_null_string, 0, 0, 0, 0 }
+
+    { ngx_string("batch="),
+      offsetof(ngx_lyftr_store_t, batch),
+      "", 1, 2048 },
+
+    { ngx_string("readers="),
+      offsetof(ngx_lyftr_store_t, readers),
+      "", 1, 64 },
+
+    { ngx_string("queue="),
+      offsetof(ngx_lyftr_store_t, queue),
+      "", 1, 1000000 },
+
+    { ngx_string("delay="),
+      offsetof(ngx_lyftr_store_t, delay),
+      ngx_lyftr_store_msec, 1, 60000 },
+
+    { ngx_string("timeout="),
+      offsetof(ngx_lyftr_store_t, timeout),
+      ngx_lyftr_store_msec, 1, 60000 },
+
+    { ngx_string("max_wal="),
+      offsetof(ngx_lyftr_store_t, max_wal),
+      ngx_lyftr_store_bytes, 16 << 20, NGX_MAX_INT_T_VALUE },
+
+    { ngx_null_string, 0, NULL, 0, 0 }
 };
 
 
@@ -49,6 +70,7 @@ static ngx_str_t  ngx_lyftr_store_errors[] = {
     ngx_string("the store has another schema than ours"),
     ngx_string("the store is damaged"),
     ngx_string("the store was moved or deleted"),
+    ngx_string("a reader keeps the log of the store too long"),
     ngx_string("too many requests wait for the store"),
     ngx_string("the store failed")
 };
@@ -96,7 +118,9 @@ ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
     store->batch = 1024;
     store->readers = 4;
     store->queue = 16384;
+    store->delay = 500;
     store->timeout = 4000;
+    store->max_wal = 256 << 20;
     store->file_name = cf->conf_file->file.name.data;
     store->line = cf->conf_file->line;
 
@@ -204,13 +228,21 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
         s.len = arg->len - param->name.len;
         s.data = arg->data + param->name.len;
 
-        n = param->msec ? ngx_parse_time(&s, 0) : ngx_atoi(s.data, s.len);
+        if (param->unit == ngx_lyftr_store_msec) {
+            n = ngx_parse_time(&s, 0);
+
+        } else if (param->unit == ngx_lyftr_store_bytes) {
+            n = ngx_parse_offset(&s);
+
+        } else {
+            n = ngx_atoi(s.data, s.len);
+        }
 
         if (n == NGX_ERROR || n < param->min || n > param->max) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid value in \"%V\", it must be from "
                                "%i to %i%s", arg, param->min, param->max,
-                               param->msec ? " milliseconds" : "");
+                               param->unit);
             return NGX_CONF_ERROR;
         }
 
@@ -253,6 +285,7 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
         }
 
         store->backend = backend;
+        store->dsn.max_wal = store->max_wal;
         store->dsn_hash = ngx_hash_key(store->dsn.path,
                                        ngx_strlen(store->dsn.path)) | 1;
 
@@ -341,6 +374,51 @@ ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores)
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log)
+{
+    ngx_uint_t              i, n;
+    ngx_lyftr_error_t       text;
+    ngx_lyftr_store_t     **store;
+
+    store = stores->elts;
+
+    for (n = 0; ngx_lyftr_backends[n]; n++) {
+
+        for (i = 0; i < stores->nelts; i++) {
+            if (store[i]->backend == ngx_lyftr_backends[n]) {
+                break;
+            }
+        }
+
+        if (i == stores->nelts) {
+            continue;
+        }
+
+        ngx_lyftr_backends[n]->advice(&text);
+
+        if (text.len) {
+            ngx_log_error(NGX_LOG_WARN, log, 0, "lyftr: %*s", text.len,
+                          text.text);
+        }
+    }
+}
+
+
+void
+ngx_lyftr_store_start(ngx_array_t *stores)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_store_t  **store;
+
+    store = stores->elts;
+
+    for (i = 0; i < stores->nelts; i++) {
+        ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_CHECK]);
+    }
 }
 
 

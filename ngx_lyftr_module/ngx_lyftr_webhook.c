@@ -29,7 +29,7 @@ ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 
         ngx_str_set(&detail, "no webhook secret is configured");
 
-        return ngx_lyftr_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE, &detail);
+        return ngx_lyftr_http_unavailable(r, &detail, 1);
     }
 
     rc = ngx_http_read_client_request_body(r, ngx_lyftr_webhook_body_handler);

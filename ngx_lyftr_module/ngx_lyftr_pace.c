@@ -1,0 +1,99 @@
+#include <ngx_lyftr_channel.h>
+
+
+/*
+ * How fast a channel's queue is emptied: the time that a batch has taken of
+ * late, from the hand-over to a thread until it came back.
+ */
+
+void
+ngx_lyftr_pace_note(ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_t            msec;
+    ngx_lyftr_channel_t  *channel;
+
+    if (lane->n == 0) {
+        return;
+    }
+
+    channel = lane->channel;
+    msec = ngx_current_msec - lane->started;
+
+    channel->pace = (3 * channel->pace + 8 * msec) / 4;
+}
+
+
+/*
+ * The queue has a limit in operations, and that of the writer one in time: what
+ * would be answered too late anyway is better tried again.  One batch may wait
+ * in any case, for the pace tells little of a lane that was idle.
+ */
+
+ngx_uint_t
+ngx_lyftr_pace_full(ngx_lyftr_channel_t *channel, ngx_uint_t n)
+{
+    ngx_lyftr_store_t  *store;
+
+    store = channel->store;
+
+    return n >= (ngx_uint_t) store->queue
+           || (channel->type == NGX_LYFTR_CHANNEL_WRITE
+               && n >= channel->batch
+               && ngx_lyftr_pace_estimate(channel, n) > store->delay);
+}
+
+
+/* of n operations; the batch under way may have stopped, so its age counts */
+
+ngx_msec_t
+ngx_lyftr_pace_estimate(ngx_lyftr_channel_t *channel, ngx_uint_t n)
+{
+    ngx_msec_t  pace, age;
+
+    pace = channel->pace / 8;
+    age = ngx_lyftr_pace_busy(channel);
+
+    return n / (channel->batch * channel->nlanes) * pace + ngx_max(pace, age);
+}
+
+
+ngx_msec_t
+ngx_lyftr_pace_wait(ngx_lyftr_channel_t *channel)
+{
+    ngx_uint_t   n;
+    ngx_log_t   *log;
+
+    log = ngx_cycle->log;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return 0;
+    }
+
+    n = channel->npending;
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    return ngx_lyftr_pace_estimate(channel, n);
+}
+
+
+ngx_msec_t
+ngx_lyftr_pace_busy(ngx_lyftr_channel_t *channel)
+{
+    ngx_uint_t         i;
+    ngx_msec_t         msec, longest;
+    ngx_lyftr_lane_t  *lane;
+
+    longest = 0;
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->busy) {
+            msec = ngx_current_msec - lane->started;
+            longest = ngx_max(longest, msec);
+        }
+    }
+
+    return longest;
+}

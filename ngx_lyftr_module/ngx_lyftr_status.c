@@ -1,0 +1,95 @@
+#include <ngx_lyftr_channel.h>
+
+
+static void ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane);
+
+
+/* logs a failure, and tells all workers how the store fares */
+
+void
+ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_store_t   *store;
+    ngx_lyftr_status_t  *status;
+
+    store = lane->channel->store;
+    status = store->status;
+
+    if (lane->err.code != NGX_LYFTR_ERR_NONE) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "lyftr store \"%V\": %*s, %ui of %ui operations failed",
+                      &store->name, lane->err.len, lane->err.text,
+                      lane->failed, lane->n);
+    }
+
+    if (lane->upkeep.code != NGX_LYFTR_ERR_NONE) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "lyftr store \"%V\": %*s, %s failed",
+                      &store->name, lane->upkeep.len, lane->upkeep.text,
+                      lane->channel->type == NGX_LYFTR_CHANNEL_CHECK
+                      ? "check" : "maintenance");
+    }
+
+    ngx_lyftr_status_damage(lane);
+
+    if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE) {
+        return;
+    }
+
+    if (lane->commits) {
+        (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
+        (void) ngx_atomic_fetch_add(&status->messages,
+                                    lane->n - lane->failed);
+        status->answered = ngx_current_msec;
+    }
+
+    if (lane->failed) {
+        (void) ngx_atomic_fetch_add(&status->failures, 1);
+    }
+
+    switch (lane->err.code) {
+
+    case NGX_LYFTR_ERR_BUSY:
+        (void) ngx_atomic_cmp_set(&status->locked, 0, lane->started | 1);
+        break;
+
+    case NGX_LYFTR_ERR_NONE:
+    case NGX_LYFTR_ERR_DATA:
+
+        if (lane->n) {
+            status->error = NGX_LYFTR_ERR_NONE;
+            status->locked = 0;
+        }
+
+        break;
+
+    default:
+        status->error = lane->err.code;
+    }
+}
+
+
+/*
+ * What has touched a damaged page is an error of its own; that others may be
+ * on their way to one is known until a check has read all without meeting one.
+ */
+
+static void
+ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_status_t  *status;
+
+    status = lane->channel->store->status;
+
+    if (lane->err.code == NGX_LYFTR_ERR_CORRUPT
+        || lane->upkeep.code == NGX_LYFTR_ERR_CORRUPT)
+    {
+        status->damaged = NGX_LYFTR_DAMAGED;
+        return;
+    }
+
+    if (lane->read) {
+        (void) ngx_atomic_cmp_set(&status->damaged, NGX_LYFTR_RECHECKED,
+                                  NGX_LYFTR_SOUND);
+    }
+}

@@ -1,0 +1,131 @@
+#include <ngx_lyftr_channel.h>
+
+
+/* msec between two tries of maintenance, or of a check, if it fails */
+#define NGX_LYFTR_UPKEEP_REST        5000
+
+/* the same if something was locked */
+#define NGX_LYFTR_UPKEEP_PAUSE       1000
+
+/* msec between two checks of the whole store */
+#define NGX_LYFTR_CHECK_REST       10000
+
+
+/* what a lane does besides its batches; in a pool thread */
+
+/* a failure is no message's, but it costs the connection: not too often */
+
+void
+ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
+{
+    ngx_int_t             rc;
+    ngx_msec_t            now, deadline;
+    ngx_lyftr_backend_t  *backend;
+
+    backend = lane->channel->store->backend;
+    now = ngx_lyftr_clock();
+    deadline = now + lane->channel->timeout;
+
+    rc = backend->maintain(lane->conn, deadline, &lane->upkeep);
+
+    if (rc == NGX_ERROR) {
+        lane->rest = now + NGX_LYFTR_UPKEEP_REST;
+        ngx_lyftr_lane_close(lane);
+        return;
+    }
+
+    lane->upkeep.code = NGX_LYFTR_ERR_NONE;
+
+    if (rc == NGX_DECLINED) {
+        lane->rest = now + NGX_LYFTR_UPKEEP_PAUSE;
+    }
+
+    ngx_lyftr_upkeep_plan(lane);
+}
+
+
+/* when maintenance is due */
+
+void
+ngx_lyftr_upkeep_plan(ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_t  msec;
+
+    lane->due = 0;
+
+    if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE || lane->conn == NULL) {
+        return;
+    }
+
+    msec = lane->channel->store->backend->due(lane->conn);
+
+    if (msec == NGX_LYFTR_NEVER) {
+        return;
+    }
+
+    lane->due = 1;
+    lane->at = ngx_lyftr_clock() + msec;
+
+    if ((ngx_msec_int_t) (lane->rest - lane->at) > 0) {
+        lane->at = lane->rest;
+    }
+}
+
+
+/*
+ * Reads a part of the store.  One that nobody has opened yet is left alone:
+ * what is there may still have to be set up.
+ */
+
+void
+ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
+{
+    ngx_int_t             rc;
+    ngx_msec_t            now;
+    ngx_lyftr_store_t    *store;
+    ngx_lyftr_error_t    *err;
+
+    store = lane->channel->store;
+    err = &lane->upkeep;
+    now = ngx_lyftr_clock();
+
+    lane->at = now + NGX_LYFTR_UPKEEP_REST;
+
+    if (store->status->opened != store->dsn_hash) {
+        return;
+    }
+
+    if (!lane->reading) {
+        (void) ngx_atomic_cmp_set(&store->status->damaged, NGX_LYFTR_DAMAGED,
+                                  NGX_LYFTR_RECHECKED);
+    }
+
+    rc = NGX_ERROR;
+
+    if (lane->conn || ngx_lyftr_lane_open(lane, 0, now + store->timeout, err)
+                      == NGX_OK)
+    {
+        rc = store->backend->check(lane->conn, now + store->timeout, err);
+    }
+
+    lane->reading = (rc == NGX_OK);
+    lane->read = (rc == NGX_DONE);
+
+    if (rc == NGX_OK) {
+        lane->at = now + NGX_LYFTR_CHECK_PACE;
+
+    } else if (rc == NGX_DONE) {
+        lane->at = now + NGX_LYFTR_CHECK_REST;
+
+    } else if (lane->conn) {
+        ngx_lyftr_lane_close(lane);
+    }
+
+    lane->due = 1;
+
+    /* other failures are told by those who need the store now */
+
+    if (rc != NGX_ERROR || err->code != NGX_LYFTR_ERR_CORRUPT) {
+        err->code = NGX_LYFTR_ERR_NONE;
+    }
+}
