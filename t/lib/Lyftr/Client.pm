@@ -6,9 +6,10 @@ use strict;
 use warnings;
 
 use IO::Select;
-use IO::Socket::INET;
+use IO::Socket;
 use JSON::PP;
-use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF IPPROTO_TCP TCP_NODELAY);
+use Socket qw(AF_INET AF_INET6 SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF
+              IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
 use Lyftr qw(sign);
@@ -48,18 +49,28 @@ sub delivery {
 sub encode { return $json->encode($_[0]) }
 
 
-# receive: the size of the receive buffer
+# receive: the size of the receive buffer; from: an address of our own, and with
+# an IPv6 one the server is looked for at ::1
 
 sub new {
     my ($class, $port, %options) = @_;
 
-    my $socket = IO::Socket::INET->new(Proto => 'tcp')
-        or die "socket: $!";
+    my $from = $options{from} // '';
+    my ($domain, $to) = $from =~ /:/
+        ? (AF_INET6, Socket::pack_sockaddr_in6($port, Socket::IN6ADDR_LOOPBACK))
+        : (AF_INET, pack_sockaddr($port));
+
+    my $socket = IO::Socket->new;
+    $socket->socket($domain, SOCK_STREAM, 0) or die "socket: $!";
+
+    if ($from) {
+        bind $socket, own_sockaddr($domain, $from) or die "bind to $from: $!";
+    }
 
     setsockopt $socket, SOL_SOCKET, SO_RCVBUF, $options{receive}
         if $options{receive};
 
-    connect $socket, pack_sockaddr($port) or die "connect: $!";
+    connect $socket, $to or die "connect: $!";
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
 
     return bless { socket => $socket, in => '',
@@ -69,6 +80,19 @@ sub new {
 
 sub pack_sockaddr {
     return Socket::pack_sockaddr_in($_[0], Socket::INADDR_LOOPBACK());
+}
+
+
+# of the loopback interface, which has the index 1
+
+sub own_sockaddr {
+    my ($domain, $address) = @_;
+
+    my $packed = Socket::inet_pton($domain, $address);
+
+    return $domain == AF_INET6
+        ? Socket::pack_sockaddr_in6(0, $packed, 1)
+        : Socket::pack_sockaddr_in(0, $packed);
 }
 
 

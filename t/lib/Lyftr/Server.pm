@@ -47,7 +47,7 @@ sub free_port {
 # module: another one than the suite's; workers; store: parameters of
 # lyftr_store; listen: parameters of listen; http, server: more directives;
 # dir: that of another server, for its database; db: another database; fill: SQL
-# for it; preload: a Lyftr::Stall
+# for it; preload: a Lyftr::Stall; from: an address of ours for the requests
 
 sub new {
     my ($class, %self) = @_;
@@ -146,7 +146,7 @@ END
 sub client {
     my ($self, %options) = @_;
 
-    return Lyftr::Client->new($self->{port}, %options);
+    return Lyftr::Client->new($self->{port}, from => $self->{from}, %options);
 }
 
 

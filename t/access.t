@@ -1,0 +1,365 @@
+# Who may read.  The configuration that ships lets only loopback and private
+# networks read, and LYFTR_READ_ALLOW widens that; a configuration of one's own
+# can ask for a password, or another service.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use File::Temp qw(tempdir);
+use JSON::PP;
+use MIME::Base64;
+use Test::More;
+
+use Lyftr;
+use Lyftr::Client;
+use Lyftr::Server;
+use Lyftr::Shipped;
+
+
+my @paths = qw(/messages /stats /metrics);
+my $forbidden = '{"detail":"Forbidden"}';
+
+# inside of the networks at their edges, and just outside
+
+my @private = qw(10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.254
+                 192.168.0.1 192.168.255.254 169.254.0.1 169.254.255.254);
+my @public = qw(192.0.2.1 9.255.255.254 11.0.0.1 172.15.255.254 172.32.0.1
+                192.167.255.254 192.169.0.1 169.253.255.254 169.255.0.1);
+my @private6 = qw(fc00::1 fdff:ffff::1 fe80::1 febf:ffff::1);
+my @public6 = qw(2001:db8::1 fbff:ffff::1 fec0::1);
+my @listed = qw(192.0.2.2 192.0.2.4 198.51.100.7);
+my @listed6 = qw(2001:db8:0:1::1);
+
+
+# in a network of its own, where nothing else can be meant by an address
+
+my @added;
+
+sub add_addresses {
+    open my $routes, '<', '/proc/net/route' or return 0;
+    return 0 if $> != 0 || (() = <$routes>) > 1;
+
+    for (@_) {
+        return 0 if system 'ip', 'addr', 'add', $_, 'dev', 'lo';
+        push @added, $_;
+    }
+
+    return 1;
+}
+
+
+END {
+    local $?;
+    system 'ip', 'addr', 'del', $_, 'dev', 'lo' for @added;
+}
+
+
+# the requests of a caller at an address
+
+sub from {
+    my ($server, $address, @request) = @_;
+
+    local $server->{from} = $address;
+
+    return $server->request(@request);
+}
+
+
+sub reads {
+    my ($server, $name, $status, @addresses) = @_;
+
+    for my $address (@addresses) {
+        my %got = map { $_ => from($server, $address, $_) }
+                  map { ("GET $_", "HEAD $_") } @paths;
+
+        is_deeply({ map { $_ => $got{$_}{status} } keys %got },
+                  { map { $_ => $status } keys %got },
+                  "$name: $address: $status");
+
+        next if $status == 200;
+
+        is_deeply([ map { $got{"GET $_"}{body} } @paths ],
+                  [ ($forbidden) x @paths ], "$name: $address: the body");
+    }
+}
+
+
+# the line of a request
+
+sub logged {
+    my ($server, $id) = @_;
+
+    return Lyftr::Server::wait_for {
+        (grep { $_->{request_id} eq $id }
+         map { decode_json($_) } $server->lines(0))[0];
+    };
+}
+
+
+# the requests of a status by their paths; one counts after its answer
+
+sub counted {
+    my ($server, $status, %expected) = @_;
+
+    my %got;
+
+    Lyftr::Server::wait_for {
+        %got = map { $_ => $server->metric(
+                   qq(http_requests_total{path="$_",status="$status"})) // 0 }
+               keys %expected;
+
+        !grep { $got{$_} != $expected{$_} } keys %expected;
+    } 5;
+
+    is_deeply(\%got, \%expected, "$status: counted under their paths");
+}
+
+
+sub serves {
+    my ($allow, %options) = @_;
+
+    return Lyftr::Shipped->new(%options,
+        env => { LYFTR_READ_ALLOW => $allow, %{ $options{env} // {} } });
+}
+
+
+my %v6 = (from => '::1', env => { HOST => '::' });
+
+
+SKIP: {
+    skip 'needs root, and a network namespace of its own'
+        unless add_addresses(map { "$_/32" } @private, @public, @listed);
+
+    my $server = serves(undef);
+
+    reads($server, 'default', 200, '127.0.0.1', '127.9.9.9', @private);
+    reads($server, 'default', 403, @public);
+
+
+    # everything else is for everybody
+
+    $server->{from} = '192.0.2.1';
+
+    is($server->post(message())->{status}, 200, 'anybody may post');
+    is($server->request('POST /webhook', 'Content-Length: 0')->{status}, 401,
+       'anybody: a signature is wanted');
+    is($server->request('GET /webhook')->{status}, 405, 'anybody: 405');
+    is($server->request("GET $_")->{status}, 200, "anybody: $_")
+        for qw(/health/live /health/ready);
+    is($server->request("GET $_")->{status}, 404, "anybody: $_ is unknown")
+        for qw(/ /nope /messages/ //messages /statsx /.error/400);
+
+
+    # a refusal looks the same whatever was asked for, and is one of its path
+
+    is($server->request("POST $_", 'Content-Length: 2', '', '{}')->{body},
+       $forbidden, "POST $_ is refused as GET is") for @paths;
+    is($server->request('HEAD /stats')->{body}, '', 'HEAD has no body');
+
+    for (['/messages?q=private', 'refused-1'], ['/st%61ts', 'refused-2'],
+         ['/metrics', 'refused-3'])
+    {
+        my ($path, $id) = @$_;
+        my $r = $server->request("GET $path", "X-Request-ID: $id");
+
+        is($r->{status}, 403, "$path: 403");
+        is(Lyftr::Client::header($r, 'Content-Type'), 'application/json',
+           "$path: the type");
+        is(Lyftr::Client::header($r, 'X-Request-ID'), $id, "$path: its id");
+
+        my $entry = logged($server, $id);
+
+        is_deeply([ sort keys %$entry ],
+                  [ sort qw(ts level request_id method path status
+                            latency_ms) ], "$path: the fields of the line");
+        is_deeply([ @$entry{qw(level method path status)} ],
+                  [ 'WARNING', 'GET', $path =~ s/\?.*//r, 403 ],
+                  "$path: what they say");
+    }
+
+    delete $server->{from};
+
+    # each address by GET and HEAD, and the ones above
+
+    counted($server, 403, '/messages' => 2 * @public + 2,
+            '/stats' => 2 * @public + 3, '/metrics' => 2 * @public + 2,
+            'other' => 0);
+    is_deeply([ $server->alarms ], [], 'no alarms in the log');
+    $server->stop;
+
+
+    # more networks
+
+    $server = serves('192.0.2.0/30');
+    reads($server, 'a network', 200, '127.0.0.1', '10.0.0.0', '192.0.2.2');
+    reads($server, 'a network', 403, '192.0.2.4', '198.51.100.7');
+    $server->stop;
+
+    $server = serves(" 192.0.2.1,2001:DB8::/64\t,\n198.51.100.0/24 ");
+    reads($server, 'a list', 200, '127.0.0.1', '192.0.2.1', '198.51.100.7');
+    reads($server, 'a list', 403, '192.0.2.2');
+    $server->stop;
+
+    $server = serves('all');
+    reads($server, 'all', 200, '127.0.0.1', '192.0.2.1', '198.51.100.7');
+    $server->stop;
+
+    $server = serves('');
+    reads($server, 'an empty list', 200, '127.0.0.1');
+    reads($server, 'an empty list', 403, '192.0.2.1');
+    $server->stop;
+}
+
+
+SKIP: {
+    skip 'needs root, IPv6, and a network namespace of its own'
+        unless add_addresses(map { "$_/128" } @private6, @public6,
+                                            @listed6);
+
+    my $server = serves(undef, %v6);
+    reads($server, 'IPv6', 200, '::1', @private6);
+    reads($server, 'IPv6', 403, @public6);
+    $server->stop;
+
+    $server = serves('192.0.2.1 2001:DB8::/64', %v6);
+    reads($server, 'IPv6, a list', 200, '::1', '2001:db8::1');
+    reads($server, 'IPv6, a list', 403, '2001:db8:0:1::1');
+    $server->stop;
+
+    $server = serves('all', %v6);
+    reads($server, 'IPv6, all', 200, '::1', '2001:db8::1');
+    $server->stop;
+}
+
+
+# a password, and another service, in a configuration of one's own
+
+sub answers {
+    my ($server, $path, $authorization, $status, $body, $challenge) = @_;
+
+    my $name = join ' ', $path, $authorization || 'without a header';
+    my $r = $server->request("GET $path", $authorization
+                             ? "Authorization: $authorization" : ());
+
+    is($r->{status}, $status, "$name: $status");
+    like($r->{body}, $body, "$name: the body");
+    is(Lyftr::Client::header($r, 'WWW-Authenticate'), $challenge,
+       "$name: the challenge");
+
+    return if $status == 200;
+
+    is(Lyftr::Client::header($r, 'Content-Type'), 'application/json',
+       "$name: the type");
+}
+
+
+my $dir = tempdir(CLEANUP => 1);
+my $port = Lyftr::Server::free_port();
+
+open my $passwords, '>', "$dir/passwords" or die "passwords: $!";
+print $passwords "reader:{PLAIN}right\n";
+close $passwords;
+
+my $server = Lyftr::Server->new(dir => $dir,
+                                http => <<"END", server => <<"END");
+    server {
+        listen 127.0.0.1:$port;
+
+        location / {
+            if (\$http_authorization = "Bearer right") {
+                return 204;
+            }
+
+            if (\$http_authorization = "Bearer broken") {
+                return 404;
+            }
+
+            if (\$http_authorization) {
+                return 403;
+            }
+
+            add_header WWW-Authenticate Bearer always;
+            return 401;
+        }
+    }
+END
+    default_type application/json;
+    error_page 401 \@401;
+    error_page 403 \@403;
+    error_page 500 \@500;
+
+    location \@401 {
+        return 401 '{"detail":"Unauthorized"}';
+    }
+
+    location \@403 {
+        return 403 '{"detail":"Forbidden"}';
+    }
+
+    location \@500 {
+        return 500 '{"detail":"Internal Server Error"}';
+    }
+
+    location = /basic {
+        lyftr_messages main;
+        auth_basic messages;
+        auth_basic_user_file passwords;
+    }
+
+    location = /request {
+        lyftr_stats main;
+        auth_request /auth;
+    }
+
+    location = /auth {
+        internal;
+        proxy_pass http://127.0.0.1:$port;
+        proxy_pass_request_body off;
+        proxy_set_header Content-Length "";
+    }
+
+    location = /any {
+        lyftr_metrics;
+        satisfy any;
+        allow 127.0.0.2;
+        deny all;
+        auth_basic metrics;
+        auth_basic_user_file passwords;
+    }
+END
+
+my $right = 'Basic ' . encode_base64('reader:right', '');
+my $wrong = 'Basic ' . encode_base64('reader:wrong', '');
+my $unauthorized = qr/\A\{"detail":"Unauthorized"\}\z/;
+
+answers($server, @$_) for
+    [ '/basic', '', 401, $unauthorized, 'Basic realm="messages"' ],
+    [ '/basic', $wrong, 401, $unauthorized, 'Basic realm="messages"' ],
+    [ '/basic', $right, 200, qr/\A\{"data":\[\],/ ],
+    [ '/request', '', 401, $unauthorized, 'Bearer' ],
+    [ '/request', 'Bearer wrong', 403, qr/\A\Q$forbidden\E\z/ ],
+    [ '/request', 'Bearer right', 200, qr/\A\{"total_messages":0,/ ],
+    [ '/request', 'Bearer broken', 500, qr/Internal Server Error/ ],
+    [ '/any', '', 401, $unauthorized, 'Basic realm="metrics"' ],
+    [ '/any', $right, 200, qr/^http_requests_total/m ];
+
+is(from($server, '127.0.0.2', 'GET /any')->{status}, 200,
+   '/any: the address will do');
+is($server->request('GET /auth')->{status}, 404, '/auth is not for callers');
+
+# the module's own 401 is not a page of nginx
+
+is($server->request('POST /webhook', 'Content-Length: 0')->{body},
+   '{"detail":"invalid signature"}', '/webhook: its own 401');
+
+# the other service is here, too; nginx's subrequests to it do not count
+
+counted($server, 401, '/basic' => 2, '/request' => 1, '/any' => 1,
+        '/webhook' => 1, 'other' => 1);
+counted($server, 403, '/request' => 1, 'other' => 1);
+counted($server, 500, '/request' => 1, 'other' => 0);
+counted($server, 200, '/basic' => 1, '/request' => 1, 'other' => 0);
+is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+done_testing();
