@@ -145,6 +145,32 @@ is($server->get('/health/ready')->{status}, 503, 'no secret: not ready');
 $server->stop;
 
 
+# no core dumps, which would hold the secret, whatever the shell allows
+
+sub core_limit {
+    open my $limits, '<', "/proc/$_[0]/limits" or die "limits: $!";
+
+    return join ' ', map { /^Max core file size +(\S+) +(\S+)/ } <$limits>;
+}
+
+SKIP: {
+    skip 'core dumps cannot be turned on here'
+        if system 'bash', '-c', 'ulimit -c unlimited 2>/dev/null';
+
+    $server = Lyftr::Shipped->new(command => [ 'bash', '-c',
+        'ulimit -c unlimited && exec docker/serve' ]);
+
+    # what the launcher has started, and nginx its workers
+
+    my @children = $server->workers;
+    my @workers = map { Lyftr::Server::workers({ pid => $_ }) } @children;
+
+    cmp_ok(scalar @workers, '==', 2, 'core dumps: the workers were found');
+    is(core_limit($_), '0 0', 'core dumps: off') for @children, @workers;
+    $server->stop;
+}
+
+
 # what keeps it from starting
 
 sub refuses {
@@ -189,5 +215,11 @@ refuses('unknown URL', qr/URL/, DATABASE_URL => 'mysql://a/b');
 refuses('wrong port', qr/PORT/, PORT => '80x');
 refuses('wrong workers', qr/WORKERS/, WORKERS => '0');
 refuses('wrong level', qr/LOG_LEVEL/, LOG_LEVEL => 'LOUD');
+
+refuses("wrong reader $_", qr/LYFTR_READ_ALLOW/, LYFTR_READ_ALLOW => $_)
+    for qw(localhost ALL 10.0.0.0/33 10.0.0 1.2.3.256 ::1/129 ::g 1::2::3
+           fe80::1%lo unix: -1 10.0.0.0-10.0.0.9 10.0.0.0/8/8 /8 127.0.0.1;
+           * ;}), "10.0.0.1\n;}", '10.0.0.1;deny all', '127.0.0.1 # ', '$host',
+       "10.0.0.1, 'all'", "\xff";
 
 done_testing();
