@@ -171,7 +171,7 @@ ngx_lyftr_channel_start(ngx_lyftr_channel_t *channel)
     lane = &channel->lanes[0];
 
     lane->due = 1;
-    lane->at = ngx_current_msec + NGX_LYFTR_CHECK_PACE;
+    lane->at = ngx_current_msec;
 
     ngx_lyftr_channel_dispatch(channel);
 }
@@ -207,6 +207,7 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
 
         task = lane->task;
         task->event.log = log;
+        channel->wake.log = log;
 
         if (ngx_thread_task_post(channel->store->thread_pool, task)
             != NGX_OK)
@@ -248,10 +249,11 @@ ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
         return 1;
     }
 
-    if (!channel->wake.timer_set) {
-        channel->wake.log = ngx_cycle->log;
-        ngx_add_timer(&channel->wake, (ngx_msec_t) left);
+    if (channel->wake.timer_set) {
+        return 0;
     }
+
+    ngx_add_timer(&channel->wake, (ngx_msec_t) left);
 
     return 0;
 }

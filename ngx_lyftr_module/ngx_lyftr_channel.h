@@ -62,10 +62,6 @@ struct ngx_lyftr_channel_s {
 };
 
 
-/* msec between a worker's start and the first check, and between parts */
-#define NGX_LYFTR_CHECK_PACE       100
-
-
 /* ngx_lyftr_lane.c, in a pool thread */
 
 /* runs one batch; the handler of a lane's task */

@@ -2,18 +2,20 @@
 
 
 /* msec between two tries of maintenance, or of a check, if it fails */
-#define NGX_LYFTR_UPKEEP_REST        5000
+#define NGX_LYFTR_UPKEEP_REST      5000
 
 /* the same if something was locked */
-#define NGX_LYFTR_UPKEEP_PAUSE       1000
+#define NGX_LYFTR_UPKEEP_PAUSE     1000
 
-/* msec between two checks of the whole store */
+/* msec between two parts of a check, and between two checks */
+#define NGX_LYFTR_CHECK_PACE       100
 #define NGX_LYFTR_CHECK_REST       10000
 
 
-/* what a lane does besides its batches; in a pool thread */
-
-/* a failure is no message's, but it costs the connection: not too often */
+/*
+ * What a lane does besides its batches; in a pool thread.  A failure is no
+ * message's, but it costs the connection: not too often.
+ */
 
 void
 ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)

@@ -13,6 +13,11 @@ our @EXPORT = qw(sign signature message post http_config endpoints
                  ok_body deliver fetch item page faults fresh cases);
 
 
+# what is said at the start with a SQLite that has the bug
+
+our $advice = qr/\[warn\] .* lyftr: SQLite \S+ has the WAL-reset bug/;
+
+
 # the signature of a body
 
 sub sign {
