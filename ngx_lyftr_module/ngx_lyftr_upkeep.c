@@ -114,7 +114,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     lane->read = (rc == NGX_DONE);
 
     if (rc == NGX_OK) {
-        lane->at = now + NGX_LYFTR_CHECK_PACE;
+        lane->at = now + (store->status->damaged ? 0 : NGX_LYFTR_CHECK_PACE);
 
     } else if (rc == NGX_DONE) {
         lane->at = now + NGX_LYFTR_CHECK_REST;

@@ -64,14 +64,17 @@ my @refused = (
       'has no "default="' ],
     [ 'lyftr_store main env:LYFTR_TEST_UNSET default=a.db;', '', $kind ],
 
-    (map { my ($name, $max, $unit, @values) = @$_;
+    (map { my ($name, $range, @values) = @$_;
            map { [ "lyftr_store main sqlite:///a.db $name=$_;", '',
-                   qq(invalid value in "$name=$_", it must be from 1 to $max)
-                   . $unit ] } '', '0', '-1', 'x', @values }
-         [ 'batch', 2048, '', '2049', '1.5', '99999999999999999999' ],
-         [ 'readers', 64, '', '65', '4k' ],
-         [ 'queue', 1000000, '', '1000001' ],
-         [ 'timeout', 60000, ' milliseconds', '61s', '60001ms', '1x' ]),
+                   qq(invalid value in "$name=$_", it must be from $range) ] }
+               '', '0', '-1', 'x', @values }
+         [ 'batch', '1 to 2048', '2049', '1.5', '99999999999999999999' ],
+         [ 'readers', '1 to 64', '65', '4k' ],
+         [ 'queue', '1 to 1000000', '1000001' ],
+         [ 'delay', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
+         [ 'timeout', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
+         [ 'max_wal', '16777216 to 9223372036854775807 bytes', '15m',
+           '16777215', '1x' ]),
     (map { [ "lyftr_store main sqlite:///a.db $_;", '',
              qq(invalid parameter "$_") ] } 'x', 'batches=1', 'BATCH=1'),
     [ 'lyftr_store main sqlite:///a.db thread_pool=nope;', '',
@@ -141,10 +144,11 @@ my @accepted = (
     [ 'lyftr_store main sqlite:///a.db;', 'lyftr_webhook main;' ],
     [ "lyftr_store main sqlite+aiosqlite:///$dir/a.db;", '' ],
     [ 'lyftr_store main sqlite:///a.db?check_same_thread=false;', '' ],
-    [ 'lyftr_store main sqlite:///a.db batch=1 readers=1 queue=1 timeout=1ms;',
-      '' ],
+    [ 'lyftr_store main sqlite:///a.db batch=1 readers=1 queue=1 timeout=1ms'
+      . ' delay=1ms max_wal=16m;', '' ],
     [ 'lyftr_store main sqlite:///a.db batch=2048 readers=64 queue=1000000'
-      . ' timeout=1m thread_pool=default;', 'lyftr_stats main;' ],
+      . ' timeout=1m delay=60s max_wal=2g thread_pool=default;',
+      'lyftr_stats main;' ],
     [ 'lyftr_store main env:LYFTR_TEST_URL;', '' ],
     [ 'lyftr_store main env:LYFTR_TEST_UNSET default=sqlite:///a.db;', '' ],
     [ 'lyftr_store a sqlite:///a.db; lyftr_store b sqlite:///b.db;', '' ],
