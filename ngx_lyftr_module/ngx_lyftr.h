@@ -107,7 +107,7 @@ struct ngx_lyftr_store_s {
 
 
 typedef struct {
-    void                         *mac;           /* with the key in it */
+    void                         *key;           /* of ngx_lyftr_hmac.h */
     ngx_int_t                     label;
 } ngx_lyftr_secret_t;
 

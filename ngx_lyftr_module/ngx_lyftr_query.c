@@ -33,7 +33,6 @@ static void ngx_lyftr_query_split(ngx_str_t *args, u_char *arena,
     ngx_str_t *values);
 static u_char *ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last,
     ngx_uint_t form);
-static ngx_int_t ngx_lyftr_query_hex(u_char c);
 static ngx_int_t ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
 static ngx_int_t ngx_lyftr_query_offset(ngx_str_t *values, ngx_str_t *value,
@@ -160,8 +159,8 @@ ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last, ngx_uint_t form)
     for ( /* void */ ; s < last; s++) {
 
         if (*s == '%' && last - s > 2) {
-            high = ngx_lyftr_query_hex(s[1]);
-            low = ngx_lyftr_query_hex(s[2]);
+            high = ngx_lyftr_hex(s[1]);
+            low = ngx_lyftr_hex(s[2]);
 
             if (high != NGX_ERROR && low != NGX_ERROR) {
                 *dst++ = (u_char) (high << 4 | low);
@@ -174,19 +173,6 @@ ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last, ngx_uint_t form)
     }
 
     return dst;
-}
-
-
-static ngx_int_t
-ngx_lyftr_query_hex(u_char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : NGX_ERROR;
 }
 
 
@@ -362,13 +348,13 @@ ngx_lyftr_query_read_hex(u_char *s, uint64_t *n)
 
     for (i = 0; i < NGX_LYFTR_QUERY_HEX_LEN; i++) {
 
-        if (ngx_lyftr_query_hex(s[i]) == NGX_ERROR
+        if (ngx_lyftr_hex(s[i]) == NGX_ERROR
             || (s[i] >= 'A' && s[i] <= 'F'))
         {
             return NGX_DECLINED;
         }
 
-        *n = *n << 4 | (uint64_t) ngx_lyftr_query_hex(s[i]);
+        *n = *n << 4 | (uint64_t) ngx_lyftr_hex(s[i]);
     }
 
     return NGX_OK;

@@ -1,18 +1,11 @@
 #include <ngx_lyftr.h>
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include <ngx_lyftr_hmac.h>
 
 
-#define NGX_LYFTR_SHA256_LEN       32
 #define NGX_LYFTR_SECRET_FILE_MAX  65536
 
 
-static ngx_int_t ngx_lyftr_signature_decode(ngx_lyftr_preset_t *preset,
-    ngx_http_variable_value_t *value, u_char *mac);
-static void *ngx_lyftr_secret_mac(ngx_conf_t *cf, ngx_str_t *secret);
-static void ngx_lyftr_secret_cleanup(void *data);
+static void *ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret);
 static ngx_int_t ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *value);
 
@@ -37,9 +30,8 @@ ngx_int_t
 ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
     ngx_lyftr_secret_t **secret)
 {
-    u_char                      sent[NGX_LYFTR_SHA256_LEN];
-    u_char                      mac[EVP_MAX_MD_SIZE];
-    size_t                      len;
+    u_char                      sent[NGX_LYFTR_HMAC_LEN];
+    u_char                      mac[NGX_LYFTR_HMAC_LEN];
     ngx_uint_t                  i;
     ngx_lyftr_secret_t         *secrets;
     ngx_lyftr_loc_conf_t       *llcf;
@@ -50,7 +42,9 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
     vv = ngx_http_get_indexed_variable(r, llcf->preset_index);
 
     if (vv == NULL || vv->not_found
-        || ngx_lyftr_signature_decode(llcf->preset, vv, sent) != NGX_OK)
+        || ngx_lyftr_hmac_decode(vv->data, vv->len, &llcf->preset->prefix,
+                                 sent)
+           != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -62,57 +56,18 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
 
     for (i = 0; i < llcf->secrets->nelts; i++) {
 
-        /* without a key it is the one of the configuration again */
-
-        if (!EVP_MAC_init(secrets[i].mac, NULL, 0, NULL)
-            || !EVP_MAC_update(secrets[i].mac, body->data, body->len)
-            || !EVP_MAC_final(secrets[i].mac, mac, &len, EVP_MAX_MD_SIZE))
-        {
+        if (ngx_lyftr_hmac_sign(secrets[i].key, body, mac) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "EVP_MAC_final() failed");
+                          "ngx_lyftr_hmac_sign() failed");
             return NGX_DECLINED;
         }
 
-        if (CRYPTO_memcmp(mac, sent, NGX_LYFTR_SHA256_LEN) == 0
-            && *secret == NULL)
-        {
+        if (ngx_lyftr_hmac_equal(mac, sent) && *secret == NULL) {
             *secret = &secrets[i];
         }
     }
 
     return *secret ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_lyftr_signature_decode(ngx_lyftr_preset_t *preset,
-    ngx_http_variable_value_t *value, u_char *mac)
-{
-    u_char      *p;
-    ngx_int_t    n;
-    ngx_uint_t   i;
-
-    if (value->len != preset->prefix.len + 2 * NGX_LYFTR_SHA256_LEN
-        || ngx_strncmp(value->data, preset->prefix.data, preset->prefix.len)
-           != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    p = value->data + preset->prefix.len;
-
-    for (i = 0; i < NGX_LYFTR_SHA256_LEN; i++) {
-
-        n = ngx_hextoi(p, 2);
-        if (n == NGX_ERROR) {
-            return NGX_DECLINED;
-        }
-
-        mac[i] = (u_char) n;
-        p += 2;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -197,8 +152,8 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    s->mac = ngx_lyftr_secret_mac(cf, &secret);
-    if (s->mac == NULL) {
+    s->key = ngx_lyftr_secret_key(cf, &secret);
+    if (s->key == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -209,11 +164,9 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static void *
-ngx_lyftr_secret_mac(ngx_conf_t *cf, ngx_str_t *secret)
+ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret)
 {
-    EVP_MAC             *mac;
-    OSSL_PARAM           params[2];
-    EVP_MAC_CTX         *ctx;
+    void                *key;
     ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
@@ -221,33 +174,18 @@ ngx_lyftr_secret_mac(ngx_conf_t *cf, ngx_str_t *secret)
         return NULL;
     }
 
-    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    ctx = EVP_MAC_CTX_new(mac);
-    EVP_MAC_free(mac);
+    key = ngx_lyftr_hmac_key(secret->data, secret->len);
 
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                                 "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_end();
-
-    if (ctx == NULL
-        || !EVP_MAC_init(ctx, secret->data, secret->len, params))
-    {
-        EVP_MAC_CTX_free(ctx);
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_MAC_init() failed");
+    if (key == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "ngx_lyftr_hmac_key() failed");
         return NULL;
     }
 
-    cln->handler = ngx_lyftr_secret_cleanup;
-    cln->data = ctx;
+    cln->handler = ngx_lyftr_hmac_free;
+    cln->data = key;
 
-    return ctx;
-}
-
-
-static void
-ngx_lyftr_secret_cleanup(void *data)
-{
-    EVP_MAC_CTX_free(data);
+    return key;
 }
 
 

@@ -69,6 +69,21 @@ typedef struct {
 } ngx_lyftr_faults_t;
 
 
+/* the value of a hex digit, or NGX_ERROR */
+
+static ngx_inline ngx_int_t
+ngx_lyftr_hex(u_char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : NGX_ERROR;
+}
+
+
 /* ngx_lyftr_utf8.c */
 
 /*

@@ -1,0 +1,93 @@
+
+#include <ngx_lyftr_hmac.h>
+#include <ngx_lyftr_text.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+
+void *
+ngx_lyftr_hmac_key(u_char *secret, size_t len)
+{
+    EVP_MAC      *hmac;
+    OSSL_PARAM    params[2];
+    EVP_MAC_CTX  *ctx;
+
+    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    ctx = EVP_MAC_CTX_new(hmac);
+    EVP_MAC_free(hmac);
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+                                                 "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_end();
+
+    if (ctx == NULL || !EVP_MAC_init(ctx, secret, len, params)) {
+        EVP_MAC_CTX_free(ctx);
+        return NULL;
+    }
+
+    return ctx;
+}
+
+
+void
+ngx_lyftr_hmac_free(void *key)
+{
+    EVP_MAC_CTX_free(key);
+}
+
+
+ngx_int_t
+ngx_lyftr_hmac_sign(void *key, ngx_str_t *body, u_char *mac)
+{
+    size_t  len;
+
+    /* without a secret it is that of the key again */
+
+    if (!EVP_MAC_init(key, NULL, 0, NULL)
+        || !EVP_MAC_update(key, body->data, body->len)
+        || !EVP_MAC_final(key, mac, &len, NGX_LYFTR_HMAC_LEN))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_hmac_decode(u_char *s, size_t len, ngx_str_t *prefix, u_char *mac)
+{
+    ngx_int_t   high, low;
+    ngx_uint_t  i;
+
+    if (len != prefix->len + 2 * NGX_LYFTR_HMAC_LEN
+        || ngx_memcmp(s, prefix->data, prefix->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    s += prefix->len;
+
+    for (i = 0; i < NGX_LYFTR_HMAC_LEN; i++) {
+        high = ngx_lyftr_hex(*s++);
+        low = ngx_lyftr_hex(*s++);
+
+        if (high == NGX_ERROR || low == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        mac[i] = (u_char) (high << 4 | low);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_lyftr_hmac_equal(u_char *a, u_char *b)
+{
+    return CRYPTO_memcmp(a, b, NGX_LYFTR_HMAC_LEN) == 0;
+}
