@@ -28,7 +28,8 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module run test unit faults check bench asan valgrind clean
+.PHONY: help build module run test unit replay fuzz faults check bench asan \
+	valgrind clean
 
 
 help:		## show this list
@@ -63,7 +64,7 @@ run: build	## serve on port 8000, or PORT; see the README
 	@exec docker/serve
 
 
-test: build unit	## run all tests, and the rigs in short (T=t/some.t: it)
+test: build unit replay	## run all tests, rigs in short (T=t/some.t: one)
 	@t/setup test
 	@t/run $(T)
 	@$(if $(T),,t/faults/run --fast)
@@ -73,6 +74,17 @@ unit: build	## run the unit tests of the files that know no nginx
 	@t/setup test
 	@$(MAKE) -s --no-print-directory -C t/unit \
 		BUILD=$(BUILD)/unit run
+
+
+replay: build	## run the fuzz targets on the corpora that are here
+	@$(MAKE) -s --no-print-directory -C t/fuzz \
+		BUILD=$(BUILD)/fuzz replay
+
+
+fuzz: build	## fuzz with clang, TIME=60 seconds a target
+	@t/setup fuzz
+	@$(MAKE) -s --no-print-directory -C t/fuzz \
+		BUILD=$(BUILD)/fuzz TIME=$(or $(TIME),60) run
 
 
 faults: build	## run the rigs of t/faults (FAULTS=1,5,7: only these)

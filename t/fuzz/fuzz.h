@@ -6,7 +6,12 @@
 #include <ngx_lyftr_text.h>
 
 
-#define fuzz_assert(e)    if (!(e)) { abort(); }
+#define fuzz_assert(e)                                                       \
+    if (!(e)) {                                                              \
+        (void) fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,    \
+                       #e);                                                  \
+        abort();                                                             \
+    }
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,6 +2,64 @@
 #include "fuzz.h"
 
 
+/* what an escape stands for, once more; p is behind the backslash */
+
+static size_t
+fuzz_unescape(u_char *p, u_char *c)
+{
+    char          hex[5] = { 0 };
+    unsigned      n;
+    const char   *at;
+    static char   from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+
+    if (*p == 'u') {
+        ngx_memcpy(hex, p + 1, 4);
+        fuzz_assert(sscanf(hex, "%4x", &n) == 1 && n < 0x20);
+        *c = (u_char) n;
+        return 5;
+    }
+
+    at = *p ? strchr(from, *p) : NULL;
+    fuzz_assert(at);
+    *c = to[at - from];
+
+    return 1;
+}
+
+
+/* UTF-8 comes out again; other bytes have become U+FFFD */
+
+static void
+fuzz_read_back(u_char *s, size_t size, u_char *p, size_t len)
+{
+    u_char  *again, *q, *last;
+
+    last = p + len - 1;
+    q = again = malloc(len);
+    fuzz_assert(again);
+
+    for (p++; p < last; q++) {
+
+        if (*p == '\\') {
+            p += 1 + fuzz_unescape(p + 1, q);
+
+        } else {
+            *q = *p++;
+        }
+    }
+
+    if (ngx_lyftr_utf8_valid(s, size) == size) {
+        fuzz_assert((size_t) (q - again) == size);
+        fuzz_assert(memcmp(again, s, size) == 0);
+
+    } else {
+        fuzz_assert(memmem(again, q - again, "\xef\xbf\xbd", 3));
+    }
+
+    free(again);
+}
+
+
 /* JSON strings are valid, as long as announced; folding is consistent */
 
 int
@@ -26,6 +84,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     fuzz_assert(i == len - 1 && p[0] == '"' && p[i] == '"');
+    fuzz_read_back(s, size, p, len);
     free(p);
 
     n = ngx_lyftr_fold(NULL, s, size);

@@ -11,6 +11,78 @@ fuzz_string(ngx_str_t *s, u_char *arena, size_t size)
 }
 
 
+/* the schema's rules, once more */
+
+static void
+fuzz_rules(ngx_lyftr_message_t *m)
+{
+    size_t               i, n;
+    ngx_uint_t           k;
+    ngx_str_t           *msisdn;
+    ngx_lyftr_instant_t  t;
+
+    for (k = 0; k < 2; k++) {
+        msisdn = k ? &m->to : &m->from;
+        fuzz_assert(msisdn->len > 1 && msisdn->data[0] == '+');
+
+        for (i = 1; i < msisdn->len; i++) {
+            fuzz_assert(msisdn->data[i] >= '0' && msisdn->data[i] <= '9');
+        }
+    }
+
+    for (i = 0, n = 0; i < m->text.len; i++) {
+        n += (m->text.data[i] & 0xc0) != 0x80;
+    }
+
+    fuzz_assert(n <= NGX_LYFTR_TEXT_MAX);
+
+    fuzz_assert(ngx_lyftr_instant_parse(m->ts.data, m->ts.len, &t) == NGX_OK);
+    fuzz_assert(t.len == m->instant.len
+                && memcmp(t.data, m->instant.data, t.len) == 0);
+}
+
+
+/* a body that is accepted is so as a whole: not if cut, nor with more */
+
+static void
+fuzz_whole(u_char *body, size_t size)
+{
+    size_t                i, len, cuts[3];
+    u_char               *s, *arena;
+    ngx_lyftr_faults_t    faults;
+    ngx_lyftr_message_t   m;
+
+    for (len = size; memchr(" \t\r\n", body[len - 1], 4); len--) {
+        /* void */
+    }
+
+    fuzz_assert(body[len - 1] == '}');
+
+    cuts[0] = len - 1;
+    cuts[1] = len / 2;
+    cuts[2] = len * 2654435761U % len;
+
+    for (i = 0; i < 3; i++) {
+        s = fuzz_copy(body, cuts[i]);
+        arena = fuzz_copy(body, cuts[i]);
+        fuzz_assert(ngx_lyftr_message_parse(s, cuts[i], arena, &m, &faults)
+                    == NGX_DECLINED);
+        free(s);
+        free(arena);
+    }
+
+    s = fuzz_copy(body, size);
+    s = realloc(s, size + 1);
+    arena = malloc(size + 1);
+    fuzz_assert(s && arena);
+    s[size] = "x{,\0"[size % 4];
+    fuzz_assert(ngx_lyftr_message_parse(s, size + 1, arena, &m, &faults)
+                == NGX_DECLINED);
+    free(s);
+    free(arena);
+}
+
+
 /* what is accepted keeps the rules, and is accepted when written again */
 
 int
@@ -35,6 +107,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_string(&m.from, arena, size);
         fuzz_string(&m.to, arena, size);
         fuzz_string(&m.ts, arena, size);
+        fuzz_rules(&m);
+        fuzz_whole(body, size);
 
         again = malloc(NGX_LYFTR_JSON_GROWTH * size + 128);
         fuzz_assert(again);
