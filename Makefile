@@ -103,10 +103,13 @@ bench: build	## measure against bare nginx
 	@$(MAKE) -s --no-print-directory -C t/bench bench
 
 
-asan:		## run the suite with AddressSanitizer and UBSan
+sanitized:
 	@$(MAKE) -s --no-print-directory build BUILD=$(BUILD)/asan \
 		CC_OPT='$(CC_OPT) -U_FORTIFY_SOURCE $(SANITIZE)' \
 		LD_OPT='$(LD_OPT) $(SANITIZE)'
+
+
+asan: sanitized		## run the suite with AddressSanitizer and UBSan
 	@t/setup test
 	@MODULE=$(BUILD)/asan/ngx_http_lyftr_module.so t/run --asan $(T)
 

@@ -36,6 +36,28 @@ NEW
         ['ngx_lyftr_sqlite_open.c', 'synchronous = FULL;', 'synchronous = 0;'],
         ['ngx_lyftr_sqlite_open.c', 'if (sync != 2)', 'if (0)'],
     ],
+
+    # a body may be anything but UTF-8
+
+    no_utf8 => [['ngx_lyftr_message.c',
+        '*position = ngx_lyftr_utf8_valid(body, len);', '*position = len;']],
+
+    # what was read before it is read again for each key
+
+    quadratic => [['ngx_lyftr_message.c', <<'OLD', <<'NEW']],
+    if (ctx->depth == 1) {
+        i = ngx_lyftr_schema_field(s, len);
+OLD
+    if (ctx->depth == 1) {
+        (void) ngx_lyftr_utf8_count(ctx->body, s - ctx->body);
+        i = ngx_lyftr_schema_field(s, len);
+NEW
+
+    # long messages do not fit where they are kept
+
+    small_arena => [['ngx_lyftr_webhook.c',
+        'ngx_pnalloc(r->pool, body.len + 1);',
+        'ngx_pnalloc(r->pool, body.len / 2 + 1);']],
 );
 
 sub fault {
