@@ -53,6 +53,34 @@ OLD
         i = ngx_lyftr_schema_field(s, len);
 NEW
 
+    # the metrics have a lock, which a worker keeps that is killed
+
+    lock_kept => [
+        ['ngx_lyftr_metrics.c',
+            '(void) ngx_atomic_fetch_add(&path->status[n], 1);', <<'NEW'],
+    ngx_spinlock(&lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec, 1, 1024);
+    (void) ngx_atomic_fetch_add(&path->status[n], 1);
+    lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec = 0;
+NEW
+        ['ngx_lyftr_metrics.c',
+            'ngx_lyftr_output_init(&out, r->pool);', <<'NEW'],
+    ngx_lyftr_output_init(&out, r->pool);
+    ngx_spinlock(&lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec, 1, 1024);
+    ngx_msleep(2);
+NEW
+        ['ngx_lyftr_metrics.c',
+            'return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK,', <<'NEW'],
+    lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec = 0;
+    return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK,
+NEW
+    ],
+
+    # the URI of a request makes a series
+
+    series_by_uri => [['ngx_lyftr_metrics.c',
+        'n = (status >= 100 && status <= 599) ? status - 99 : 0;',
+        'n = 1 + (status + ngx_hash_key(r->uri.data, r->uri.len)) % 500;']],
+
     # long messages do not fit where they are kept
 
     small_arena => [['ngx_lyftr_webhook.c',
@@ -140,12 +168,11 @@ sub run {
 }
 
 
-# a module with faults: [file, text, other text]..., each text once in its file
+# puts faults into a copy of the sources; returns what their files were
 
-sub build {
-    my ($self, @faults) = @_;
+sub put {
+    my ($src, @faults) = @_;
 
-    my $src = "$self->{dir}/tree/ngx_lyftr_module";
     my %saved;
 
     for (@faults) {
@@ -159,6 +186,18 @@ sub build {
         $text =~ s/\Q$old\E/$new/;
         write_to("$src/$name", $text);
     }
+
+    return %saved;
+}
+
+
+# a module with faults: [file, text, other text]..., each text once in its file
+
+sub build {
+    my ($self, @faults) = @_;
+
+    my $src = "$self->{dir}/tree/ngx_lyftr_module";
+    my %saved = put($src, @faults);
 
     run("make -f $self->{dir}/objs/Makefile -C $self->{nginx} modules");
 
