@@ -199,34 +199,51 @@ sub requests {
 }
 
 
-# the metrics before and after so many requests
+# The metrics once all requests are counted, of which there were $$sent; the end
+# of one is behind its answer.
+
+sub settled {
+    my ($server, $sent) = @_;
+
+    my ($text, $counted);
+
+    Lyftr::Server::wait_for {
+        $text = $server->get('/metrics')->{body};
+
+        my %samples = samples($text);
+        $counted = sum(map { $samples{$_} }
+                       grep { /^http_requests_total/ } keys %samples);
+
+        $counted >= $$sent++;
+    };
+
+    return ($text, $counted - $$sent + 1);
+}
+
+
+# the metrics before and after so many requests, to a new server
 
 sub series {
     my ($server, $n) = @_;
 
     srand $seed;
-    requests($server, 60 * @kinds, 1, @kinds);
-    requests($server, 5 * @closing, 1, @closing);
 
-    my %before = samples($server->get('/metrics')->{body});
+    my $sent = requests($server, 60 * @kinds, 1, @kinds)
+               + requests($server, 5 * @closing, 1, @closing);
+
+    my %before = samples(settled($server, \$sent));
 
     my $answered = requests($server, $n * 0.98, 32, @kinds)
                    + requests($server, $n * 0.02, 1, @closing);
 
-    my $text = $server->get('/metrics')->{body};
-    my %after = samples($text);
+    $sent += $answered;
 
-    my ($from, $to) = map { my $of = $_;
-                            sum(map { $of->{$_} }
-                                grep { /^http_requests_total/ } keys %$of) }
-                      \%before, \%after;
+    my ($text, $more) = settled($server, \$sent);
+    my %after = samples($text);
 
     return { before => scalar keys %before, after => scalar keys %after,
              answered => $answered, text => $text,
-
-             # but the scrape before them
-
-             counted => $to - $from - 1 };
+             counted => $answered + $more };
 }
 
 
