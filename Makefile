@@ -103,6 +103,7 @@ bench: build	## measure against bare nginx
 	@$(MAKE) -s --no-print-directory -C t/bench bench
 
 
+.PHONY: sanitized
 sanitized:
 	@$(MAKE) -s --no-print-directory build BUILD=$(BUILD)/asan \
 		CC_OPT='$(CC_OPT) -U_FORTIFY_SOURCE $(SANITIZE)' \

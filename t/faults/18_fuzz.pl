@@ -83,7 +83,8 @@ my ($names) = Lyftr::Plant::contents('t/fuzz/Makefile') =~ /^NAMES := *(.+)/m
 my @names = split ' ', $names;
 my $fuzz = "$build/fuzz";
 
-system make($fuzz, map { "$fuzz/fuzz_$_" } @names) and die "nothing was built\n";
+system make($fuzz, map { "$fuzz/fuzz_$_" } @names)
+    and die "nothing was built\n";
 
 my %ended = runs($fuzz, \@names);
 

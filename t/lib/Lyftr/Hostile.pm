@@ -155,7 +155,7 @@ sub edges {
     }
 
     for my $length (0, 1, 255 .. 257, 1023 .. 1025, 4095 .. 4097, 65536) {
-        push @bodies, map { my $s = $_ x $length; $self->with(text => qq("$s")) }
+        push @bodies, map { $self->with(text => '"' . $_ x $length . '"') }
                       'a', "\xc3\xa9", "\xf0\x9f\x98\x80", '\\u00e9',
                       '\\ud83d\\ude00', '\\n', '\\\\';
     }

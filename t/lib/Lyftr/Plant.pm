@@ -53,6 +53,32 @@ OLD
         i = ngx_lyftr_schema_field(s, len);
 NEW
 
+    # a secret is told while it is read, and the right signature of a body
+
+    secret_logged => [['ngx_lyftr_signature.c',
+        's = ngx_array_push(llcf->secrets);', <<'NEW']],
+    ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0, "secret \"%V\"", &secret);
+    s = ngx_array_push(llcf->secrets);
+NEW
+
+    signature_logged => [['ngx_lyftr_signature.c',
+        'return *secret ? NGX_OK : NGX_DECLINED;', <<'NEW']],
+    {
+        u_char  hex[64];
+
+        (void) ngx_hex_dump(hex, mac, 32);
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "signature %*s", sizeof(hex), hex);
+    }
+
+    return *secret ? NGX_OK : NGX_DECLINED;
+NEW
+
+    # anybody may read the database
+
+    open_files => [['ngx_lyftr_sqlite_open.c',
+        'O_NOFOLLOW|O_CLOEXEC, 0600);', 'O_NOFOLLOW|O_CLOEXEC, 0644);']],
+
     # the metrics have a lock, which a worker keeps that is killed
 
     lock_kept => [
