@@ -17,11 +17,7 @@ need('clang');
 
 my $seconds = 60;
 my $build = $ENV{BUILD} || getcwd . '/build';
-my $src = $ENV{NGINX_SRC} || '/usr/share/nginx/src';
-my $incs = $ENV{NGX_INCS}
-           // join ' ', "-I $build", map { "-I $src/src/$_" }
-                  qw(core event event/modules event/quic os/unix http
-                     http/modules http/v2);
+my $includes = Lyftr::Plant::includes();
 
 my %running;
 
@@ -29,8 +25,8 @@ my %running;
 sub make {
     my ($to, @what) = @_;
 
-    return ('make', '-s', '-j2', '-C', 't/fuzz', "BUILD=$to", "NGX_INCS=$incs",
-            @what);
+    return ('make', '-s', '-j2', '-C', 't/fuzz', "BUILD=$to",
+            "NGX_INCS=$includes", @what);
 }
 
 

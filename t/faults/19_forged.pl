@@ -12,6 +12,7 @@ use JSON::PP;
 use Lyftr qw(message sign);
 use Lyftr::Fault;
 use Lyftr::Pipeline;
+use Lyftr::Plant;
 use Lyftr::Server;
 
 
@@ -149,7 +150,7 @@ sub forge {
                  my ($headers, $got) = @_;
 
                  note("$got: $headers" =~ tr/ -~//cdr)
-                     if !$status{$got}++ && $got != 401;
+                     if !$status{$got}++ && $got != 401 && !$server{module};
              });
 
     return { accepted => $status{200} // 0, other => $n - ($status{401} // 0),
@@ -163,13 +164,9 @@ sub forge {
 
 sub timing {
     my $build = $ENV{BUILD} || getcwd . '/build';
-    my $src = $ENV{NGINX_SRC} || '/usr/share/nginx/src';
-    my $incs = $ENV{NGX_INCS}
-               // join ' ', "-I $build",
-                       map { "-I $src/src/$_" } qw(core event event/modules
-                           event/quic os/unix http http/modules http/v2);
+    my $includes = Lyftr::Plant::includes();
 
-    system "make -s -C t/faults BUILD='$build' NGX_INCS='$incs' dudect >&2"
+    system "make -s -C t/faults BUILD='$build' NGX_INCS='$includes' dudect >&2"
         and die "dudect was not built\n";
 
     my $json = `'$build/dudect'`;

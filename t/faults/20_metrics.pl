@@ -35,14 +35,15 @@ package Scraper {
     sub new {
         my ($class, $server) = @_;
 
+        my $owner = $$;
         my $pid = fork // die "fork: $!";
 
         if ($pid == 0) {
-            while (getppid != 1) { eval { $server->get('/metrics') } }
+            while (getppid == $owner) { eval { $server->get('/metrics') } }
             POSIX::_exit(0);
         }
 
-        return bless { pid => $pid, owner => $$ }, $class;
+        return bless { pid => $pid, owner => $owner }, $class;
     }
 
     sub DESTROY {
@@ -298,7 +299,13 @@ control('a series by the URI', "$found->{before}, then $found->{after}",
 control('a lock is kept', sprintf('%.0f s', max($delivery, $scrape)),
         'at most 1 s', max($delivery, $scrape) > 1);
 
-# its workers do not end by themselves
 
-kill 'KILL', $server->{pid}, $server->workers;
-$server->wait_exit;
+# the workers of the last server do not end by themselves
+
+END {
+    if ($server && $server->{pid} && $server->{module}) {
+        local $?;
+        kill 'KILL', $server->{pid}, $server->workers;
+        $server->wait_exit;
+    }
+}

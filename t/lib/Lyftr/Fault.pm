@@ -19,6 +19,10 @@ our @lines;
 
 $| = 1;
 
+# so that what was started is stopped when a rig is interrupted
+
+$SIG{$_} = sub { exit 1 } for qw(HUP INT TERM);
+
 
 # the demand is told, and met if $ok
 

@@ -29,7 +29,7 @@ sub pipeline {
     my ($port, $next, $answer, %option) = @_;
 
     my $depth = $option{depth} // 32;
-    my $self = { port => $port, next => $next, again => [] };
+    my $self = { next => $next, again => [] };
     my %open = map { ($_->{socket} => $_) }
                map { connection($port) } 1 .. $connections;
 

@@ -164,6 +164,18 @@ sub new {
 }
 
 
+# where nginx's headers are, as the Makefile says it
+
+sub includes {
+    my $build = $ENV{BUILD} || getcwd . '/build';
+
+    return $ENV{NGX_INCS}
+           // join ' ', "-I $build", map { "-I " . source() . "/src/$_" }
+                  qw(core event event/modules event/quic os/unix http
+                     http/modules http/v2);
+}
+
+
 sub source { return $ENV{NGINX_SRC} || '/usr/share/nginx/src' }
 
 
