@@ -146,6 +146,12 @@ load_poll(load_worker_t *w, uint64_t now)
         }
     }
 
+    /* what the list lacks when the power is cut, nobody misses */
+
+    if (n > 0 && o->acks) {
+        fflush(o->acks);
+    }
+
     if (now >= w->tick) {
         load_tick(w, now);
         w->tick = now + LOAD_TICK;
