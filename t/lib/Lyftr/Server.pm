@@ -46,8 +46,9 @@ sub free_port {
 
 # module: another one than the suite's; workers; store: parameters of
 # lyftr_store; listen: parameters of listen; http, server: more directives;
-# dir: that of another server, for its database; db: another database; fill: SQL
-# for it; preload: a Lyftr::Stall; from: an address of ours for the requests
+# dir: that of another server, for its database; db: another database; port: a
+# certain one; fill: SQL for the database; preload: a Lyftr::Stall; from: an
+# address of ours for the requests
 
 sub new {
     my ($class, %self) = @_;
@@ -56,7 +57,7 @@ sub new {
 
     $self->{owner} = $$;
     $self->{dir} //= tempdir(CLEANUP => 1);
-    $self->{port} = free_port();
+    $self->{port} //= free_port();
     $self->{db} //= "$self->{dir}/app.db";
     $self->{log} = "$self->{dir}/error.log";
 
