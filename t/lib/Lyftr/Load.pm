@@ -129,9 +129,9 @@ END
     print $file $script;
     close $file;
 
-    my $json = `sqlite3 -batch -cmd '.timeout 20000' :memory: <$file`;
+    my $json = `sqlite3 -batch -cmd '.timeout 20000' :memory: <$file 2>&1`;
 
-    die "the rows could not be compared\n" if $? || $json !~ /^\[/;
+    die "the rows could not be compared: $json" if $? || $json !~ /^\[/;
 
     return decode_json($json)->[0];
 }
