@@ -23,7 +23,9 @@ sub kills {
     my $load = Lyftr::Load->start($server->{port}, r => 6000, c => 32,
                                   d => 3600);
 
-    for (1 .. $rounds) {
+    my $killed = sub { $server->logged('exited on signal 9') };
+
+    for my $round (1 .. $rounds) {
         my $workers = Lyftr::Server::wait_for {
             my @pids = $server->workers;
             @pids == 2 && \@pids;
@@ -31,20 +33,27 @@ sub kills {
 
         sleep 0.2 + rand 0.6;
         kill 'KILL', $workers->[rand 2];
+
+        # one that is gone already is still listed for a moment
+
+        Lyftr::Server::wait_for { $killed->() == $round };
     }
 
     my $report = $load->stop;
     $server->stop;
 
     return (Lyftr::Load::compare($server->{db}, $load), $report,
-            Lyftr::Load::integrity($server->{db}));
+            Lyftr::Load::integrity($server->{db}), $killed->());
 }
 
 
-my ($found, $report, $integrity) = kills($rounds);
+my ($found, $report, $integrity, $killed) = kills($rounds);
 
-figure("$rounds kills, lost", "$found->{lost} of $found->{acked}", '0',
-       $found->{lost} == 0 && $found->{acked} > 1000);
+figure("$killed kills, lost", "$found->{lost} of $found->{acked}", '0',
+       $found->{lost} == 0 && $killed == $rounds
+       && $found->{acked} > 500 * $rounds);
+figure('deliveries that a kill cut off', $report->{retries}, 'one a kill',
+       $report->{retries} >= $rounds);
 figure('stored otherwise than sent', $found->{changed}, '0',
        $found->{changed} == 0);
 figure('stored twice', $found->{twice}, '0', $found->{twice} == 0);
