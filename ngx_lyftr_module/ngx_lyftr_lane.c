@@ -314,11 +314,8 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
                 continue;
             }
 
-            rc = op->rc;
-        }
-
-        if (rc != NGX_ERROR) {
-            rc = backend->commit(lane->conn, &err);
+            rc = (op->rc == NGX_ERROR) ? NGX_ERROR
+                                       : backend->commit(lane->conn, &err);
         }
 
         if (rc != NGX_OK) {

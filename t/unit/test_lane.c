@@ -1,0 +1,269 @@
+/* A lane against a backend that plays what it is told to. */
+
+#include "unit.h"
+
+#include <ngx_lyftr_channel.h>
+
+
+#define TEST_OPS   4
+
+
+static ngx_lyftr_channel_t  channel;
+static ngx_lyftr_lane_t     lane;
+static ngx_lyftr_store_t    store;
+static ngx_lyftr_status_t   status;
+static ngx_lyftr_op_t       ops[TEST_OPS];
+
+/* the begin() that declines, and the check()s; n of each so far */
+static ngx_lyftr_err_e      declined;
+static ngx_uint_t           begin_at;
+static ngx_uint_t           nbegin;
+static ngx_lyftr_err_e      check_err;
+static ngx_msec_t           check_msec;
+static ngx_uint_t           open_flags;
+
+/* in this transaction, and durable */
+static ngx_uint_t           written;
+static ngx_uint_t           stored;
+
+
+ngx_int_t
+ngx_thread_mutex_lock(ngx_thread_mutex_t *mtx, ngx_log_t *log)
+{
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_thread_mutex_unlock(ngx_thread_mutex_t *mtx, ngx_log_t *log)
+{
+    return NGX_OK;
+}
+
+
+static void *
+test_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    open_flags = flags;
+
+    return &written;
+}
+
+
+static void
+test_close(void *conn)
+{
+}
+
+
+static ngx_int_t
+test_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    written = 0;
+
+    if (++nbegin == begin_at) {
+        err->code = declined;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+test_commit(void *conn, ngx_lyftr_error_t *err)
+{
+    stored += written;
+    written = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+test_rollback(void *conn)
+{
+    written = 0;
+}
+
+
+static ngx_msec_t
+test_due(void *conn)
+{
+    return NGX_LYFTR_NEVER;
+}
+
+
+static ngx_int_t
+test_maintain(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_msec_t  until;
+
+    until = ngx_lyftr_clock() + check_msec;
+
+    while ((ngx_msec_int_t) (ngx_lyftr_clock() - until) < 0) { /* void */ }
+
+    err->code = NGX_LYFTR_ERR_BUSY;
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+test_check(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_error_t  unused;
+
+    (void) test_maintain(conn, deadline, &unused);
+
+    err->code = check_err;
+
+    return check_err ? NGX_ERROR : NGX_OK;
+}
+
+
+/* the data of an operation: the store cannot hold it */
+
+static ngx_int_t
+test_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend, void *conn,
+    ngx_lyftr_error_t *err)
+{
+    if (op->data) {
+        err->code = NGX_LYFTR_ERR_DATA;
+        return NGX_ERROR;
+    }
+
+    written++;
+
+    return NGX_OK;
+}
+
+
+static ngx_lyftr_backend_t  backend = {
+    .open = test_open,
+    .close = test_close,
+    .begin = test_begin,
+    .commit = test_commit,
+    .rollback = test_rollback,
+    .due = test_due,
+    .maintain = test_maintain,
+    .check = test_check
+};
+
+
+static int
+test_setup(void **state)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(&channel, sizeof(channel));
+    ngx_memzero(&lane, sizeof(lane));
+    ngx_memzero(&store, sizeof(store));
+    ngx_memzero(&status, sizeof(status));
+    ngx_memzero(ops, sizeof(ops));
+
+    store.backend = &backend;
+    store.status = &status;
+    store.timeout = 4000;
+
+    channel.store = &store;
+    channel.batch = TEST_OPS;
+    channel.timeout = 4000;
+    channel.lanes = &lane;
+    channel.nlanes = 1;
+    ngx_queue_init(&channel.pending);
+
+    lane.channel = &channel;
+    ngx_queue_init(&lane.batch);
+
+    for (i = 0; i < TEST_OPS; i++) {
+        ops[i].run = test_run;
+        ops[i].deadline = ngx_lyftr_clock() + 4000;
+        ngx_queue_insert_tail(&channel.pending, &ops[i].queue);
+        channel.npending++;
+    }
+
+    declined = NGX_LYFTR_ERR_BUSY;
+    begin_at = 0;
+    nbegin = 0;
+    check_err = NGX_LYFTR_ERR_NONE;
+    check_msec = 0;
+    open_flags = 0;
+    stored = 0;
+
+    return 0;
+}
+
+
+static void
+test_thread(void)
+{
+    ngx_lyftr_lane_t  *p = &lane;
+
+    ngx_lyftr_lane_thread(&p, NULL);
+}
+
+
+/* one message that the store cannot hold fails alone */
+
+static void
+test_singly(void **state)
+{
+    ops[1].data = &ops;
+
+    test_thread();
+
+    assert_int_equal(stored, 3);
+    assert_int_equal(ops[0].rc, NGX_OK);
+    assert_int_equal(ops[1].rc, NGX_ERROR);
+    assert_int_equal(ops[1].error, NGX_LYFTR_ERR_DATA);
+    assert_int_equal(ops[2].rc, NGX_OK);
+    assert_int_equal(ops[3].rc, NGX_OK);
+}
+
+
+/* those that find the store locked, or its log full, meanwhile have failed */
+
+static void
+test_singly_declined(void **state)
+{
+    ngx_uint_t  i, ok;
+
+    for (begin_at = 2; begin_at <= TEST_OPS + 1; begin_at++) {
+
+        i = begin_at;
+        (void) test_setup(NULL);
+        begin_at = i;
+
+        declined = (i & 1) ? NGX_LYFTR_ERR_BUSY : NGX_LYFTR_ERR_LOG;
+        ops[3].data = &ops;
+
+        test_thread();
+
+        ok = 0;
+
+        for (i = 0; i < TEST_OPS; i++) {
+            ok += (ops[i].rc != NGX_ERROR);
+        }
+
+        assert_int_equal(ok, stored);
+        assert_int_equal(stored, begin_at - 2);
+        assert_int_equal(ops[TEST_OPS - 1].error, declined);
+        assert_int_equal(lane.commits, stored);
+        assert_int_equal(lane.failed, TEST_OPS - stored);
+    }
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test_setup(test_singly, test_setup),
+        cmocka_unit_test_setup(test_singly_declined, test_setup)
+    };
+
+    return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
+}
