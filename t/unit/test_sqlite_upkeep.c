@@ -270,6 +270,10 @@ test_damage(void **state)
     test_sql("PRAGMA wal_checkpoint(TRUNCATE)", &n);
     assert_int_equal(n, 0);
 
+    /* that was the last connection: the files that it leaves are new ones */
+
+    dsn.opened = 0;
+
     /* 3000 rows and as many entries, but one sender: parts of 1000 */
 
     c = test_open();
