@@ -124,11 +124,15 @@ ngx_int_t
 ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
+    ngx_lyftr_err_e     error;
     ngx_lyftr_store_t  *store;
 
     store = lane->channel->store;
+    error = store->status->error;
 
-    if (store->status->error) {
+    /* what was refused because of the log has left nothing in it */
+
+    if (error != NGX_LYFTR_ERR_NONE && error != NGX_LYFTR_ERR_LOG) {
         flags |= NGX_LYFTR_OPEN_FAILED;
     }
 

@@ -21,17 +21,16 @@ void
 ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
 {
     ngx_int_t             rc;
-    ngx_msec_t            now, deadline;
+    ngx_msec_t            deadline;
     ngx_lyftr_backend_t  *backend;
 
     backend = lane->channel->store->backend;
-    now = ngx_lyftr_clock();
-    deadline = now + lane->channel->timeout;
+    deadline = ngx_lyftr_clock() + lane->channel->timeout;
 
     rc = backend->maintain(lane->conn, deadline, &lane->upkeep);
 
     if (rc == NGX_ERROR) {
-        lane->rest = now + NGX_LYFTR_UPKEEP_REST;
+        lane->rest = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_REST;
         ngx_lyftr_lane_close(lane);
         return;
     }
@@ -39,7 +38,7 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     lane->upkeep.code = NGX_LYFTR_ERR_NONE;
 
     if (rc == NGX_DECLINED) {
-        lane->rest = now + NGX_LYFTR_UPKEEP_PAUSE;
+        lane->rest = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_PAUSE;
     }
 
     ngx_lyftr_upkeep_plan(lane);
@@ -82,18 +81,16 @@ ngx_lyftr_upkeep_plan(ngx_lyftr_lane_t *lane)
 void
 ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
 {
-    ngx_int_t             rc;
-    ngx_msec_t            now;
-    ngx_lyftr_store_t    *store;
-    ngx_lyftr_error_t    *err;
+    ngx_int_t           rc;
+    ngx_msec_t          rest, deadline;
+    ngx_lyftr_store_t  *store;
+    ngx_lyftr_error_t  *err;
 
     store = lane->channel->store;
     err = &lane->upkeep;
-    now = ngx_lyftr_clock();
-
-    lane->at = now + NGX_LYFTR_UPKEEP_REST;
 
     if (store->status->opened != store->dsn_hash) {
+        lane->at = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_REST;
         return;
     }
 
@@ -103,31 +100,38 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     }
 
     rc = NGX_ERROR;
+    deadline = ngx_lyftr_clock() + store->timeout;
 
-    if (lane->conn || ngx_lyftr_lane_open(lane, 0, now + store->timeout, err)
-                      == NGX_OK)
-    {
-        rc = store->backend->check(lane->conn, now + store->timeout, err);
+    if (lane->conn || ngx_lyftr_lane_open(lane, 0, deadline, err) == NGX_OK) {
+        rc = store->backend->check(lane->conn, deadline, err);
     }
 
     lane->reading = (rc == NGX_OK);
     lane->read = (rc == NGX_DONE);
 
     if (rc == NGX_OK) {
-        lane->at = now + (store->status->damaged ? 0 : NGX_LYFTR_CHECK_PACE);
+        rest = store->status->damaged ? 0 : NGX_LYFTR_CHECK_PACE;
 
     } else if (rc == NGX_DONE) {
-        lane->at = now + NGX_LYFTR_CHECK_REST;
+        rest = NGX_LYFTR_CHECK_REST;
 
-    } else if (lane->conn) {
-        ngx_lyftr_lane_close(lane);
+    } else {
+        rest = NGX_LYFTR_UPKEEP_REST;
+
+        if (lane->conn) {
+            ngx_lyftr_lane_close(lane);
+        }
     }
 
     lane->due = 1;
+    lane->at = ngx_lyftr_clock() + rest;
 
-    /* other failures are told by those who need the store now */
+    /* what is not the file's fault is told by those who need the store now */
 
-    if (rc != NGX_ERROR || err->code != NGX_LYFTR_ERR_CORRUPT) {
+    if (rc != NGX_ERROR
+        || (err->code != NGX_LYFTR_ERR_CORRUPT
+            && err->code != NGX_LYFTR_ERR_FAILED))
+    {
         err->code = NGX_LYFTR_ERR_NONE;
     }
 }

@@ -14,12 +14,13 @@ static ngx_lyftr_store_t    store;
 static ngx_lyftr_status_t   status;
 static ngx_lyftr_op_t       ops[TEST_OPS];
 
-/* the begin() that declines, and the check()s; n of each so far */
+/* the begin() that declines, and how the others fare */
 static ngx_lyftr_err_e      declined;
 static ngx_uint_t           begin_at;
 static ngx_uint_t           nbegin;
 static ngx_lyftr_err_e      check_err;
-static ngx_msec_t           check_msec;
+static ngx_msec_t           busy_msec;
+static ngx_msec_t           due;
 static ngx_uint_t           open_flags;
 
 /* in this transaction, and durable */
@@ -92,18 +93,14 @@ test_rollback(void *conn)
 static ngx_msec_t
 test_due(void *conn)
 {
-    return NGX_LYFTR_NEVER;
+    return due;
 }
 
 
 static ngx_int_t
 test_maintain(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    ngx_msec_t  until;
-
-    until = ngx_lyftr_clock() + check_msec;
-
-    while ((ngx_msec_int_t) (ngx_lyftr_clock() - until) < 0) { /* void */ }
+    (void) usleep(busy_msec * 1000);
 
     err->code = NGX_LYFTR_ERR_BUSY;
 
@@ -114,9 +111,7 @@ test_maintain(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 static ngx_int_t
 test_check(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    ngx_lyftr_error_t  unused;
-
-    (void) test_maintain(conn, deadline, &unused);
+    (void) usleep(busy_msec * 1000);
 
     err->code = check_err;
 
@@ -167,6 +162,8 @@ test_setup(void **state)
     store.backend = &backend;
     store.status = &status;
     store.timeout = 4000;
+    store.dsn_hash = 1;
+    status.opened = 1;
 
     channel.store = &store;
     channel.batch = TEST_OPS;
@@ -189,7 +186,8 @@ test_setup(void **state)
     begin_at = 0;
     nbegin = 0;
     check_err = NGX_LYFTR_ERR_NONE;
-    check_msec = 0;
+    busy_msec = 0;
+    due = NGX_LYFTR_NEVER;
     open_flags = 0;
     stored = 0;
 
@@ -257,12 +255,110 @@ test_singly_declined(void **state)
 }
 
 
+/* a pause begins when the work ends, however long that has waited */
+
+static void
+test_pause(void **state)
+{
+    ngx_queue_init(&channel.pending);
+
+    lane.conn = &written;
+    lane.due = 1;
+    lane.at = ngx_lyftr_clock();
+    due = 0;
+    busy_msec = 1200;
+
+    test_thread();
+
+    assert_int_equal(lane.due, 1);
+    assert_true((ngx_msec_int_t) (lane.at - ngx_lyftr_clock()) > 800);
+}
+
+
+/* two parts of a check have a pause between them, however long they take */
+
+static void
+test_check_pause(void **state)
+{
+    ngx_queue_init(&channel.pending);
+
+    channel.type = NGX_LYFTR_CHANNEL_CHECK;
+    busy_msec = 200;
+
+    test_thread();
+
+    assert_int_equal(lane.due, 1);
+    assert_true((ngx_msec_int_t) (lane.at - ngx_lyftr_clock()) > 50);
+}
+
+
+/* a page that cannot be read, and one that makes no sense, are told */
+
+static void
+test_check_failure(void **state)
+{
+    ngx_uint_t  i;
+
+    static struct {
+        ngx_lyftr_err_e  err;
+        ngx_uint_t       told;
+    } tests[] = {
+        { NGX_LYFTR_ERR_NONE, 0 },
+        { NGX_LYFTR_ERR_BUSY, 0 },
+        { NGX_LYFTR_ERR_TIMEOUT, 0 },
+        { NGX_LYFTR_ERR_MOVED, 0 },
+        { NGX_LYFTR_ERR_FAILED, 1 },
+        { NGX_LYFTR_ERR_CORRUPT, 1 }
+    };
+
+    channel.type = NGX_LYFTR_CHANNEL_CHECK;
+
+    for (i = 0; i < unit_count(tests); i++) {
+        check_err = tests[i].err;
+        test_thread();
+        assert_int_equal(lane.upkeep.code,
+                         tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
+        assert_int_equal(lane.conn != NULL, check_err == NGX_LYFTR_ERR_NONE);
+    }
+}
+
+
+/* after a write that went wrong, but not after one that was refused */
+
+static void
+test_open_failed(void **state)
+{
+    ngx_uint_t  i;
+
+    static struct {
+        ngx_lyftr_err_e  err;
+        ngx_uint_t       failed;
+    } tests[] = {
+        { NGX_LYFTR_ERR_NONE, 0 },
+        { NGX_LYFTR_ERR_LOG, 0 },
+        { NGX_LYFTR_ERR_FULL, NGX_LYFTR_OPEN_FAILED },
+        { NGX_LYFTR_ERR_FAILED, NGX_LYFTR_OPEN_FAILED }
+    };
+
+    for (i = 0; i < unit_count(tests); i++) {
+        (void) test_setup(NULL);
+        status.error = tests[i].err;
+        test_thread();
+        assert_int_equal(open_flags & NGX_LYFTR_OPEN_FAILED, tests[i].failed);
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_singly, test_setup),
-        cmocka_unit_test_setup(test_singly_declined, test_setup)
+        cmocka_unit_test_setup(test_singly_declined, test_setup),
+        cmocka_unit_test_setup(test_pause, test_setup),
+        cmocka_unit_test_setup(test_check_pause, test_setup),
+        cmocka_unit_test_setup(test_check_failure, test_setup),
+        cmocka_unit_test_setup(test_open_failed, test_setup)
     };
 
     return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
