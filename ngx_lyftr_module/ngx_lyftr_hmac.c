@@ -16,6 +16,10 @@ ngx_lyftr_hmac_key(u_char *secret, size_t len)
     EVP_MAC_CTX  *ctx;
 
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (hmac == NULL) {
+        return NULL;
+    }
+
     ctx = EVP_MAC_CTX_new(hmac);
     EVP_MAC_free(hmac);
 

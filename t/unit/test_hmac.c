@@ -3,6 +3,8 @@
 
 #include <ngx_lyftr_hmac.h>
 
+#include <openssl/evp.h>
+
 
 #define TEST_A32  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define TEST_A64  TEST_A32 TEST_A32
@@ -262,6 +264,25 @@ test_equal(void **state)
 }
 
 
+/* OpenSSL may be set up so that it has no HMAC */
+
+static void
+test_none(void **state)
+{
+    void  *key;
+
+    assert_int_equal(EVP_set_default_properties(NULL, "provider=none"), 1);
+
+    assert_null(ngx_lyftr_hmac_key(unit_lit("key")));
+
+    assert_int_equal(EVP_set_default_properties(NULL, ""), 1);
+
+    key = ngx_lyftr_hmac_key(unit_lit("key"));
+    assert_non_null(key);
+    ngx_lyftr_hmac_free(key);
+}
+
+
 int
 main(void)
 {
@@ -269,7 +290,8 @@ main(void)
         cmocka_unit_test(test_sign),
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_digits),
-        cmocka_unit_test(test_equal)
+        cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_none)
     };
 
     return cmocka_run_group_tests_name("hmac", tests, NULL, NULL);
