@@ -2,6 +2,7 @@
 
 
 #define NGX_LYFTR_TASK_TIMEOUT     60000
+#define NGX_LYFTR_TASK_RETRY       1000
 #define NGX_LYFTR_PROBE_TIMEOUT    40
 
 /* r->blocked has eight bits */
@@ -214,6 +215,11 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
         {
             /* the pool has logged it; the operations wait or expire */
             lane->busy = 0;
+
+            if (!channel->wake.timer_set) {
+                ngx_add_timer(&channel->wake, NGX_LYFTR_TASK_RETRY);
+            }
+
             return;
         }
 
