@@ -150,8 +150,9 @@ typedef struct {
  *
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
  * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR
- * but that of insert() with NGX_LYFTR_ERR_DATA the caller closes the
- * connection and does not use it again.
+ * but that of insert() with NGX_LYFTR_ERR_DATA, and that of probe() with
+ * NGX_LYFTR_ERR_LOG, the caller closes the connection and does not use it
+ * again.
  */
 
 typedef struct {

@@ -73,7 +73,11 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     }
 
     if (ngx_lyftr_lane_run(lane) != NGX_OK) {
-        ngx_lyftr_lane_close(lane);
+
+        if (lane->err.code != NGX_LYFTR_ERR_LOG) {
+            ngx_lyftr_lane_close(lane);
+        }
+
         return;
     }
 

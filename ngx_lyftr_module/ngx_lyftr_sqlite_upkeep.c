@@ -20,7 +20,7 @@ static ngx_int_t ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static void ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
+static int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
 
 
 ngx_msec_t
@@ -152,7 +152,7 @@ ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     if (rc == NGX_OK && ngx_lyftr_sqlite_long(c)
         && ngx_lyftr_flock_left(c->wal_retry) == 0)
     {
-        ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
+        (void) ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
 
     } else if (rc == NGX_OK) {
         log = c->wal;
@@ -178,7 +178,7 @@ ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
  * open; readers that overlap would never leave one by themselves.
  */
 
-static void
+static int
 ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 {
     int  rc, mode;
@@ -193,7 +193,7 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
     if (rc != SQLITE_OK) {
         c->wal_done = c->wal;
         c->wal_retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
-        return;
+        return rc;
     }
 
     c->wal = 0;
@@ -202,6 +202,8 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
     if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
         c->wal_size = 0;
     }
+
+    return rc;
 }
 
 
@@ -210,16 +212,24 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 ngx_int_t
 ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
+    int  rc, wait;
+
     if (c->wal_size < c->dsn->max_wal) {
         return NGX_OK;
     }
 
     if (ngx_lyftr_flock_left(c->wal_retry) == 0) {
-        ngx_lyftr_sqlite_restart(c, c->write ? NGX_LYFTR_SQLITE_WAL_WAIT : 0);
-    }
+        wait = c->write ? NGX_LYFTR_SQLITE_WAL_WAIT : 0;
 
-    if (c->wal_size < c->dsn->max_wal) {
-        return NGX_OK;
+        rc = ngx_lyftr_sqlite_restart(c, wait);
+
+        if (rc == SQLITE_OK) {
+            return NGX_OK;
+        }
+
+        if ((rc & 0xff) != SQLITE_BUSY) {
+            return ngx_lyftr_sqlite_error(c, err);
+        }
     }
 
     return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,

@@ -3,8 +3,9 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-/* rows of a part */
+/* rows of a part, and bytes of its columns, whichever are reached first */
 #define NGX_LYFTR_SQLITE_PART      1000
+#define NGX_LYFTR_SQLITE_PART_LEN  (4 * 1024 * 1024)
 
 
 /*
@@ -28,7 +29,7 @@ static ngx_int_t ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_table_t *table, sqlite3_stmt *st,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st,
-    ngx_lyftr_sqlite_table_t *table);
+    ngx_lyftr_sqlite_table_t *table, size_t *len);
 static ngx_int_t ngx_lyftr_sqlite_verify_key(ngx_lyftr_sqlite_t *c,
     sqlite3_stmt *st, int n);
 
@@ -146,17 +147,20 @@ ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err)
 {
     int         rc;
+    size_t      len;
     ngx_uint_t  n;
+
+    len = 0;
 
     for (n = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {
 
-        if (ngx_lyftr_sqlite_verify_row(st, table) != NGX_OK) {
+        if (ngx_lyftr_sqlite_verify_row(st, table, &len) != NGX_OK) {
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
                                          "row %lld is damaged", (long long)
                                          sqlite3_column_int64(st, 0));
         }
 
-        if (n == NGX_LYFTR_SQLITE_PART) {
+        if (n == NGX_LYFTR_SQLITE_PART || len >= NGX_LYFTR_SQLITE_PART_LEN) {
             return ngx_lyftr_sqlite_verify_key(c, st, table->nkey) == NGX_OK
                    ? NGX_OK
                    : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
@@ -169,7 +173,8 @@ ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
 
 
 static ngx_int_t
-ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table)
+ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table,
+    size_t *len)
 {
     int        i;
     uint64_t   hash;
@@ -177,6 +182,7 @@ ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table)
 
     for (i = 0; i < sqlite3_column_count(st); i++) {
         (void) sqlite3_column_blob(st, i);
+        *len += sqlite3_column_bytes(st, i);
     }
 
     if (!table->log) {

@@ -7,8 +7,9 @@
 /* the same if something was locked */
 #define NGX_LYFTR_UPKEEP_PAUSE     1000
 
-/* msec between two parts of a check, and between two checks */
+/* msec between two parts of a check, if damage was seen, and between checks */
 #define NGX_LYFTR_CHECK_PACE       100
+#define NGX_LYFTR_CHECK_HASTE      10
 #define NGX_LYFTR_CHECK_REST       10000
 
 
@@ -110,7 +111,8 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     lane->read = (rc == NGX_DONE);
 
     if (rc == NGX_OK) {
-        rest = store->status->damaged ? 0 : NGX_LYFTR_CHECK_PACE;
+        rest = store->status->damaged ? NGX_LYFTR_CHECK_HASTE
+                                      : NGX_LYFTR_CHECK_PACE;
 
     } else if (rc == NGX_DONE) {
         rest = NGX_LYFTR_CHECK_REST;
