@@ -69,6 +69,7 @@ typedef struct {
     ngx_atomic_t                  answered;      /* msec of the last success */
     ngx_atomic_t                  locked;        /* msec since when, or 0 */
     ngx_atomic_t                  opened;        /* hash of the address */
+    ngx_atomic_t                  files[4];      /* which these are */
     ngx_atomic_t                  damaged;       /* see below */
 } ngx_lyftr_status_t;
 

@@ -136,10 +136,11 @@ typedef struct {
 typedef struct {
     u_char               path[NGX_MAX_PATH + 1];   /* absolute, zero at end */
     struct {
-        dev_t            dev;
-        ino_t            ino;
+        ngx_atomic_uint_t  id;
+        ngx_fd_t           fd;             /* keeps it from another file */
     } file[4];
     ngx_uint_t           opened;           /* by this process */
+    ngx_atomic_t        *known;            /* ids, of all processes, or NULL */
     ngx_int_t            max_wal;          /* bytes */
 } ngx_lyftr_dsn_t;
 

@@ -16,6 +16,9 @@
 #include <sqlite3.h>
 
 
+/* of a path with a suffix */
+#define NGX_LYFTR_SQLITE_NAME_LEN  (NGX_MAX_PATH + 16)
+
 #define NGX_LYFTR_SQLITE_LOCK      "-lock"
 
 /* the rows that an index has not reached yet */
@@ -85,7 +88,7 @@ typedef enum {
 } ngx_lyftr_sql_e;
 
 
-/* the order is that of the table in ngx_lyftr_sqlite_open.c */
+/* the order is that of the table in ngx_lyftr_sqlite_files.c */
 
 typedef enum {
     NGX_LYFTR_FILE_DB = 0,
@@ -234,12 +237,24 @@ void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_close(void *conn);
 
-/* fsync()s the log; NGX_ERROR with *err filled */
-ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
+
+/* ngx_lyftr_sqlite_files.c */
+
+void ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
+    char *name);
+
+/* checks that the files are those that were opened first */
+ngx_int_t ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* checks that the files are those that this process opened first */
-ngx_int_t ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c,
+/* the same before opening them, and after that */
+ngx_int_t ngx_lyftr_sqlite_files_known(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_files_learn(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* fsync()s the log; NGX_ERROR with *err filled */
+ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 

@@ -3,9 +3,6 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-/* of a path with a suffix */
-#define NGX_LYFTR_SQLITE_NAME_LEN  (NGX_MAX_PATH + 16)
-
 #define NGX_LYFTR_SQLITE_CACHE     "16384"     /* KiB */
 #define NGX_LYFTR_SQLITE_WAL_SIZE  "67108864"  /* kept after a long WAL */
 
@@ -21,20 +18,8 @@ static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_remember(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-static void ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
-    char *name);
 static int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name,
     int pages);
-
-
-static const char  *ngx_lyftr_sqlite_suffixes[] = {
-    "",
-    "-wal",
-    "-shm",
-    NGX_LYFTR_SQLITE_LOCK
-};
 
 
 static int  ngx_lyftr_sqlite_options[][2] = {
@@ -99,7 +84,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
 
     if (rc != NGX_OK
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_remember(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK)
     {
         goto failed;
     }
@@ -122,7 +107,8 @@ static ngx_int_t
 ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_dsn_t *dsn,
     ngx_lyftr_error_t *err)
 {
-    char    *name, dir[NGX_MAX_PATH + 1], real[PATH_MAX], *base;
+    char    *name, dir[NGX_MAX_PATH + 1], real[PATH_MAX], *base,
+             lock[NGX_LYFTR_SQLITE_NAME_LEN];
     size_t   len, max;
 
     name = (char *) dsn->path;
@@ -155,14 +141,17 @@ ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_dsn_t *dsn,
         goto failed;
     }
 
-    (void) snprintf(c->path, sizeof(c->path), "%s%s%s", real, base,
-                    NGX_LYFTR_SQLITE_LOCK);
+    (void) snprintf(c->path, sizeof(c->path), "%s%s", real, base);
 
-    if (ngx_lyftr_flock_open(&c->lock, c->path) != NGX_OK) {
-        goto failed;
+    if (ngx_lyftr_sqlite_files_known(c, err) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    c->path[len] = '\0';
+    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_LOCK, lock);
+
+    if (ngx_lyftr_flock_open(&c->lock, lock) != NGX_OK) {
+        goto failed;
+    }
 
     return NGX_OK;
 
@@ -320,113 +309,6 @@ ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
     c->wal = pages;
 
     return SQLITE_OK;
-}
-
-
-/*
- * SQLite itself commits into a file that was deleted and says OK.  Within a
- * process it shares the "-shm" of one database among its connections, so one
- * that is opened later may still have the deleted file: what this process
- * opened first stays the only one it takes.
- */
-
-ngx_int_t
-ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    char              path[NGX_LYFTR_SQLITE_NAME_LEN];
-    ngx_uint_t        i;
-    struct stat       sb;
-    ngx_lyftr_dsn_t  *dsn;
-
-    dsn = c->dsn;
-
-    for (i = 0; i < NGX_LYFTR_FILE_N; i++) {
-        ngx_lyftr_sqlite_name(c, i, path);
-
-        if (stat(path, &sb) == -1) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
-                                         "\"%.180s\" is gone: %s", path,
-                                         strerror(errno));
-        }
-
-        if (i == NGX_LYFTR_FILE_WAL) {
-            c->wal_size = sb.st_size;
-        }
-
-        if (!dsn->opened) {
-            dsn->file[i].dev = sb.st_dev;
-            dsn->file[i].ino = sb.st_ino;
-            continue;
-        }
-
-        if (sb.st_dev != dsn->file[i].dev || sb.st_ino != dsn->file[i].ino) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
-                                         "\"%.180s\" was replaced", path);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* several threads may open at once */
-
-static ngx_int_t
-ngx_lyftr_sqlite_remember(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    ngx_int_t       rc;
-    sqlite3_mutex  *mutex;
-
-    mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
-
-    sqlite3_mutex_enter(mutex);
-
-    rc = ngx_lyftr_sqlite_files(c, err);
-
-    if (rc == NGX_OK) {
-        c->dsn->opened = 1;
-    }
-
-    sqlite3_mutex_leave(mutex);
-
-    return rc;
-}
-
-
-/* unlike the database itself, the log has no locks that a close() drops */
-
-ngx_int_t
-ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int        fd;
-    char       path[NGX_LYFTR_SQLITE_NAME_LEN];
-    ngx_int_t  rc;
-
-    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, path);
-
-    fd = open(path, O_RDWR|O_CLOEXEC);
-
-    rc = NGX_OK;
-
-    if (fd == -1 || fdatasync(fd) == -1) {
-        rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                   "cannot sync \"%.180s\": %s", path,
-                                   strerror(errno));
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file, char *name)
-{
-    (void) snprintf(name, NGX_LYFTR_SQLITE_NAME_LEN, "%s%s", c->path,
-                    ngx_lyftr_sqlite_suffixes[file]);
 }
 
 

@@ -160,6 +160,12 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
     for (i = 0; i < lmcf->stores.nelts; i++) {
         slot = label[store[i]->label].slot;
         store[i]->status = &slot->status;
+        store[i]->dsn.known = slot->status.files;
+
+        /* with a reload the operator says that what is there is right */
+
+        ngx_memzero((void *) slot->status.files,
+                    sizeof(slot->status.files));
     }
 
     return NGX_OK;
