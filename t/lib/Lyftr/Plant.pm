@@ -37,6 +37,70 @@ NEW
         ['ngx_lyftr_sqlite_open.c', 'if (sync != 2)', 'if (0)'],
     ],
 
+    # what comes of a commit does not matter
+
+    commit_ignored => [['ngx_lyftr_lane.c',
+        'backend->commit(lane->conn, &lane->err) == NGX_OK',
+        '(backend->commit(lane->conn, &lane->err), 1)']],
+
+    # whatever is there is taken for ours
+
+    schema_unchecked => [
+        ['ngx_lyftr_sqlite_schema.c', 'if (app != NGX_LYFTR_SQLITE_APP) {',
+         'if (app == 0) {'],
+        ['ngx_lyftr_sqlite_schema.c',
+         'if (version != NGX_LYFTR_SQLITE_VERSION) {', 'if (version == 0) {'],
+    ],
+
+    # damage passes for a fault of the message
+
+    damage_as_data => [['ngx_lyftr_sqlite_stmt.c',
+        '{ SQLITE_CORRUPT, NGX_LYFTR_ERR_CORRUPT }',
+        '{ SQLITE_CORRUPT, NGX_LYFTR_ERR_DATA }']],
+
+    # nobody looks for damage
+
+    no_check => [['ngx_lyftr_upkeep.c',
+        'if (store->status->opened != store->dsn_hash) {',
+        'if (store->status->opened) {']],
+
+    # a refusal does not tell when to come again
+
+    no_retry_after => [['ngx_lyftr_http.c',
+        'ngx_str_set(&key, "Retry-After");', 'ngx_str_set(&key, "X-Retry");']],
+
+    # a batch that failed ends the worker
+
+    exit_on_failure => [['ngx_lyftr_lane.c',
+        "    op->error = lane->err.code;\n", "abort();\n"]],
+
+    # a failure is slept over, for longer than it lasts
+
+    slow_recovery => [
+        ['ngx_lyftr_lane.c',
+         "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n",
+         "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n"
+         . "ngx_msleep(12000);\n"],
+        ['ngx_lyftr_lane.c',
+         "if (ngx_lyftr_lane_run(lane) != NGX_OK) {\n",
+         "if (ngx_lyftr_lane_run(lane) != NGX_OK) {\n"
+         . "ngx_msleep(12000);\n"],
+    ],
+
+    # another file under a name is not noticed
+
+    files_unchecked => [
+        ['ngx_lyftr_sqlite_files.c', 'if (id != c->dsn->file[i].id) {',
+         'if (0) {'],
+        ['ngx_lyftr_sqlite_files.c', "if (stat(path, &sb) == -1) {\n",
+         "if (stat(path, &sb) == -1 && stat(c->path, &sb) == -1) {\n"],
+    ],
+
+    # readiness waits like a delivery
+
+    ready_waits => [['ngx_lyftr_health.c', 'NGX_LYFTR_CHANNEL_PROBE',
+                     'NGX_LYFTR_CHANNEL_WRITE']],
+
     # a body may be anything but UTF-8
 
     no_utf8 => [['ngx_lyftr_message.c',
