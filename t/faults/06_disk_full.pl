@@ -1,0 +1,163 @@
+# The disk is full while there is load: tmpfs, ext4, and a quota's EDQUOT, which
+# is injected, for not every kernel has quotas.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Time::HiRes qw(sleep time);
+
+use Lyftr qw(message);
+use Lyftr::Disk;
+use Lyftr::Fault;
+use Lyftr::Load;
+use Lyftr::Server;
+use Lyftr::Trace;
+use Lyftr::Watch;
+
+
+need_root();
+need('unshare', 'mount', 'mkfs.ext4', 'strace');
+Lyftr::Disk::private();
+
+my @reads = ('/messages', '/stats');
+my $seconds = 3;
+
+
+# fills a disk, and makes room again; from when it was full, and until when
+
+sub full {
+    my ($server, $disk) = @_;
+
+    my $from;
+
+    # only after a while, for the log has room in itself
+
+    for (my $end = time + 60; time < $end; sleep 0.02) {
+        $disk->fill;
+
+        my $start = time;
+        my $body = message(message_id => "full $start");
+
+        $from = $start if $server->post($body)->{status} != 200 && !$from;
+        last if $from && time - $from > $seconds;
+    }
+
+    my $to = time;
+
+    $disk->release;
+
+    return ($from // $to, $to);
+}
+
+
+sub quota {
+    my ($server) = @_;
+
+    my $trace = Lyftr::Trace->new($server, calls => 'pwrite64',
+                                  inject => 'error=EDQUOT',
+                                  paths => [map { "$server->{db}$_" }
+                                                '', '-wal', '-shm'])
+                // skip('strace cannot attach to the workers');
+    my $from = time;
+
+    sleep $seconds;
+
+    my $to = time;
+
+    $trace->stop;
+
+    return ($from, $to);
+}
+
+
+# what is seen on a disk of a kind
+
+sub seen {
+    my ($fault, $kind, %server) = @_;
+
+    my $disk = Lyftr::Disk->new($kind, 24) // skip("no $kind can be had");
+    my $server = Lyftr::Server->new(db => $disk->dir . '/app.db', %server);
+    my $watch = Lyftr::Watch->start($server, '/webhook' => 8,
+                                    map { $_ => 1 } @reads);
+
+    Lyftr::Server::wait_for { ($server->created // 0) > 500 };
+
+    my $before = join ' ', $server->workers;
+    my ($from, $to) = $fault->($server, $disk);
+    my $end = time;
+
+    sleep 6;
+    $watch->stop;
+
+    my $after = join ' ', $server->workers;
+
+    $server->stop;
+
+    my @posts = grep { $_->{end} < $to } $watch->answers('/webhook', $from);
+    my @refused = grep { $_->{status} != 200 } $watch->answers('/webhook');
+    my @read = map { $watch->answers($_) } @reads;
+
+    note("$kind: " . grep({ $_->{status} == 200 } @posts)
+         . ' of ' . @posts . ' x 200 while it was full');
+
+    return {
+        refused   => scalar @refused,
+        unrefused => scalar Lyftr::Watch::unrefused(@refused),
+        slowest   => Lyftr::Watch::slowest(@refused),
+        read      => scalar @read,
+        unread    => scalar(grep { $_->{status} != 200 } @read),
+        again     => $watch->again($end),
+        exits     => $server->logged('exited on signal') || $before ne $after,
+        found     => Lyftr::Load::compare($server->{db}, $watch->acks),
+        integrity => Lyftr::Load::integrity($server->{db}),
+    };
+}
+
+
+sub judge {
+    my ($name, $seen) = @_;
+
+    my $found = $seen->{found};
+
+    figure("$name, not 503 + Retry-After",
+           "$seen->{unrefused} of $seen->{refused}", '0',
+           $seen->{unrefused} == 0 && $seen->{refused} > 20);
+    figure("$name, slowest of these", sprintf('%.2f s', $seen->{slowest}),
+           'at most 1 s', $seen->{slowest} <= 1);
+    figure("$name, reads that are not 200",
+           "$seen->{unread} of $seen->{read}", '0',
+           $seen->{unread} == 0 && $seen->{read} > 20);
+    figure("$name, workers that exit", $seen->{exits} ? 'some' : 'none',
+           'none', !$seen->{exits});
+    figure("$name, 200 again after", sprintf('%.2f s', $seen->{again}),
+           'at most 5 s', $seen->{again} <= 5);
+    figure("$name, lost", "$found->{lost} of $found->{acked}", '0',
+           $found->{lost} == 0 && $found->{acked} > 500);
+    figure("$name, integrity", $seen->{integrity}, 'ok',
+           $seen->{integrity} eq 'ok');
+}
+
+
+judge('tmpfs', seen(\&full, 'tmpfs'));
+judge('ext4', seen(\&full, 'ext4'));
+judge('EDQUOT', seen(\&quota, 'ext4'));
+
+my $mute = seen(\&full, 'tmpfs',
+                module => planted('no_retry_after', 'slow_recovery'));
+
+control('no Retry-After', "$mute->{unrefused} of $mute->{refused}", '0',
+        $mute->{unrefused} > 0);
+control('a failure is slept over, 200 again',
+        sprintf('%.2f s', $mute->{again}), 'at most 5 s', $mute->{again} > 5);
+
+my $deaf = seen(\&quota, 'tmpfs', module => planted('commit_ignored'));
+
+control('the commit is ignored, lost',
+        "$deaf->{found}{lost} of $deaf->{found}{acked}", '0',
+        $deaf->{found}{lost} > 0);
+
+my $dead = seen(\&full, 'tmpfs', module => planted('exit_on_failure'));
+
+control('a failure ends the worker', $dead->{exits} ? 'some' : 'none', 'none',
+        $dead->{exits});
