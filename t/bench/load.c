@@ -421,6 +421,7 @@ load_merge(load_worker_t *to, const load_worker_t *from)
     to->limit += from->limit;
     to->issued += from->issued;
     to->errors += from->errors;
+    to->failed += from->failed;
     to->retries += from->retries;
     to->reconnects += from->reconnects;
     to->source.live += from->source.live;
@@ -467,9 +468,10 @@ load_report(const load_options_t *o, const load_worker_t *w,
         }
     }
 
-    printf("},\"errors\":%lu,\"retries\":%lu,\"reconnects\":%lu,"
-           "\"unsent\":%lu,\"seconds\":%.3f,\"rate\":%.1f,\"latency_ms\":{",
-           w->errors, w->retries, w->reconnects,
+    printf("},\"errors\":%lu,\"failed\":%lu,\"retries\":%lu,"
+           "\"reconnects\":%lu,\"unsent\":%lu,\"seconds\":%.3f,"
+           "\"rate\":%.1f,\"latency_ms\":{",
+           w->errors, w->failed, w->retries, w->reconnects,
            o->rate ? w->limit - w->issued : 0,
            seconds, seconds > 0 ? acked / seconds : 0);
 

@@ -132,6 +132,7 @@ typedef struct {
     uint64_t                  issued;
 
     uint64_t                  errors;
+    uint64_t                  failed;
     uint64_t                  retries;
     uint64_t                  reconnects;
     uint64_t                  latency_max;

@@ -88,6 +88,7 @@ load_worker_connect(load_worker_t *w)
         now = load_now();
     }
 
+    w->failed = 0;
     w->reconnects = 0;
 
     return 0;
@@ -288,7 +289,7 @@ load_conn_open(load_worker_t *w, load_conn_t *c)
         || (connect(c->fd, sa, w->options->addrlen) == -1
             && errno != EINPROGRESS))
     {
-        load_conn_drop(w, c, LOAD_TICK);
+        load_conn_broken(w, c);
     }
 }
 
@@ -428,12 +429,14 @@ load_conn_recv(load_worker_t *w, load_conn_t *c)
 
 /*
  * A keep-alive connection that had answered is reopened at once, any other
- * a little later; the message it carried is sent again.
+ * a little later, and has failed; the message it carried is sent again.
  */
 
 static void
 load_conn_broken(load_worker_t *w, load_conn_t *c)
 {
+    w->failed += !c->proven;
+
     load_conn_drop(w, c, c->proven ? 0 : LOAD_TICK);
 }
 

@@ -187,6 +187,58 @@ NEW
 
     return *secret ? NGX_OK : NGX_DECLINED;
 NEW
+
+    # nothing keeps a worker that is to stop while operations are under way
+
+    no_timer => [['ngx_lyftr_channel.c', <<'OLD', ''],
+        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
+                                    + 2 * channel->timeout);
+OLD
+        ['ngx_lyftr_channel.c',
+         'ngx_add_timer(&channel->expire, channel->timeout);', ''],
+    ],
+
+    # a configuration is never given back, nor a file that it opened
+
+    leak_of_a_reload => [['ngx_lyftr_module.c',
+        'lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_main_conf_t));',
+        '(void) ngx_calloc(16384, cf->log);
+         (void) open("/dev/null", O_RDONLY);
+         lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_main_conf_t));'],
+    ],
+
+    # what is read from the environment is not handed on to a new binary
+
+    env_not_kept => [['ngx_lyftr_store.c', '*var = *name;',
+        '*var = *name; ccf->env.nelts--;'],
+    ],
+
+    # a refused delivery is always told to come back in a second
+
+    retry_at_once => [['ngx_lyftr_request.c', '(time_t) (wait / 1000 + 1)',
+        '(time_t) (1 + 0 * wait)'],
+    ],
+
+    # each delivery has a large buffer
+
+    large_requests => [['ngx_lyftr_webhook.c',
+        'ngx_pnalloc(r->pool, body.len + 1);',
+        'ngx_pcalloc(r->pool, body.len + 32768);'],
+    ],
+
+    # a request whose client leaves ends, though its operation goes on
+
+    leaving_ends => [
+        ['ngx_lyftr_channel.c', 'r->main->blocked++;',
+         'r->read_event_handler = ngx_http_test_reading;'],
+        ['ngx_lyftr_channel.c', 'r->main->blocked--;', ''],
+    ],
+
+    # a request whose client has left stays
+
+    left_is_kept => [['ngx_lyftr_channel.c', 'r->main->blocked--;',
+        'r->main->blocked -= !c->error;'],
+    ],
 );
 
 sub fault {

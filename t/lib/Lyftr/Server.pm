@@ -45,7 +45,8 @@ sub free_port {
 
 
 # module: another one than the suite's; workers; store: parameters of
-# lyftr_store; listen: parameters of listen; http, server: more directives;
+# lyftr_store; listen: parameters of listen; main, http, server: more
+# directives; connections: the most of a worker; daemon: off, or on;
 # dir: that of another server, for its database; db: another database; port: a
 # certain one; fill: SQL for the database; preload: a Lyftr::Stall; from: an
 # address of ours for the requests
@@ -109,19 +110,21 @@ sub configure {
     my $load = $module ? "load_module $module;" : '';
     my $user = $> == 0 ? 'user root root;' : '';
 
-    my %value = (workers => 2, store => '', listen => '', http => '',
-                 server => '', %$self);
+    my %value = (workers => 2, store => '', listen => '', main => '',
+                 http => '', server => '', connections => 1024,
+                 daemon => 'off', %$self);
     my $endpoints = endpoints();
 
     open my $conf, '>', "$self->{dir}/nginx.conf" or die "nginx.conf: $!";
     print $conf <<"END";
 $load
 $user
-daemon off;
+daemon $value{daemon};
 worker_processes $value{workers};
 pid nginx.pid;
 error_log $self->{log} notice;
-events { worker_connections 1024; }
+$value{main}
+events { worker_connections $value{connections}; }
 http {
     lyftr_store main sqlite:///$self->{db} $value{store};
     lyftr_secret testsecret;
