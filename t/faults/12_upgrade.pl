@@ -1,0 +1,228 @@
+# fast: a binary upgrade under load; what QUIT answers and TERM keeps.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use File::Temp qw(tempdir);
+use List::Util qw(min sum);
+use Time::HiRes qw(sleep);
+
+use Lyftr::Fault;
+use Lyftr::Load;
+use Lyftr::Scenario qw(held_up);
+use Lyftr::Server;
+
+
+my %masters;
+
+END { kill 'KILL', map { (children($_), $_) } keys %masters }
+
+
+sub children {
+    my ($pid) = @_;
+    my @pids = map { /(\d+)/ } `ps -o pid= --ppid $pid`;
+
+    return @pids;
+}
+
+
+# the process in one of nginx's files, 0 if there is none
+
+sub master {
+    my ($server, $file) = @_;
+
+    open my $in, '<', "$server->{dir}/$file" or return 0;
+    my $pid = (<$in> // 0) + 0;
+
+    $masters{$pid} = 1 if $pid;
+
+    return $pid;
+}
+
+
+# only a daemon lets its workers go on WINCH; what starts it stays until it is
+# up, for Lyftr::Server
+
+sub daemon {
+    my (%server) = @_;
+
+    my $dir = tempdir(CLEANUP => 1);
+
+    open my $file, '>', "$dir/start" or die "start: $!";
+    print $file "#!/bin/sh\n'$ENV{TEST_NGINX_BINARY}' \"\$\@\"; sleep 1\n";
+    close $file;
+    chmod 0755, "$dir/start";
+
+    local $ENV{TEST_NGINX_BINARY} = "$dir/start";
+    my $server = Lyftr::Server->new(%server, daemon => 'on');
+
+    waitpid delete $server->{pid}, 0;
+
+    return $server;
+}
+
+
+# the least that one of these has written in so many seconds
+
+sub least_written {
+    my ($seconds, @pids) = @_;
+
+    my %before = map { $_ => written($_) } @pids;
+
+    sleep $seconds;
+
+    return min(map { written($_) - $before{$_} } @pids);
+}
+
+
+sub written {
+    my ($pid) = @_;
+
+    open my $file, '<', "/proc/$pid/io" or die "io: $!";
+
+    return (map { /^wchar: (\d+)/ } <$file>)[0];
+}
+
+
+# the secret and the store are in the environment of the first start only
+
+sub upgrade {
+    my ($seconds, %server) = @_;
+
+    my $server = do {
+        local $ENV{DATABASE_URL} = "sqlite:///$server{db}";
+        local $ENV{WEBHOOK_SECRET} = 'of the environment';
+
+        daemon(%server,
+            http => 'lyftr_store other env:DATABASE_URL;',
+            server => 'lyftr_secret env:WEBHOOK_SECRET;
+                       location = /kept { lyftr_webhook other; }
+                       location = /once { lyftr_webhook other;
+                                          keepalive_timeout 0; }');
+    };
+
+    my @loads = map { Lyftr::Load->start($server->{port}, r => 1500, c => 16,
+                                         d => 3600, t => 10, u => $_,
+                                         k => 'of the environment') }
+                    qw(/kept /once);
+
+    my $old = master($server, 'nginx.pid');
+    my @old = children($old);
+    my ($new, @new, $together);
+
+    sleep $seconds;
+    kill 'USR2', $old;
+
+    Lyftr::Server::wait_for {
+        $new = master($server, 'nginx.pid');
+        @new = $new && $new != $old ? children($new) : ();
+        @new == @old || $server->logged('new binary process \d+ exited');
+    };
+
+    if (@new) {
+
+        # the first batch opens the store
+
+        sleep 0.5;
+        $together = least_written($seconds, @old, @new);
+
+        # the new master is a child of the old one
+
+        kill 'WINCH', $old;
+        Lyftr::Server::wait_for { children($old) == 1 };
+
+        kill 'QUIT', $old;
+        Lyftr::Server::wait_for { !master($server, 'nginx.pid.oldbin') };
+
+        sleep $seconds;
+    }
+
+    my @reports = map { $_->stop } @loads;
+    my $ended = !master($server, 'nginx.pid.oldbin');
+
+    kill 'QUIT', master($server, 'nginx.pid');
+    Lyftr::Server::wait_for { !master($server, 'nginx.pid') };
+    %masters = ();
+
+    return { new => scalar @new, together => $together // 0, ended => $ended,
+             alarms => scalar(() = $server->alarms),
+             failed => sum(map { $_->{failed}, $_->{errors},
+                                 values %{ $_->{statuses} } } @reports),
+             rows => Lyftr::Load::compare($server{db}, @loads) };
+}
+
+
+# acknowledged ones that are missing when the server was told to stop at once
+
+sub stopped {
+    my ($rounds, %server) = @_;
+
+    my ($lost, $acked) = (0, 0);
+
+    for (1 .. $rounds) {
+        my $server = Lyftr::Server->new(%server);
+        my $load = Lyftr::Load->start($server->{port}, c => 64, d => 3600,
+                                      t => 1);
+
+        sleep 0.5 + rand 0.5;
+        $server->signal('TERM');
+        $server->wait_exit;
+        $load->stop;
+
+        my $found = Lyftr::Load::compare($server->{db}, $load);
+
+        $lost += $found->{lost};
+        $acked += $found->{acked};
+    }
+
+    return ($lost, $acked);
+}
+
+
+my $dir = tempdir(CLEANUP => 1);
+my $run = upgrade(scale(5, 1), db => "$dir/app.db");
+my $rows = $run->{rows};
+
+figure('upgrade under load, failed', "$run->{failed} of $rows->{acked}", '0',
+       $run->{new} && $run->{failed} == 0 && $rows->{acked} > 5000);
+figure('lost, changed, twice, not acknowledged', join(', ',
+       @$rows{qw(lost changed twice)}, $rows->{rows} - $rows->{acked}),
+       '0 of each', $rows->{lost} == 0 && $rows->{changed} == 0
+       && $rows->{twice} == 0 && $rows->{rows} == $rows->{acked});
+figure('the least that one of 4 workers wrote', "$run->{together} bytes",
+       'old and new together', $run->{together} > 0);
+figure('alarms in the log', $run->{alarms}, '0',
+       $run->{ended} && $run->{alarms} == 0);
+
+$run = upgrade(1, db => "$dir/control.db", module => planted('env_not_kept'));
+
+control('names of env: not handed on', "$run->{new} new workers", '2',
+        $run->{new} == 0);
+
+# QUIT and HUP under load are in the suite's own tests
+
+exit 0 if fast();
+
+my @faults = held_up(Lyftr::Server->new, 'QUIT', 200);
+
+note($_) for @faults;
+figure('QUIT, 200 in flight, not answered', scalar @faults, '0', @faults == 0);
+
+@faults = grep { /got closed/ }
+          held_up(Lyftr::Server->new(module => planted('no_timer')), 'QUIT',
+                  200);
+
+control('no timer keeps a worker', @faults . ' not answered', '0',
+        @faults > 0);
+
+my $rounds = 20;
+my ($lost, $acked) = stopped($rounds);
+
+figure("$rounds times TERM, lost", "$lost of $acked", '0',
+       $lost == 0 && $acked > 1000 * $rounds);
+
+($lost, $acked) = stopped($rounds, module => planted('early_answer'));
+
+control('acknowledged before the commit', "$lost lost of $acked", '0 lost',
+        $lost > 0);
