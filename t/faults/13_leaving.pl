@@ -162,10 +162,10 @@ control('a request ends with its client', @reports . ' reports', '0',
 
 my ($bytes, $open) = left_behind();
 
-figure('memory of one that left', sprintf('%.0f bytes', $bytes), 'below 256',
-       $bytes < 256 && $open == 0);
+figure('memory of one that left', sprintf('%.0f bytes', $bytes), 'below 1024',
+       $bytes < 1024 && $open == 0);
 
 ($bytes, $open) = left_behind(module => planted('left_is_kept'));
 
 control('requests are kept for ever', sprintf('%.0f bytes, %d alarms', $bytes,
-        $open), 'below 256', $bytes >= 256);
+        $open), 'below 1024', $bytes >= 1024);
