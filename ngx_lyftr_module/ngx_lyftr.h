@@ -262,6 +262,9 @@ ngx_int_t ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel,
 
 /* ngx_lyftr_pace.c */
 
+/* would a new operation be refused? */
+ngx_uint_t ngx_lyftr_pace_overload(ngx_lyftr_channel_t *channel);
+
 /* msec that a new operation would probably wait for its answer */
 ngx_msec_t ngx_lyftr_pace_wait(ngx_lyftr_channel_t *channel);
 
@@ -305,6 +308,10 @@ ngx_lyftr_endpoint_t *ngx_lyftr_request_endpoint(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_request_submit(ngx_http_request_t *r,
     ngx_lyftr_channel_e channel, ngx_lyftr_op_run_pt run,
     ngx_lyftr_op_done_pt done, void *data, ngx_http_handler_pt answer);
+
+/* answers as if the store had refused the operation */
+ngx_int_t ngx_lyftr_request_refuse(ngx_http_request_t *r,
+    ngx_lyftr_channel_e channel);
 
 /* the operation of ctx has no result, because it failed or took too long */
 #define ngx_lyftr_request_failed(ctx)                                         \

@@ -138,10 +138,7 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
 
     if (full) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "lyftr store \"%V\" queue overflow: %ui waiting for "
-                      "about %M ms", &channel->store->name, n,
-                      ngx_lyftr_pace_estimate(channel, n));
+        ngx_lyftr_pace_log(channel, n);
         return NGX_BUSY;
     }
 

@@ -55,6 +55,7 @@ struct ngx_lyftr_channel_s {
     ngx_uint_t                    npending;
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
+    time_t                        told;          /* of the overload */
 
     ngx_queue_t                   outstanding;   /* oldest first */
     ngx_event_t                   expire;
@@ -90,6 +91,9 @@ void ngx_lyftr_pace_note(ngx_lyftr_lane_t *lane);
 
 /* may no operation join the n that are pending? */
 ngx_uint_t ngx_lyftr_pace_full(ngx_lyftr_channel_t *channel, ngx_uint_t n);
+
+/* logs that none may */
+void ngx_lyftr_pace_log(ngx_lyftr_channel_t *channel, ngx_uint_t n);
 
 /* msec that the last of n pending operations would probably wait */
 ngx_msec_t ngx_lyftr_pace_estimate(ngx_lyftr_channel_t *channel,

@@ -1,6 +1,9 @@
 #include <ngx_lyftr_channel.h>
 
 
+static ngx_uint_t ngx_lyftr_pace_pending(ngx_lyftr_channel_t *channel);
+
+
 /*
  * How fast a channel's queue is emptied: the time that a batch has taken of
  * late, from the hand-over to a thread until it came back.
@@ -57,8 +60,32 @@ ngx_lyftr_pace_estimate(ngx_lyftr_channel_t *channel, ngx_uint_t n)
 }
 
 
+ngx_uint_t
+ngx_lyftr_pace_overload(ngx_lyftr_channel_t *channel)
+{
+    ngx_uint_t  n;
+
+    n = ngx_lyftr_pace_pending(channel);
+
+    if (!ngx_lyftr_pace_full(channel, n)) {
+        return 0;
+    }
+
+    ngx_lyftr_pace_log(channel, n);
+
+    return 1;
+}
+
+
 ngx_msec_t
 ngx_lyftr_pace_wait(ngx_lyftr_channel_t *channel)
+{
+    return ngx_lyftr_pace_estimate(channel, ngx_lyftr_pace_pending(channel));
+}
+
+
+static ngx_uint_t
+ngx_lyftr_pace_pending(ngx_lyftr_channel_t *channel)
 {
     ngx_uint_t   n;
     ngx_log_t   *log;
@@ -73,7 +100,25 @@ ngx_lyftr_pace_wait(ngx_lyftr_channel_t *channel)
 
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
 
-    return ngx_lyftr_pace_estimate(channel, n);
+    return n;
+}
+
+
+/* not more than once a second: a line costs more than the refusal */
+
+void
+ngx_lyftr_pace_log(ngx_lyftr_channel_t *channel, ngx_uint_t n)
+{
+    if (channel->told == ngx_time()) {
+        return;
+    }
+
+    channel->told = ngx_time();
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "lyftr store \"%V\" queue overflow: %ui waiting for about "
+                  "%M ms", &channel->store->name, n,
+                  ngx_lyftr_pace_estimate(channel, n));
 }
 
 

@@ -244,6 +244,25 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
 }
 
 
+ngx_int_t
+ngx_lyftr_request_refuse(ngx_http_request_t *r, ngx_lyftr_channel_e channel)
+{
+    ngx_lyftr_op_t   *op;
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    op = &ctx->op;
+
+    op->channel = ctx->endpoint->store->channels[channel];
+    op->state = NGX_LYFTR_OP_DONE;
+    op->rc = NGX_ERROR;
+    op->error = NGX_LYFTR_ERR_OVERLOAD;
+
+    return ngx_lyftr_request_failure(r);
+}
+
+
 /* the write event handler while an operation of the request is under way */
 
 static void

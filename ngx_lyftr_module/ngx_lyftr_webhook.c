@@ -16,15 +16,27 @@ ngx_int_t
 ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 {
     ngx_int_t              rc;
+    ngx_uint_t             overload;
     ngx_str_t              detail;
+    ngx_lyftr_ctx_t       *ctx;
     ngx_lyftr_loc_conf_t  *llcf;
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
-    if (llcf->secrets->nelts == 0) {
+    /* what will be refused is refused before it costs anything */
+
+    overload = ngx_lyftr_pace_overload(
+                  ctx->endpoint->store->channels[NGX_LYFTR_CHANNEL_WRITE]);
+
+    if (llcf->secrets->nelts == 0 || overload) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
             return rc;
+        }
+
+        if (overload) {
+            return ngx_lyftr_request_refuse(r, NGX_LYFTR_CHANNEL_WRITE);
         }
 
         ngx_str_set(&detail, "no webhook secret is configured");
