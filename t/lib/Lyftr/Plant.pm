@@ -239,6 +239,84 @@ OLD
     left_is_kept => [['ngx_lyftr_channel.c', 'r->main->blocked--;',
         'r->main->blocked -= !c->error;'],
     ],
+
+    # the lock is asked for after pauses that grow, as SQLite itself does
+
+    backs_off => [['ngx_lyftr_flock.c', <<'OLD', <<'NEW']],
+    do {
+        rc = flock(lock->fd, LOCK_EX);
+OLD
+    static const ngx_uint_t  pauses[] = {
+        1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100
+    };
+    ngx_uint_t  i = 0;
+
+    do {
+        ngx_msleep(pauses[i]);
+        i += (i < 11);
+        rc = flock(lock->fd, LOCK_EX|LOCK_NB);
+        errno = (rc == -1 && errno == EWOULDBLOCK) ? EINTR : errno;
+NEW
+
+    # the first worker does not ask for the lock at once
+
+    unfair => [['ngx_lyftr_flock.c', <<'OLD', <<'NEW']],
+    do {
+        rc = flock(lock->fd, LOCK_EX);
+OLD
+    extern ngx_uint_t  ngx_worker;
+
+    if (ngx_worker == 0) {
+        ngx_msleep(200);
+    }
+
+    do {
+        rc = flock(lock->fd, LOCK_EX);
+NEW
+
+    # a checkpoint after each commit
+
+    checkpoints => [
+        ['ngx_lyftr_sqlite_upkeep.c', 'NGX_LYFTR_SQLITE_WAL       4000',
+         'NGX_LYFTR_SQLITE_WAL       1'],
+    ],
+
+    # a reader goes on after its deadline
+
+    endless_reads => [
+        ['ngx_lyftr_sqlite.c', 'return ngx_lyftr_flock_left(c->deadline) == 0;',
+         'return ngx_lyftr_flock_left(c->deadline) == 0 && c->write;'],
+    ],
+
+    # the event loop looks at a queue that threads take from
+
+    no_mutex => [['ngx_lyftr_channel.c', <<'OLD', <<'NEW']],
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return;
+    }
+
+    empty = ngx_queue_empty(&channel->pending);
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+OLD
+    empty = ngx_queue_empty(&channel->pending);
+NEW
+
+    # memory and descriptors are not given back
+
+    leaks => [['ngx_lyftr_webhook.c', <<'OLD', <<'NEW']],
+    if (ngx_lyftr_request_failed(ctx)) {
+        return ngx_lyftr_request_failure(r);
+OLD
+    (void) ngx_alloc(100, r->connection->log);
+
+    if (ngx_random() % 1000 == 0 && dup(r->connection->fd) == -1) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_lyftr_request_failed(ctx)) {
+        return ngx_lyftr_request_failure(r);
+NEW
 );
 
 sub fault {
