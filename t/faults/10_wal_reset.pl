@@ -92,8 +92,8 @@ figure('lost', "$found->{lost} of $found->{acked}", '0',
        $found->{lost} == 0 && $found->{acked} > 10000);
 figure('stored otherwise, or twice', $found->{changed} + $found->{twice}, '0',
        $found->{changed} + $found->{twice} == 0);
-figure("SQLite $version is named in the log", "$named times",
-       $affected ? 'once' : 'never', $named == ($affected ? 1 : 0));
+figure("SQLite $version is named in the log", "$named lines",
+       $affected ? 'one' : 'none', $named == ($affected ? 1 : 0));
 
 # a library that says it is another one
 
@@ -102,8 +102,8 @@ $server = Lyftr::Server->new(preload => $other);
 $named = $server->logged($line);
 $server->stop;
 
-control('a library that is named otherwise', "$named times",
-        $affected ? 'once' : 'never', $named == ($affected ? 0 : 1));
+control('a library that is named otherwise', "$named lines",
+        $affected ? 'one' : 'none', $named == ($affected ? 0 : 1));
 
 if (!$affected) {
     note('no control of the checkpoints: this SQLite has not the bug');
@@ -113,5 +113,6 @@ if (!$affected) {
 $dir = tempdir(DIR => $shm, CLEANUP => 1);
 my ($n, $state) = split ' ', `'$build/walreset' $dir/db 15`;
 
-control("15 s of passive checkpoints, $n commits", $state, 'ok',
+control("two writers, passive checkpoints, 15 s",
+        "$state, $n commits", 'ok',
         $state eq 'corrupt');
