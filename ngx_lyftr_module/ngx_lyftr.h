@@ -74,6 +74,15 @@ typedef struct {
 } ngx_lyftr_status_t;
 
 
+/* threads have no other order between them than that of such a word */
+
+#define ngx_lyftr_status_get(word)                                            \
+    __atomic_load_n(&(word), __ATOMIC_RELAXED)
+
+#define ngx_lyftr_status_set(word, value)                                     \
+    __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
+
+
 /* damage is believed in until the whole store was read after it was seen */
 
 typedef enum {

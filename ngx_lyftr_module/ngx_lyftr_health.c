@@ -48,10 +48,11 @@ ngx_lyftr_live_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_lyftr_ready_handler(ngx_http_request_t *r)
 {
-    ngx_int_t         rc;
-    ngx_str_t         detail;
-    ngx_uint_t       *write;
-    ngx_lyftr_ctx_t  *ctx;
+    ngx_int_t            rc;
+    ngx_str_t            detail;
+    ngx_uint_t          *write;
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_lyftr_status_t  *status;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -72,8 +73,10 @@ ngx_lyftr_ready_handler(ngx_http_request_t *r)
 
     /* after a failure only a write that goes well is a proof */
 
-    *write = ctx->endpoint->store->status->error
-             || ctx->endpoint->store->status->locked;
+    status = ctx->endpoint->store->status;
+
+    *write = ngx_lyftr_status_get(status->error)
+             || ngx_lyftr_status_get(status->locked);
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_PROBE,
                                     ngx_lyftr_ready_run,
@@ -108,11 +111,11 @@ ngx_lyftr_ready_done(ngx_lyftr_op_t *op)
     write = op->data;
 
     if (op->rc == NGX_OK) {
-        status->answered = ngx_current_msec;
+        ngx_lyftr_status_set(status->answered, ngx_current_msec);
 
         if (*write) {
-            status->error = NGX_LYFTR_ERR_NONE;
-            status->locked = 0;
+            ngx_lyftr_status_set(status->error, NGX_LYFTR_ERR_NONE);
+            ngx_lyftr_status_set(status->locked, 0);
         }
 
         return;
@@ -129,7 +132,8 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
 {
     ngx_lyftr_op_t      *op;
     ngx_lyftr_ctx_t     *ctx;
-    ngx_lyftr_err_e      error;
+    ngx_msec_t           since;
+    ngx_lyftr_err_e      error, failed;
     ngx_lyftr_store_t   *store;
     ngx_lyftr_status_t  *status;
 
@@ -151,15 +155,19 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, error);
     }
 
-    if (status->error) {
-        return ngx_lyftr_ready_send(r, status->error);
+    failed = ngx_lyftr_status_get(status->error);
+
+    if (failed) {
+        return ngx_lyftr_ready_send(r, failed);
     }
 
-    if (status->damaged) {
+    if (ngx_lyftr_status_get(status->damaged)) {
         return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_CORRUPT);
     }
 
-    if (status->locked && ngx_lyftr_ready_overdue(status->locked)) {
+    since = ngx_lyftr_status_get(status->locked);
+
+    if (since && ngx_lyftr_ready_overdue(since)) {
         return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_BUSY);
     }
 
@@ -169,9 +177,10 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_TIMEOUT);
     }
 
+    since = ngx_lyftr_status_get(status->answered);
+
     if (error == NGX_LYFTR_ERR_TIMEOUT
-        && (status->answered == 0
-            || ngx_lyftr_ready_overdue(status->answered)))
+        && (since == 0 || ngx_lyftr_ready_overdue(since)))
     {
         return ngx_lyftr_ready_send(r, error);
     }

@@ -132,7 +132,7 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
     ngx_lyftr_store_t  *store;
 
     store = lane->channel->store;
-    error = store->status->error;
+    error = ngx_lyftr_status_get(store->status->error);
 
     /* what was refused because of the log has left nothing in it */
 
@@ -169,8 +169,8 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 
             /* a store that was there and is gone must not begin anew */
 
-            flags = (store->status->opened == store->dsn_hash)
-                    ? 0 : NGX_LYFTR_OPEN_CREATE;
+            flags = (ngx_lyftr_status_get(store->status->opened)
+                     == store->dsn_hash) ? 0 : NGX_LYFTR_OPEN_CREATE;
 
             if (ngx_lyftr_lane_open(lane, flags, deadline, &lane->err)
                 != NGX_OK)
@@ -178,7 +178,7 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
                 return NGX_ERROR;
             }
 
-            store->status->opened = store->dsn_hash;
+            ngx_lyftr_status_set(store->status->opened, store->dsn_hash);
         }
 
         if (channel->type == NGX_LYFTR_CHANNEL_PROBE) {

@@ -40,7 +40,7 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
         (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
         (void) ngx_atomic_fetch_add(&status->messages,
                                     lane->n - lane->failed);
-        status->answered = ngx_current_msec;
+        ngx_lyftr_status_set(status->answered, ngx_current_msec);
     }
 
     if (lane->failed) {
@@ -57,14 +57,14 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     case NGX_LYFTR_ERR_DATA:
 
         if (lane->n) {
-            status->error = NGX_LYFTR_ERR_NONE;
-            status->locked = 0;
+            ngx_lyftr_status_set(status->error, NGX_LYFTR_ERR_NONE);
+            ngx_lyftr_status_set(status->locked, 0);
         }
 
         break;
 
     default:
-        status->error = lane->err.code;
+        ngx_lyftr_status_set(status->error, lane->err.code);
     }
 }
 
@@ -84,7 +84,7 @@ ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane)
     if (lane->err.code == NGX_LYFTR_ERR_CORRUPT
         || lane->upkeep.code == NGX_LYFTR_ERR_CORRUPT)
     {
-        status->damaged = NGX_LYFTR_DAMAGED;
+        ngx_lyftr_status_set(status->damaged, NGX_LYFTR_DAMAGED);
         return;
     }
 

@@ -90,7 +90,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     store = lane->channel->store;
     err = &lane->upkeep;
 
-    if (store->status->opened != store->dsn_hash) {
+    if (ngx_lyftr_status_get(store->status->opened) != store->dsn_hash) {
         lane->at = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_REST;
         return;
     }
@@ -111,8 +111,8 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     lane->read = (rc == NGX_DONE);
 
     if (rc == NGX_OK) {
-        rest = store->status->damaged ? NGX_LYFTR_CHECK_HASTE
-                                      : NGX_LYFTR_CHECK_PACE;
+        rest = ngx_lyftr_status_get(store->status->damaged)
+               ? NGX_LYFTR_CHECK_HASTE : NGX_LYFTR_CHECK_PACE;
 
     } else if (rc == NGX_DONE) {
         rest = NGX_LYFTR_CHECK_REST;
