@@ -24,9 +24,9 @@ skip("$shm is no tmpfs") if `stat -f -c %T $shm` !~ /^tmpfs/;
 my ($free) = `df --output=avail -BG $shm` =~ /(\d+)G/;
 skip("$shm has less than 6 GB free") if $free < 6;
 
-my $build = $ENV{BUILD} || getcwd . '/build';
+my $build = ($ENV{BUILD} // getcwd . '/build') . '/faults';
 
-system "make -s -C t/faults BUILD='$build' '$build/walreset' >&2" and
+system "make -s -C t/faults BUILD='$build' walreset >&2" and
     die "the control was not built\n";
 
 my ($number, $version) = split ' ', `'$build/walreset'`;

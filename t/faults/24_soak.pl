@@ -1,0 +1,125 @@
+# Ten minutes at half of the load that the machine can take (SOAK: so many
+# minutes): memory and descriptors of all workers, and what was stored.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use List::Util qw(sum);
+use Time::HiRes qw(sleep time);
+
+use Lyftr::Fault;
+use Lyftr::Load;
+use Lyftr::Server;
+
+
+my $minutes = $ENV{SOAK} || 10;
+
+
+# of all workers: the proportional set size in MB, and open descriptors
+
+sub sample {
+    my ($server) = @_;
+    my ($pss, $fds) = (0, 0);
+
+    for my $pid ($server->workers) {
+        open my $rollup, '<', "/proc/$pid/smaps_rollup" or die "smaps: $!";
+        local $/;
+        $pss += <$rollup> =~ /^Pss:\s+(\d+)/m ? $1 / 1024 : die "no Pss\n";
+
+        opendir my $dir, "/proc/$pid/fd" or die "fd: $!";
+        $fds += grep { /\d/ } readdir $dir;
+    }
+
+    return [ time, $pss, $fds ];
+}
+
+
+# by least squares, a minute, of one of a sample's numbers
+
+sub slope {
+    my ($i, @samples) = @_;
+
+    my $x = sum(map { $_->[0] } @samples) / @samples;
+    my $y = sum(map { $_->[$i] } @samples) / @samples;
+
+    return 60 * sum(map { ($_->[0] - $x) * ($_->[$i] - $y) } @samples)
+           / sum(map { ($_->[0] - $x) ** 2 } @samples);
+}
+
+
+# The samples after the first part of so many minutes, in which caches fill,
+# and what was lost.
+
+sub soak {
+    my ($rate, $minutes, $first, @planted) = @_;
+
+    my $server = Lyftr::Server->new(
+        @planted ? (module => planted(@planted)) : ());
+    my $load = Lyftr::Load->start($server->{port}, c => 64, r => $rate,
+                                  d => 60 * $minutes);
+    my $reads = Lyftr::Load->start($server->{port}, c => 8, r => 20,
+                                   d => 60 * $minutes, acks => 0,
+                                   m => 'get', u => '/messages?limit=20');
+    my $start = time;
+    my @samples;
+
+    while (time < $start + 60 * $minutes - 2) {
+        sleep 2;
+
+        my $sample = sample($server);
+        push @samples, $sample if time > $start + 60 * $first;
+
+        note(sprintf 'after %d s: %.1f MB, %d descriptors',
+             time - $start, @$sample[1, 2]) if @samples % 15 == 1;
+    }
+
+    my $report = $load->wait;
+    $reads->wait;
+    $server->stop;
+
+    note(sprintf '%.0f a second, p99 %.0f ms, other answers: %s',
+         $report->{rate}, $report->{latency_ms}{p99},
+         join(' ', %{ $report->{statuses} }) || 'none');
+
+    return (\@samples, $load, $server);
+}
+
+
+sub growth { return sprintf '%.2f MB a minute', slope(1, @_) }
+
+sub drift { return sprintf '%+.1f a minute', slope(2, @_) }
+
+
+my $server = Lyftr::Server->new;
+my $most = Lyftr::Load->start($server->{port}, c => 64, d => 15, acks => 0)
+                      ->wait->{rate};
+undef $server;
+
+note(sprintf 'the maximum is %.0f a second', $most);
+
+my $rate = int $most / 2;
+
+(my $samples, my $load, $server) = soak($rate, $minutes, $minutes * 0.3);
+
+figure("$minutes min at $rate a second: memory", growth(@$samples),
+       'less than 1 MB', slope(1, @$samples) < 1);
+figure('descriptors', drift(@$samples), 'less than 1',
+       abs slope(2, @$samples) < 1);
+
+my $found = Lyftr::Load::compare($server->{db}, $load);
+
+figure('lost', "$found->{lost} of $found->{acked}", '0',
+       $found->{lost} == 0 && $found->{acked} > 1000);
+figure('stored otherwise, or twice', $found->{changed} + $found->{twice}, '0',
+       $found->{changed} + $found->{twice} == 0);
+
+undef $load;
+undef $server;
+
+($samples) = soak($rate, 2, 1, 'leaks');
+
+control('100 bytes a delivery are not freed', growth(@$samples),
+        'less than 1 MB', slope(1, @$samples) >= 1);
+control('a descriptor of 1000 is not closed', drift(@$samples),
+        'less than 1', slope(2, @$samples) >= 1);
