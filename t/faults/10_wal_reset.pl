@@ -75,7 +75,7 @@ my @readers = readers($server->{db}, 2);
 my $report = $load->wait;
 $reads->wait;
 
-kill 'TERM', @readers;
+kill 'KILL', @readers;
 waitpid $_, 0 for @readers;
 
 my $commits = $server->metric('lyftr_store_commits_total{store="main"}');
