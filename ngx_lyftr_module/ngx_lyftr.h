@@ -71,6 +71,7 @@ typedef struct {
     ngx_atomic_t                  opened;        /* hash of the address */
     ngx_atomic_t                  files[4];      /* which these are */
     ngx_atomic_t                  damaged;       /* see below */
+    ngx_atomic_t                  upkept;        /* msec of the last upkeep */
 } ngx_lyftr_status_t;
 
 

@@ -7,10 +7,17 @@
 /* the same if something was locked */
 #define NGX_LYFTR_UPKEEP_PAUSE     1000
 
+/* msec that all workers leave between two of them; the longest is reserved */
+#define NGX_LYFTR_UPKEEP_SPACE     100
+#define NGX_LYFTR_UPKEEP_LONGEST   1000
+
 /* msec between two parts of a check, if damage was seen, and between checks */
 #define NGX_LYFTR_CHECK_PACE       100
 #define NGX_LYFTR_CHECK_HASTE      10
 #define NGX_LYFTR_CHECK_REST       10000
+
+
+static ngx_msec_t ngx_lyftr_upkeep_turn(ngx_lyftr_status_t *status);
 
 
 /*
@@ -22,13 +29,26 @@ void
 ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
 {
     ngx_int_t             rc;
-    ngx_msec_t            deadline;
+    ngx_msec_t            wait, deadline;
     ngx_lyftr_backend_t  *backend;
+    ngx_lyftr_status_t   *status;
 
     backend = lane->channel->store->backend;
+    status = lane->channel->store->status;
+
+    wait = ngx_lyftr_upkeep_turn(status);
+
+    if (wait) {
+        lane->rest = ngx_lyftr_clock() + wait;
+        ngx_lyftr_upkeep_plan(lane);
+        return;
+    }
+
     deadline = ngx_lyftr_clock() + lane->channel->timeout;
 
     rc = backend->maintain(lane->conn, deadline, &lane->upkeep);
+
+    ngx_lyftr_status_set(status->upkept, ngx_lyftr_clock());
 
     if (rc == NGX_ERROR) {
         lane->rest = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_REST;
@@ -43,6 +63,32 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     }
 
     ngx_lyftr_upkeep_plan(lane);
+}
+
+
+/*
+ * Each worker sees that the same indexes are behind, and the steps of several
+ * in a row would keep the batches of all waiting.
+ */
+
+static ngx_msec_t
+ngx_lyftr_upkeep_turn(ngx_lyftr_status_t *status)
+{
+    ngx_msec_t         now;
+    ngx_msec_int_t     left;
+    ngx_atomic_uint_t  last;
+
+    now = ngx_lyftr_clock();
+    last = ngx_lyftr_status_get(status->upkept);
+    left = (ngx_msec_int_t) (last + NGX_LYFTR_UPKEEP_SPACE - now);
+
+    if (last && left > 0) {
+        return (ngx_msec_t) left;
+    }
+
+    return ngx_atomic_cmp_set(&status->upkept, last,
+                              now + NGX_LYFTR_UPKEEP_LONGEST)
+           ? 0 : NGX_LYFTR_UPKEEP_SPACE;
 }
 
 
