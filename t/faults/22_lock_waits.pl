@@ -1,4 +1,4 @@
-# fast: 4 workers at full load: how long each waits for the file lock that a
+# 4 workers at full load: how long each waits for the file lock that a
 # commit takes, and how even the turns are.
 
 use strict;
@@ -51,7 +51,7 @@ sub waits {
 }
 
 
-my ($longest, $share, $report) = waits(scale(30, 5));
+my ($longest, $share, $report) = waits(30);
 
 figure('longest wait for the lock', sprintf('%d ms', $longest),
        'at most 500 ms', $longest <= 500);
@@ -61,15 +61,12 @@ figure('the turns of the worker with the fewest',
 figure('other answers than 200', scalar %{ $report->{statuses} }, '0',
        !%{ $report->{statuses} } && $report->{errors} == 0);
 
-($longest, $share) = waits(scale(30, 5), 'backs_off');
+($longest, $share) = waits(30, 'backs_off');
 
 control("turns by SQLite's back-off", sprintf('%d ms', $longest),
         'at most 500 ms', $longest > 500);
 
-if (!fast()) {
-    ($longest, $share) = waits(10, 'unfair');
+($longest, $share) = waits(10, 'unfair');
 
-    control('a worker that asks late',
-            sprintf('%d %% of the mean', 100 * $share), 'at least 50 %',
-            $share < 0.5);
-}
+control('a worker that asks late', sprintf('%d %% of the mean', 100 * $share),
+        'at least 50 %', $share < 0.5);
