@@ -8,7 +8,7 @@
 #define NGX_LYFTR_UPKEEP_PAUSE     1000
 
 /* msec that all workers leave between two of them; the longest is reserved */
-#define NGX_LYFTR_UPKEEP_SPACE     100
+#define NGX_LYFTR_UPKEEP_SPACE     30
 #define NGX_LYFTR_UPKEEP_LONGEST   1000
 
 /* msec between two parts of a check, if damage was seen, and between checks */
