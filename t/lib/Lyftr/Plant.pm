@@ -61,7 +61,7 @@ NEW
     # nobody looks for damage
 
     no_check => [['ngx_lyftr_upkeep.c',
-        'if (store->status->opened != store->dsn_hash) {',
+        'if (ngx_lyftr_status_get(store->status->opened) != store->dsn_hash) {',
         'if (store->status->opened) {']],
 
     # a refusal does not tell when to come again
