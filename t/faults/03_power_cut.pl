@@ -7,13 +7,13 @@ use lib 't/lib';
 use File::Temp qw(tempdir);
 use Time::HiRes qw(sleep);
 
-use Lyftr::Image;
+use Lyftr::Disk;
 use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Server;
 
 
-Lyftr::Image::private();
+Lyftr::Disk::private();
 need(qw(mkfs.xfs mkfs.ext4));
 
 
@@ -25,7 +25,7 @@ need(qw(mkfs.xfs mkfs.ext4));
 sub cut {
     my ($xfs, $cuts, %server) = @_;
 
-    my $disk = Lyftr::Image->new("$xfs->{dir}/disk", 'ext4', 512 << 20);
+    my $disk = Lyftr::Disk->new("$xfs->{dir}/disk", 'ext4', 512 << 20);
     my $server = Lyftr::Server->new(%server, db => "$disk->{dir}/app.db");
     my $load = Lyftr::Load->start($server->{port}, r => 6000, c => 64,
                                   d => 3600);
@@ -39,8 +39,8 @@ sub cut {
 
         my $cut = { acked => -s $load->{acks}, disk => "$disk->{image}.$n" };
 
-        Lyftr::Image::command('cp', '--reflink=always', $disk->{image},
-                             $cut->{disk});
+        Lyftr::Disk::command('cp', '--reflink=always', $disk->{image},
+                            $cut->{disk});
         push @cuts, $cut;
     }
 
@@ -80,7 +80,7 @@ sub judge {
     my %sum = (acked => 0, lost => 0, changed => 0, broken => 0);
 
     for my $cut (@cuts) {
-        my $disk = Lyftr::Image->new($cut->{disk});
+        my $disk = Lyftr::Disk->new($cut->{disk});
         my $acks = first($load->{acks}, $cut->{acked});
         my $db = "$disk->{dir}/app.db";
 
@@ -107,7 +107,7 @@ sub cuts {
     my ($stores, $cuts, %server) = @_;
 
     my $dir = tempdir(CLEANUP => 1);
-    my $xfs = Lyftr::Image->new("$dir/xfs", 'xfs', 8 << 30);
+    my $xfs = Lyftr::Disk->new("$dir/xfs", 'xfs', 8 << 30);
     my %sum;
 
     for (1 .. $stores) {

@@ -1,88 +1,99 @@
 package Lyftr::Disk;
 
-# Small file systems to fill: tmpfs, and ext4 in an image.  They are mounted
-# where only this process and its children see them, so that they are gone when
-# these are, however they end.
+# File systems of the rig's own: in memory, or in a file that is mounted
+# through a loop device.  Mounts are made in a mount namespace, so that they
+# end with the rig, however it ends.
 
 use strict;
 use warnings;
 
 use File::Temp qw(tempdir);
 
-
-$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
-
-my @mounted;
+use Lyftr::Fault;
 
 
-# the rig begins anew in a name space of its own; needs root
+my @kept;
+
+
+# to be called first: starts the script again in a namespace of its own
 
 sub private {
-    return if $ENV{LYFTR_DISK}++;
+    need_root();
+    need(qw(unshare mount umount));
 
-    exec 'unshare', '-m', $^X, $0 or die "unshare: $!";
+    return if delete $ENV{LYFTR_DISK_PRIVATE};
+
+    skip('no mount namespace can be had')
+        if system('unshare --mount true 2>/dev/null') != 0;
+
+    $ENV{LYFTR_DISK_PRIVATE} = 1;
+    exec 'unshare', '--mount', $^X, $0 or die "unshare: $!";
 }
 
 
-sub run {
-    system("($_) >/dev/null 2>&1") == 0 or return 0 for @_;
+sub command {
+    my $out = '';
 
-    return 1;
+    open my $pipe, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', @_
+        or die "$_[0]: $!";
+    { local $/; $out = <$pipe> // ''; }
+
+    close $pipe or die "@_: $out";
 }
 
 
-# of so many MiB; undef where it cannot be had
+# mounts an image; with a type and a size in bytes it is made before
 
 sub new {
-    my ($class, $kind, $size) = @_;
+    my ($class, $image, $type, $size) = @_;
 
-    my $dir = tempdir(CLEANUP => 1);
-    my $self = bless { dir => "$dir/m", image => "$dir/image" }, $class;
+    need('losetup', $type ? "mkfs.$type" : ());
+    skip('no loop device can be had')
+        if system('losetup --find >/dev/null 2>&1') != 0;
 
-    mkdir $self->{dir} or die "$self->{dir}: $!";
+    if ($type) {
+        open my $file, '>', $image or die "$image: $!";
+        truncate $file, $size or die "$image: $!";
+        close $file;
 
-    return $self->$kind($size) ? $self : undef;
+        command("mkfs.$type", '-q', $image);
+    }
+
+    return mounted($class, $image, '-o', 'loop', $image);
 }
 
 
-sub dir { return $_[0]{dir} }
-
-
-sub mount {
-    my ($self, @options) = @_;
-
-    run("mount @options $self->{dir}") or return 0;
-    push @mounted, $self->{dir};
-
-    return 1;
-}
-
+# of so many bytes
 
 sub tmpfs {
-    my ($self, $size) = @_;
+    my ($class, $size) = @_;
 
-    return $self->mount("-t tmpfs -o size=${size}m none");
+    return mounted($class, '', '-t', 'tmpfs', '-o', "size=$size", 'none');
 }
 
 
-sub ext4 {
-    my ($self, $size) = @_;
+sub mounted {
+    my ($class, $image, @options) = @_;
 
-    return run("truncate -s ${size}M $self->{image}",
-               "mkfs.ext4 -q -m 0 $self->{image}")
-           && $self->mount("-o loop $self->{image}");
+    my $self = bless { image => $image, owner => $$,
+                       dir => tempdir(CLEANUP => 1) }, $class;
+
+    command('mount', @options, $self->{dir});
+    $self->{mounted} = 1;
+
+    return $self;
 }
 
 
-# makes a folder read-only for all, with what is in it
+# makes a folder read-only for all, with what is in it, until the rig ends
 
 sub read_only {
     my ($dir) = @_;
 
-    push @mounted, $dir;
+    command('mount', '--bind', $dir, $dir);
+    command('mount', '-o', 'remount,bind,ro', $dir);
 
-    run("mount --bind $dir $dir", "mount -o remount,bind,ro $dir")
-        or die "$dir cannot be mounted\n";
+    push @kept, bless { dir => $dir, owner => $$, mounted => 1 }, __PACKAGE__;
 }
 
 
@@ -108,11 +119,30 @@ sub release {
 }
 
 
-END {
+sub umount {
+    my ($self) = @_;
+
+    command('umount', $self->{dir}) if delete $self->{mounted};
+    rmdir $self->{dir};
+}
+
+
+# what still uses it keeps it until it ends
+
+sub DESTROY {
+    my ($self) = @_;
+
+    return if $self->{owner} != $$ || !$self->{mounted};
+
     local $?;
 
-    run("umount -l $_") for splice @mounted;
+    system 'umount', '--lazy', $self->{dir};
 }
+
+
+# before temporary folders are removed
+
+END { @kept = () }
 
 
 1;
