@@ -1,9 +1,5 @@
 #include <ngx_lyftr.h>
 
-#if (NGX_LINUX)
-#include <malloc.h>
-#endif
-
 
 static char *ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -368,17 +364,6 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
 
     if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
         ngx_lyftr_store_advise(&lmcf->stores, cycle->log);
-
-#ifdef M_ARENA_MAX
-
-        /*
-         * What a step of an index has used stays with the arena of its thread,
-         * and any thread of the pool may take the next one.
-         */
-
-        (void) mallopt(M_ARENA_MAX, 2);
-
-#endif
     }
 
     return NGX_OK;

@@ -2,6 +2,10 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 
 /* pages of the WAL between two checkpoints */
 #define NGX_LYFTR_SQLITE_WAL       4000
@@ -114,6 +118,14 @@ ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     ngx_lyftr_sqlite_rollback(c);
+
+#ifdef __GLIBC__
+
+    /* the rows were sorted in many small pieces, all over the heaps */
+
+    (void) malloc_trim(0);
+
+#endif
 
     if (rc != NGX_OK) {
         return NGX_ERROR;

@@ -110,9 +110,18 @@ if (!$affected) {
     exit;
 }
 
-$dir = tempdir(DIR => $shm, CLEANUP => 1);
-my ($n, $state) = split ' ', `'$build/walreset' $dir/db 15`;
+# the race needs a process that is stopped in the midst of a checkpoint, so there
+# are more of them than processors
 
-control("two writers, passive checkpoints, 15 s",
-        "$state, $n commits", 'ok',
-        $state eq 'corrupt');
+$dir = tempdir(DIR => $shm, CLEANUP => 1);
+
+my @runs = map {
+    open my $run, '-|', "$build/walreset", "$dir/db$_", 15
+        or die "walreset: $!";
+    $run;
+} 1 .. 6;
+
+my $corrupt = grep { <$_> =~ /corrupt/ } @runs;
+
+control('6 databases, two writers each, 15 s', "$corrupt corrupt",
+        '0 corrupt', $corrupt > 0);

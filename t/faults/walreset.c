@@ -2,7 +2,7 @@
  * walreset [database seconds]
  *
  * What this module does not do: two processes write with a checkpoint after
- * each commit, and a third one makes passive checkpoints without a pause.
+ * each commit, and others make passive checkpoints without a pause.
  * Prints the number of commits, and corrupt or ok; without arguments the
  * version of the library.
  */
@@ -19,7 +19,8 @@
 #include <sqlite3.h>
 
 
-#define WALRESET_WRITERS  2
+#define WALRESET_WRITERS        2
+#define WALRESET_CHECKPOINTERS  3
 
 
 typedef struct {
@@ -70,7 +71,7 @@ main(int argc, char *const *argv)
 
     sqlite3_close(db);
 
-    for (i = 0; i <= WALRESET_WRITERS; i++) {
+    for (i = 0; i < WALRESET_WRITERS + WALRESET_CHECKPOINTERS; i++) {
         if (fork() == 0) {
             db = walreset_open(argv[1], i < WALRESET_WRITERS);
 
