@@ -80,22 +80,25 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_PROBE: as much as a batch, for one page may still fit */
     "UPDATE lyftr_state SET probe = randomblob(65536)",
 
-    /* NGX_LYFTR_SQL_STEP_ID */
-    "INSERT INTO lyftr_id (id_hash, seq) SELECT id_hash, seq"
+    /*
+     * NGX_LYFTR_SQL_STEP_ID: a statement that could fail alone would have a
+     * copy of each page kept in memory, https://sqlite.org/tempfiles.html 2.5
+     */
+    "INSERT OR ROLLBACK INTO lyftr_id (id_hash, seq) SELECT id_hash, seq"
     NGX_LYFTR_SQLITE_RANGE " ORDER BY 1",
 
     /* NGX_LYFTR_SQL_STEP_TIME */
-    "INSERT INTO lyftr_time (instant, message_id, seq)"
+    "INSERT OR ROLLBACK INTO lyftr_time (instant, message_id, seq)"
     " SELECT instant, message_id, seq"
     NGX_LYFTR_SQLITE_RANGE " ORDER BY 1, 2",
 
     /* NGX_LYFTR_SQL_STEP_SENDER */
-    "INSERT INTO lyftr_sender (from_msisdn, instant, seq)"
+    "INSERT OR ROLLBACK INTO lyftr_sender (from_msisdn, instant, seq)"
     " SELECT from_msisdn, instant, seq"
     NGX_LYFTR_SQLITE_RANGE " ORDER BY 1, 2, 3",
 
     /* NGX_LYFTR_SQL_STEP_COUNT */
-    "INSERT INTO lyftr_count (from_msisdn, count)"
+    "INSERT OR ROLLBACK INTO lyftr_count (from_msisdn, count)"
     " SELECT from_msisdn, count(*)"
     NGX_LYFTR_SQLITE_RANGE " GROUP BY from_msisdn"
     " ON CONFLICT (from_msisdn) DO UPDATE SET count = count + excluded.count",

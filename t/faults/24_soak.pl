@@ -5,7 +5,7 @@ use strict;
 use warnings;
 
 use lib 't/lib';
-use List::Util qw(max sum);
+use List::Util qw(max reduce sum);
 use Time::HiRes qw(sleep time);
 
 use Lyftr::Fault;
@@ -90,6 +90,20 @@ sub soak {
 }
 
 
+# What reads and steps sort comes and goes, and is more than what is kept, which
+# is seen between them: so of each half minute, the sample with the least.
+
+sub kept {
+    my @kept;
+
+    while (my @some = splice @_, 0, 15) {
+        push @kept, reduce { $a->[1] < $b->[1] ? $a : $b } @some;
+    }
+
+    return @kept;
+}
+
+
 sub growth { return sprintf '%.2f MB a minute', slope(1, @_) }
 
 sub drift { return sprintf '%+.1f a minute', slope(2, @_) }
@@ -107,8 +121,12 @@ my $rate = int $most / 2;
 $server = Lyftr::Server->new;
 my ($samples, $acked, $load) = soak($server, $rate, $minutes, $minutes * 0.3);
 
-figure("$minutes min at $rate a second: memory", growth(@$samples),
-       'less than 1 MB', slope(1, @$samples) < 1);
+my @least = kept(@$samples);
+
+note(sprintf 'the most was %.1f MB', max(map { $_->[1] } @$samples));
+
+figure("$minutes min at $rate a second: memory", growth(@least),
+       'less than 1 MB', slope(1, @least) < 1);
 figure('descriptors', drift(@$samples), 'less than 1',
        abs slope(2, @$samples) < 1);
 
@@ -125,7 +143,9 @@ undef $load;
 $server = Lyftr::Server->new(module => planted('leaks'));
 ($samples) = soak($server, $rate, 2, 1);
 
-control('100 bytes a delivery are not freed', growth(@$samples),
-        'less than 1 MB', slope(1, @$samples) >= 1);
+@least = kept(@$samples);
+
+control('100 bytes a delivery are not freed', growth(@least),
+        'less than 1 MB', slope(1, @least) >= 1);
 control('a descriptor of 1000 is not closed', drift(@$samples),
         'less than 1', slope(2, @$samples) >= 1);
