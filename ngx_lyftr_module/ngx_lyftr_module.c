@@ -1,5 +1,9 @@
 #include <ngx_lyftr.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 
 static char *ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -364,6 +368,17 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
 
     if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
         ngx_lyftr_store_advise(&lmcf->stores, cycle->log);
+
+#ifdef __GLIBC__
+
+        /*
+         * What reads and steps have sorted in stays with a thread's arena, and
+         * any thread of the pool may take the next one.
+         */
+
+        (void) mallopt(M_ARENA_MAX, 2);
+
+#endif
     }
 
     return NGX_OK;
