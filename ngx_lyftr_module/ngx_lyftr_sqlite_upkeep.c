@@ -19,7 +19,7 @@
 #define NGX_LYFTR_SQLITE_WAL_REST  1000
 
 
-static ngx_uint_t ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c);
+static ngx_msec_t ngx_lyftr_sqlite_restart_due(ngx_lyftr_sqlite_t *c);
 static ngx_int_t ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
@@ -38,23 +38,30 @@ ngx_lyftr_sqlite_due(void *conn)
         return 0;
     }
 
-    return ngx_lyftr_sqlite_long(c) ? ngx_lyftr_flock_left(c->wal_retry)
-                                    : NGX_LYFTR_NEVER;
+    return ngx_lyftr_sqlite_restart_due(c);
 }
 
 
-/* pages are those of this connection's commits, the size is the file's */
+/*
+ * In how many milliseconds a long WAL is to start anew.  Pages are those of
+ * this connection's commits, the size is the file's.
+ */
 
-static ngx_uint_t
-ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c)
+static ngx_msec_t
+ngx_lyftr_sqlite_restart_due(ngx_lyftr_sqlite_t *c)
 {
     ngx_int_t  max;
 
     max = c->dsn->max_wal;
 
-    return c->wal >= NGX_LYFTR_SQLITE_WAL_LONG
-           || c->wal >= max / (2 * NGX_LYFTR_SQLITE_PAGE)
-           || c->wal_size >= max;
+    if (c->wal < NGX_LYFTR_SQLITE_WAL_LONG
+        && c->wal < max / (2 * NGX_LYFTR_SQLITE_PAGE)
+        && c->wal_size < max)
+    {
+        return NGX_LYFTR_NEVER;
+    }
+
+    return ngx_lyftr_flock_left(c->wal_retry);
 }
 
 
@@ -69,8 +76,7 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
     ngx_int_t  rc;
 
     if (c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL
-        || (ngx_lyftr_sqlite_long(c)
-            && ngx_lyftr_flock_left(c->wal_retry) == 0))
+        || ngx_lyftr_sqlite_restart_due(c) == 0)
     {
         rc = ngx_lyftr_sqlite_checkpoint(c, deadline, err);
 
@@ -161,9 +167,7 @@ ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     rc = ngx_lyftr_sqlite_files(c, err);
 
-    if (rc == NGX_OK && ngx_lyftr_sqlite_long(c)
-        && ngx_lyftr_flock_left(c->wal_retry) == 0)
-    {
+    if (rc == NGX_OK && ngx_lyftr_sqlite_restart_due(c) == 0) {
         (void) ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
 
     } else if (rc == NGX_OK) {
