@@ -34,7 +34,6 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     lane->commits = 0;
     lane->err.code = NGX_LYFTR_ERR_NONE;
     lane->upkeep.code = NGX_LYFTR_ERR_NONE;
-
     lane->read = 0;
 
     if (channel->type == NGX_LYFTR_CHANNEL_CHECK) {

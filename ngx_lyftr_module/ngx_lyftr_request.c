@@ -6,6 +6,7 @@ static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
 static void ngx_lyftr_request_cleanup(void *data);
 static ngx_lyftr_endpoint_t *ngx_lyftr_request_find(ngx_http_request_t *r,
     ngx_str_t *uri);
+static void ngx_lyftr_request_overload(ngx_lyftr_op_t *op);
 static void ngx_lyftr_request_resume(ngx_http_request_t *r);
 
 
@@ -236,9 +237,7 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
         return NGX_DONE;
     }
 
-    op->state = NGX_LYFTR_OP_DONE;
-    op->rc = NGX_ERROR;
-    op->error = NGX_LYFTR_ERR_OVERLOAD;
+    ngx_lyftr_request_overload(op);
 
     return answer(r);
 }
@@ -255,11 +254,19 @@ ngx_lyftr_request_refuse(ngx_http_request_t *r, ngx_lyftr_channel_e channel)
     op = &ctx->op;
 
     op->channel = ctx->endpoint->store->channels[channel];
+
+    ngx_lyftr_request_overload(op);
+
+    return ngx_lyftr_request_failure(r);
+}
+
+
+static void
+ngx_lyftr_request_overload(ngx_lyftr_op_t *op)
+{
     op->state = NGX_LYFTR_OP_DONE;
     op->rc = NGX_ERROR;
     op->error = NGX_LYFTR_ERR_OVERLOAD;
-
-    return ngx_lyftr_request_failure(r);
 }
 
 
