@@ -107,6 +107,41 @@ is_deeply([ compare($server, 'warm', 'queue0', 'after') ], [], 'queue: rows');
 is($server->created, 3, 'queue: counted');
 
 
+# a queue that is too slow: a batch waits, and the one under way is too old
+
+$server = Lyftr::Server->new(workers => 1, store => 'batch=1 delay=300ms');
+Lyftr::Scenario::warm($server);
+$lock = $server->lock;
+
+my ($waits, $late) = ($server->client, $server->client);
+
+post($waits, 'waits');
+$server->drained;
+sleep 1.2;
+$start = time;
+post($late, 'late');
+my $answer = $late->response;
+
+cmp_ok(time - $start, '<', 1, 'delay: refused without a wait');
+refused($answer, 'delay');
+is($answer->{body}, '{"detail":"too many requests wait for the store"}',
+   'delay: the reason');
+cmp_ok(Lyftr::Client::header($answer, 'Retry-After'), '>=', 2,
+       'delay: after as long as it takes now');
+
+# before its signature is computed
+
+$late->send("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+refused($late->response, 'delay, unsigned');
+ok($server->logged(qr/queue overflow: 1 waiting/), 'delay: the log has it');
+
+$lock->release;
+is($waits->response->{status}, 200, 'delay: what waited is stored');
+post($late, 'late');
+is($late->response->{status}, 200, 'delay: goes on');
+is_deeply([ compare($server, qw(warm waits late)) ], [], 'delay: rows');
+
+
 # a search that takes too long, in a store that a Python service filled
 
 $server = Lyftr::Server->new(store => 'timeout=60s', fill => <<'END');
