@@ -23,7 +23,8 @@ typedef enum {
     NGX_LYFTR_CHANNEL_WRITE = 0,
     NGX_LYFTR_CHANNEL_READ,
     NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
-    NGX_LYFTR_CHANNEL_CHECK,           /* no operations */
+    NGX_LYFTR_CHANNEL_UPKEEP,          /* this and the next: no operations */
+    NGX_LYFTR_CHANNEL_CHECK,
     NGX_LYFTR_CHANNELS
 } ngx_lyftr_channel_e;
 
@@ -69,9 +70,8 @@ typedef struct {
     ngx_atomic_t                  answered;      /* msec of the last success */
     ngx_atomic_t                  locked;        /* msec since when, or 0 */
     ngx_atomic_t                  opened;        /* hash of the address */
-    ngx_atomic_t                  files[4];      /* which these are */
+    ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
     ngx_atomic_t                  damaged;       /* see below */
-    ngx_atomic_t                  upkept;        /* msec of the last upkeep */
 } ngx_lyftr_status_t;
 
 

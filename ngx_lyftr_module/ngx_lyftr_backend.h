@@ -19,8 +19,8 @@
 #define NGX_LYFTR_ERROR_LEN        256
 #define NGX_LYFTR_TOP_SENDERS      10
 
-/* of due() */
-#define NGX_LYFTR_NEVER            ((ngx_msec_t) -1)
+/* atomic words of a store that all processes share, for its backend */
+#define NGX_LYFTR_WORDS            6
 
 /* flags of open() */
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
@@ -140,7 +140,8 @@ typedef struct {
         ngx_fd_t           fd;             /* keeps it from another file */
     } file[4];
     ngx_uint_t           opened;           /* by this process */
-    ngx_atomic_t        *known;            /* ids, of all processes, or NULL */
+    void                *shared;           /* by this process */
+    ngx_atomic_t        *words;            /* by all processes, or NULL */
     ngx_int_t            max_wal;          /* bytes */
 } ngx_lyftr_dsn_t;
 
@@ -210,12 +211,12 @@ typedef struct {
                              ngx_lyftr_error_t *err);
 
     /*
-     * due() tells in how many milliseconds maintain() has work, or
-     * NGX_LYFTR_NEVER: housekeeping that takes the writers' turn for a short
-     * time and that no message waits for.  Called outside of a transaction.
-     * NGX_DECLINED: locked, to be tried some other time.
+     * Does the next piece of housekeeping that no message waits for, and keeps
+     * the writers from their turn for a short time only.  Of all processes one
+     * does it.  Called outside of a transaction.  NGX_OK: there is more to do,
+     * NGX_DONE: there is nothing for now, NGX_DECLINED: another process does
+     * it, or something is locked.
      */
-    ngx_msec_t         (*due)(void *conn);
     ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
                              ngx_lyftr_error_t *err);
 

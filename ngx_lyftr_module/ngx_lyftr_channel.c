@@ -55,7 +55,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         channel->timeout = NGX_LYFTR_PROBE_TIMEOUT;
         break;
 
-    default: /* NGX_LYFTR_CHANNEL_CHECK */
+    default: /* NGX_LYFTR_CHANNEL_UPKEEP, NGX_LYFTR_CHANNEL_CHECK */
         break;
     }
 
@@ -185,6 +185,17 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
 
     log = ngx_cycle->log;
 
+    if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_UPKEEP) {
+
+        /* a worker of the next generation takes it over */
+
+        if (!channel->lanes[0].busy) {
+            ngx_lyftr_channel_close(channel);
+        }
+
+        return;
+    }
+
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
         return;
     }
@@ -240,9 +251,7 @@ ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
 {
     ngx_msec_int_t  left;
 
-    if (!lane->due
-        || (ngx_exiting && channel->type == NGX_LYFTR_CHANNEL_CHECK))
-    {
+    if (!lane->due) {
         return 0;
     }
 

@@ -28,13 +28,12 @@ struct ngx_lyftr_lane_s {
     ngx_uint_t                    commits;
     ngx_msec_t                    started;
     ngx_lyftr_error_t             err;
-    ngx_lyftr_error_t             upkeep;        /* of maintenance */
+    ngx_lyftr_error_t             upkeep;        /* of what none asked for */
     ngx_uint_t                    busy;          /* the event loop's */
 
-    /* the thread's, if busy: maintenance, or a check, is due at this time */
+    /* the thread's, if busy: what no request asks for is due at this time */
     ngx_uint_t                    due;
     ngx_msec_t                    at;
-    ngx_msec_t                    rest;          /* no maintenance before */
 
     ngx_uint_t                    reading;       /* a check has begun */
     ngx_uint_t                    read;          /* it has come to its end */
@@ -75,10 +74,8 @@ void ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane);
 
 /* ngx_lyftr_upkeep.c, in a pool thread */
 
+/* the store's housekeeping, for a while */
 void ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane);
-
-/* finds out when maintenance is due */
-void ngx_lyftr_upkeep_plan(ngx_lyftr_lane_t *lane);
 
 /* reads a part of the store, to see if it is damaged */
 void ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane);

@@ -97,6 +97,27 @@ ngx_lyftr_flock_release(ngx_lyftr_flock_t *lock)
 }
 
 
+/* one of the open file, as flock() is: fcntl(2), "Open file description locks" */
+
+ngx_int_t
+ngx_lyftr_flock_own(ngx_lyftr_flock_t *lock)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_len = 1;
+
+    if (fcntl(lock->fd, F_OFD_SETLK, &fl) == 0) {
+        return NGX_OK;
+    }
+
+    return (errno == EAGAIN || errno == EACCES) ? NGX_DECLINED : NGX_ERROR;
+}
+
+
 ngx_msec_t
 ngx_lyftr_flock_left(ngx_msec_t deadline)
 {

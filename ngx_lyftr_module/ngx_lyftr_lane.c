@@ -41,10 +41,9 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
         return;
     }
 
-    if (lane->due
-        && (ngx_msec_int_t) (ngx_lyftr_clock() - lane->at) >= 0)
-    {
+    if (channel->type == NGX_LYFTR_CHANNEL_UPKEEP) {
         ngx_lyftr_upkeep_maintain(lane);
+        return;
     }
 
     if (ngx_lyftr_lane_deadline(channel, &deadline, log) != NGX_OK) {
@@ -60,7 +59,6 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
             ngx_lyftr_lane_fail(lane, ngx_queue_head(&lane->batch));
         }
 
-        ngx_lyftr_upkeep_plan(lane);
         return;
     }
 
@@ -71,16 +69,11 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
         return;
     }
 
-    if (ngx_lyftr_lane_run(lane) != NGX_OK) {
-
-        if (lane->err.code != NGX_LYFTR_ERR_LOG) {
-            ngx_lyftr_lane_close(lane);
-        }
-
-        return;
+    if (ngx_lyftr_lane_run(lane) != NGX_OK
+        && lane->err.code != NGX_LYFTR_ERR_LOG)
+    {
+        ngx_lyftr_lane_close(lane);
     }
-
-    ngx_lyftr_upkeep_plan(lane);
 }
 
 
@@ -119,7 +112,6 @@ ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
 {
     lane->channel->store->backend->close(lane->conn);
     lane->conn = NULL;
-    lane->due = 0;
 }
 
 

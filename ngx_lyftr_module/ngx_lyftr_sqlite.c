@@ -9,7 +9,7 @@ static void ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text);
 static void ngx_lyftr_sqlite_time(char *buf);
 static ngx_int_t ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_sqlite_prepare_ids(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_progress(void *data);
 static ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
@@ -33,7 +33,6 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_list,
     ngx_lyftr_sqlite_stats,
     ngx_lyftr_sqlite_probe,
-    ngx_lyftr_sqlite_due,
     ngx_lyftr_sqlite_maintain,
     ngx_lyftr_sqlite_verify
 };
@@ -111,25 +110,22 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 
     ngx_int_t  rc;
 
-    if (write) {
-        rc = ngx_lyftr_flock_take(&c->lock, deadline);
-
-        if (rc == NGX_DECLINED) {
-            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
-                                         "locked by another writer");
-            return NGX_DECLINED;
-        }
-
-        if (rc != NGX_OK) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "file lock: %s", strerror(errno));
-        }
-    }
-
     c->write = write;
     c->deadline = deadline;
 
-    rc = ngx_lyftr_sqlite_begin_as(c, err);
+    rc = NGX_OK;
+
+    if (write == NGX_LYFTR_SQLITE_WRITE) {
+        rc = ngx_lyftr_sqlite_prepare_ids(c, err);
+    }
+
+    if (rc == NGX_OK && write) {
+        rc = ngx_lyftr_sqlite_turn(c, deadline, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_begin_as(c, err);
+    }
 
     if (rc == NGX_OK) {
         return NGX_OK;
@@ -139,6 +135,57 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 
     return (err->code == NGX_LYFTR_ERR_BUSY
             || err->code == NGX_LYFTR_ERR_LOG) ? NGX_DECLINED : NGX_ERROR;
+}
+
+
+/* NGX_DECLINED: not until the deadline */
+
+ngx_int_t
+ngx_lyftr_sqlite_turn(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_flock_take(&c->lock, deadline);
+
+    if (rc == NGX_DECLINED) {
+        (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
+                                     "locked by another writer");
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                     "file lock: %s", strerror(errno));
+    }
+
+    return NGX_OK;
+}
+
+
+/* what takes a while is not done in the turn */
+
+static ngx_int_t
+ngx_lyftr_sqlite_prepare_ids(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *st;
+
+    st = c->stmt[NGX_LYFTR_SQL_BEGIN_READ];
+
+    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_sqlite_look(c, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_filters(c, err);
+    }
+
+    (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+
+    return rc;
 }
 
 
@@ -175,45 +222,17 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    return c->write ? ngx_lyftr_sqlite_follow(c, err) : NGX_OK;
-}
-
-
-/*
- * The first connection after a crash recovers also transactions whose fsync()
- * failed or never ran.  Their ids count as known, so they are made durable
- * before one of them is acknowledged: a checkpoint writes the pages anew, for
- * after a failed fsync() the kernel may take those of the log for written.  A
- * reader may hold that up; if no write has failed, a sync of the log will do.
- */
-
-static ngx_int_t
-ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int  rc, wait;
-
-    if (c->synced) {
+    if (c->write != NGX_LYFTR_SQLITE_WRITE) {
         return NGX_OK;
     }
 
-    wait = c->failed ? (int) ngx_lyftr_flock_left(c->deadline) : 0;
-
-    (void) sqlite3_busy_timeout(c->db, wait);
-
-    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_FULL, NULL,
-                                   NULL);
-
-    if (rc != SQLITE_OK && ((rc & 0xff) != SQLITE_BUSY || c->failed)) {
-        return ngx_lyftr_sqlite_error(c, err);
-    }
-
-    if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_look(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_filters(c, err) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    c->synced = 1;
-
-    return NGX_OK;
+    return ngx_lyftr_sqlite_learn(c, err);
 }
 
 
@@ -231,7 +250,8 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_uint_t  write;
 
     if (!c->write) {
         ngx_lyftr_sqlite_rollback(c);
@@ -241,11 +261,22 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
     rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
 
     if (rc == NGX_OK) {
-        c->committed = c->tail.n;
-        rc = ngx_lyftr_sqlite_files(c, err);
+        ngx_lyftr_sqlite_added(c);
     }
 
+    write = c->write;
+
     ngx_lyftr_sqlite_rollback(c);
+
+    /* the next writer has its turn while this is made durable */
+
+    if (rc == NGX_OK && write == NGX_LYFTR_SQLITE_WRITE) {
+        rc = ngx_lyftr_sqlite_sync_log(c, err);
+
+        if (rc == NGX_OK) {
+            rc = ngx_lyftr_sqlite_files(c, err);
+        }
+    }
 
     return rc;
 }
@@ -265,6 +296,7 @@ ngx_lyftr_sqlite_rollback(void *conn)
     }
 
     ngx_lyftr_sqlite_unlearn(c);
+    ngx_lyftr_recent_leave(c->recent, &c->view);
 
     c->write = 0;
 
@@ -278,10 +310,10 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    int64_t        seq;
-    uint64_t       hash;
-    ngx_int_t      rc;
-    sqlite3_stmt  *st;
+    uint64_t                 hash;
+    ngx_int_t                rc;
+    sqlite3_stmt            *st;
+    ngx_lyftr_sqlite_row_t   row;
 
     hash = ngx_lyftr_sqlite_hash(m->message_id.data, m->message_id.len);
 
@@ -314,15 +346,15 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
         return NGX_ERROR;
     }
 
-    seq = sqlite3_last_insert_rowid(c->db);
+    row.seq = sqlite3_last_insert_rowid(c->db);
+    row.hash = hash;
+    row.instant.data = m->instant.data;
+    row.instant.len = m->instant.len;
+    row.text = 0;
+    row.message_id = m->message_id;
+    row.from = m->from;
 
-    if (ngx_lyftr_sqlite_tail_add(&c->tail, hash, seq) != NGX_OK) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-    }
-
-    c->seen = seq;
-
-    return NGX_OK;
+    return ngx_lyftr_sqlite_add(c, &row, err);
 }
 
 
@@ -392,6 +424,10 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
     st = c->stmt[NGX_LYFTR_SQL_COMMIT];
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 

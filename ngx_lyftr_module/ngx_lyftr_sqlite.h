@@ -11,6 +11,8 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_flock.h>
+#include <ngx_lyftr_sqlite_block.h>
+#include <ngx_lyftr_sqlite_recent.h>
 #include <ngx_lyftr_sqlite_tail.h>
 
 #include <sqlite3.h>
@@ -21,41 +23,34 @@
 
 #define NGX_LYFTR_SQLITE_LOCK      "-lock"
 
-/* the rows that an index has not reached yet */
-#define ngx_lyftr_sqlite_tail(mark)                                           \
-    "lyftr_message AS i WHERE i.seq > (SELECT " mark " FROM lyftr_state)"
-
-/* the filters of a list, and the place it goes on after */
-#define NGX_LYFTR_SQLITE_FROM      0x01
-#define NGX_LYFTR_SQLITE_SINCE     0x02
-#define NGX_LYFTR_SQLITE_Q         0x04
-#define NGX_LYFTR_SQLITE_FILTERS   0x08
-#define NGX_LYFTR_SQLITE_AFTER     0x08
-#define NGX_LYFTR_SQLITE_LISTS     0x10
-
 /*
- * An index follows the log in steps of so many rows: the more, the fewer pages
- * a row costs, but the longer the tail that reads scan.  Fewer in unit tests.
+ * A segment is made of so many rows, and so many segments of a level become
+ * one of the next: the more rows, the fewer segments that a read looks into,
+ * and the more rows are kept in memory.  Fewer in unit tests.
  */
-#ifndef NGX_LYFTR_SQLITE_STEP
-#define NGX_LYFTR_SQLITE_STEP      64000
+#ifndef NGX_LYFTR_SEGMENT
+#define NGX_LYFTR_SEGMENT          32768
 #endif
+#define NGX_LYFTR_FANOUT           8
+
+/* rows that no segment has: from so many on writers are slowed, and refused */
+#define NGX_LYFTR_SLOW             (4 * NGX_LYFTR_SEGMENT)
+#define NGX_LYFTR_MOST             (8 * NGX_LYFTR_SEGMENT)
+
+/* the counts of senders follow in smaller steps */
+#define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 2)
+
+/* levels of blocks, of a segment's tree */
+#define NGX_LYFTR_HEIGHT           12
+
+/* the first byte of the key of a time */
+#define NGX_LYFTR_KEY_TEXT         0x00
+#define NGX_LYFTR_KEY_INSTANT      0x01
 
 /* columns of the widest primary key */
-#define NGX_LYFTR_SQLITE_KEY       3
+#define NGX_LYFTR_SQLITE_KEY       1
 
 #define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
-
-
-/* the order is that of the table in ngx_lyftr_sqlite_index.c */
-
-typedef enum {
-    NGX_LYFTR_INDEX_ID = 0,
-    NGX_LYFTR_INDEX_TIME,
-    NGX_LYFTR_INDEX_SENDER,
-    NGX_LYFTR_INDEX_COUNT,
-    NGX_LYFTR_INDEXES
-} ngx_lyftr_index_e;
 
 
 /* the order is that of the table in ngx_lyftr_sqlite_stmt.c */
@@ -64,26 +59,33 @@ typedef enum {
     NGX_LYFTR_SQL_BEGIN_WRITE = 0,
     NGX_LYFTR_SQL_BEGIN_READ,
     NGX_LYFTR_SQL_COMMIT,
-    NGX_LYFTR_SQL_MARKS,
-    NGX_LYFTR_SQL_FOLLOW,
-    NGX_LYFTR_SQL_KNOWN,
+    NGX_LYFTR_SQL_STATE,
+    NGX_LYFTR_SQL_SEGMENTS,
+    NGX_LYFTR_SQL_LAST,
+    NGX_LYFTR_SQL_RECENT,
     NGX_LYFTR_SQL_SAME,
     NGX_LYFTR_SQL_INSERT,
     NGX_LYFTR_SQL_PROBE,
-    NGX_LYFTR_SQL_STEP_ID,
-    NGX_LYFTR_SQL_STEP_TIME,
-    NGX_LYFTR_SQL_STEP_SENDER,
-    NGX_LYFTR_SQL_STEP_COUNT,
-    NGX_LYFTR_SQL_MARK_ID,
-    NGX_LYFTR_SQL_MARK_TIME,
-    NGX_LYFTR_SQL_MARK_SENDER,
-    NGX_LYFTR_SQL_MARK_COUNT,
+    NGX_LYFTR_SQL_TOUCH,
+    NGX_LYFTR_SQL_BLOCK,
+    NGX_LYFTR_SQL_BLOCK_NEXT,
+    NGX_LYFTR_SQL_BLOCK_ADD,
+    NGX_LYFTR_SQL_BLOCK_DELETE,
+    NGX_LYFTR_SQL_SEGMENT_ADD,
+    NGX_LYFTR_SQL_SEGMENT_DELETE,
+    NGX_LYFTR_SQL_NEXT,
+    NGX_LYFTR_SQL_INDEXED,
+    NGX_LYFTR_SQL_TALLY,
+    NGX_LYFTR_SQL_COUNT,
+    NGX_LYFTR_SQL_COUNTED,
+    NGX_LYFTR_SQL_COUNT_OF,
+    NGX_LYFTR_SQL_TOP,
+    NGX_LYFTR_SQL_TOP_CLEAR,
+    NGX_LYFTR_SQL_TOP_ADD,
     NGX_LYFTR_SQL_ROW,
     NGX_LYFTR_SQL_POSITION,
-    NGX_LYFTR_SQL_SENDERS,
-    NGX_LYFTR_SQL_TOP,
-    NGX_LYFTR_SQL_FIRST,
-    NGX_LYFTR_SQL_LAST,
+    NGX_LYFTR_SQL_SCAN,
+    NGX_LYFTR_SQL_CONTAINS,
     NGX_LYFTR_SQL_N
 } ngx_lyftr_sql_e;
 
@@ -99,33 +101,100 @@ typedef enum {
 } ngx_lyftr_file_e;
 
 
+/* words that all processes share, after those of the files */
+
+#define NGX_LYFTR_WORD_WAL         NGX_LYFTR_FILE_N      /* its pages */
+#define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1)
+
+
+/* rows of a range of seq, in the order of three keys */
+
+typedef struct {
+    int64_t              id;
+    ngx_uint_t           level;
+    int64_t              first;            /* seq of the row before it */
+    int64_t              last;
+    int64_t              rows;
+    ngx_uint_t           height[NGX_LYFTR_KINDS];
+
+    /* of the ids; the writer's */
+    u_char              *filter;
+    size_t               filter_len;
+} ngx_lyftr_segment_t;
+
+
+/* a place in a tree of a segment, at the entry of that rank */
+
+typedef struct {
+    ngx_lyftr_segment_t *segment;
+    ngx_lyftr_kind_e     kind;
+    int64_t              number;           /* of the block */
+    int64_t              rank;
+    ngx_lyftr_buf_t      data;
+    ngx_lyftr_block_t    block;
+} ngx_lyftr_cursor_t;
+
+
+/* what the indexes know of a row */
+
+typedef struct {
+    int64_t              seq;
+    uint64_t             hash;             /* of the id */
+    ngx_str_t            instant;
+    ngx_uint_t           text;             /* it is a ts that is none */
+    ngx_str_t            message_id;
+    ngx_str_t            from;
+} ngx_lyftr_sqlite_row_t;
+
+
+/* what lyftr_state says in this transaction */
+
+typedef struct {
+    int64_t              generation;       /* of the segments */
+    int64_t              indexed;          /* the last row of a segment, */
+    int64_t              counted;          /* and of the senders' counts, */
+    int64_t              counting;         /* which are on the way to it */
+    int64_t              senders;
+    int64_t              next;             /* segment */
+} ngx_lyftr_sqlite_state_t;
+
+
+typedef struct ngx_lyftr_sqlite_upkeep_s  ngx_lyftr_sqlite_upkeep_t;
+
+
 typedef struct {
     sqlite3             *db;
     sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
 
-    /* prepared when first used */
-    sqlite3_stmt        *list[NGX_LYFTR_SQLITE_LISTS];
-    sqlite3_stmt        *count[NGX_LYFTR_SQLITE_FILTERS];
-
     ngx_lyftr_flock_t    lock;
 
-    /* the rows that the id index has not reached */
-    ngx_lyftr_sqlite_tail_t  tail;
-
     ngx_lyftr_dsn_t     *dsn;
+    ngx_lyftr_recent_t  *recent;
 
     ngx_msec_t           deadline;         /* of a reading transaction */
 
+    ngx_lyftr_sqlite_state_t  state;
+    ngx_lyftr_segment_t *segments;
+    ngx_uint_t           nsegments;
+    int64_t              generation;       /* of these segments */
+
+    ngx_lyftr_view_t     view;             /* of the other rows, */
+    int64_t              last;             /* up to this one */
+
     /* of the writer */
-    ngx_uint_t           committed;        /* rows of the tail */
+    ngx_lyftr_sqlite_tail_t  tail;         /* the ids of the recent rows */
+    ngx_uint_t           committed;        /* of these */
     int64_t              seen;             /* the last row */
-    int64_t              mark[NGX_LYFTR_INDEXES];  /* the last row of each */
+    ngx_lyftr_buf_t      keys;             /* of rows not yet committed, */
+    ngx_lyftr_buf_t      rows;             /* which are these */
     char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
 
+    int                  log;              /* descriptor of the WAL */
     int                  wal;              /* pages after the last commit */
-    int                  wal_done;         /* of them checkpointed */
     off_t                wal_size;         /* bytes */
     ngx_msec_t           wal_retry;        /* not made to start anew before */
+
+    ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
 
     /* of the check: the table, and the key of the last row read */
     ngx_uint_t           table;
@@ -135,7 +204,7 @@ typedef struct {
     ngx_uint_t           nkept;
     u_char              *kept[NGX_LYFTR_TOP_SENDERS + 2];
 
-    unsigned             write:1;
+    unsigned             write:2;          /* what the transaction does */
     unsigned             synced:1;         /* what it found when it opened */
     unsigned             failed:1;         /* NGX_LYFTR_OPEN_FAILED */
 
@@ -148,6 +217,14 @@ typedef struct {
 
 uint64_t ngx_lyftr_sqlite_hash(u_char *p, size_t len);
 
+/* what a transaction does; that of the upkeep stores no messages */
+#define NGX_LYFTR_SQLITE_WRITE     1
+#define NGX_LYFTR_SQLITE_UPKEEP    2
+
+/* takes the file lock; NGX_DECLINED: not until the deadline */
+ngx_int_t ngx_lyftr_sqlite_turn(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+
 /* functions of the backend */
 ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
@@ -157,12 +234,38 @@ void ngx_lyftr_sqlite_rollback(void *conn);
 
 /* ngx_lyftr_sqlite_upkeep.c */
 
-ngx_msec_t ngx_lyftr_sqlite_due(void *conn);
 ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c);
+
+
+/* ngx_lyftr_sqlite_wal.c */
+
+/* pages that have come into the WAL since it began */
+int ngx_lyftr_sqlite_pages(ngx_lyftr_sqlite_t *c);
+
+/*
+ * Copies the WAL into the database; guard is another connection.  NGX_OK,
+ * NGX_DECLINED or NGX_ERROR.
+ */
+ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+
+/* is the WAL so long that it is worth to wait for readers, now? */
+ngx_uint_t ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c);
 
 /* NGX_LYFTR_ERR_LOG if nothing must be written; under the file lock */
 ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/*
+ * Makes durable what was committed before the connection was opened, or before
+ * a sync failed; under the file lock.
+ */
+ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* makes durable what is committed */
+ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 
@@ -175,25 +278,237 @@ ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
 void ngx_lyftr_sqlite_verify_forget(ngx_lyftr_sqlite_t *c);
 
 
-/* ngx_lyftr_sqlite_index.c */
+/* ngx_lyftr_sqlite_key.c */
 
-/* learns what other writers have committed and indexed */
+/* an upper bound of a sender's key */
+size_t ngx_lyftr_sqlite_key_len(ngx_lyftr_sqlite_row_t *row);
+
+/* each writes a part, and returns its end */
+u_char *ngx_lyftr_sqlite_key_sender(u_char *p, ngx_str_t *from);
+u_char *ngx_lyftr_sqlite_key_time(u_char *p, ngx_lyftr_sqlite_row_t *row);
+
+/* the sender of such a part, in buf if need be; NGX_ERROR: no memory */
+ngx_int_t ngx_lyftr_sqlite_key_read(ngx_str_t *part, ngx_lyftr_buf_t *buf,
+    ngx_str_t *from);
+
+/* the beginning of all keys of that time */
+u_char *ngx_lyftr_sqlite_key_instant(u_char *p, ngx_str_t *instant);
+
+
+/* ngx_lyftr_sqlite_filter.c */
+
+size_t ngx_lyftr_sqlite_filter_len(int64_t rows);
+void ngx_lyftr_sqlite_filter_add(u_char *filter, size_t len, uint64_t hash);
+ngx_uint_t ngx_lyftr_sqlite_filter_has(u_char *filter, size_t len,
+    uint64_t hash);
+
+
+/* ngx_lyftr_sqlite_segment.c */
+
+/* reads lyftr_state, and the segments if they have changed */
+ngx_int_t ngx_lyftr_sqlite_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* forgets the segments, and frees their memory */
+void ngx_lyftr_sqlite_unlook(ngx_lyftr_sqlite_t *c);
+
+/* loads the filters of the segments that have none yet */
+ngx_int_t ngx_lyftr_sqlite_filters(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_follow.c */
+
+/* reads the recent rows that the process does not have yet, and locks them */
 ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* fills c->view with the rows that are in no segment; in a transaction */
+ngx_int_t ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* reads what the indexes know of rows, from a statement that gives that */
+void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
+
+/* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
+ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_buf_t *keys, ngx_lyftr_recent_row_t *to);
+
+
+/* ngx_lyftr_sqlite_cursor.c */
+
+#define NGX_LYFTR_LEVEL_FILTER     15
+#define NGX_LYFTR_FILTER_PART      4032    /* bytes in one block */
+
+/* the key of a block in its table */
+#define NGX_LYFTR_BLOCK_SEGMENT    36
+#define NGX_LYFTR_BLOCK_LEVEL      30
+#define ngx_lyftr_sqlite_block_no(segment, kind, level, n)                    \
+    ((int64_t) (segment) << NGX_LYFTR_BLOCK_SEGMENT                           \
+     | (int64_t) (kind) << 34                                                 \
+     | (int64_t) (level) << NGX_LYFTR_BLOCK_LEVEL | (int64_t) (n))
+
+/* the key of an id: its hash, big endian */
+#define ngx_lyftr_sqlite_hash_key(p, hash)                                    \
+    do {                                                                      \
+        uint64_t  h__ = htobe64(hash);                                        \
+        ngx_memcpy(p, &h__, sizeof(uint64_t));                                \
+    } while (0)
+
+#define ngx_lyftr_cursor_end(cursor)                                          \
+    ((cursor)->rank >= (cursor)->segment->rows)
+
+#define ngx_lyftr_cursor_seq(cursor)                                          \
+    ((cursor)->segment->first + (cursor)->block.value)
+
+void ngx_lyftr_cursor_init(ngx_lyftr_cursor_t *cursor,
+    ngx_lyftr_segment_t *segment, ngx_lyftr_kind_e kind);
+void ngx_lyftr_cursor_free(ngx_lyftr_cursor_t *cursor);
+
+/*
+ * To the first entry whose key is not less; to the entry of a rank; to the
+ * next.  NGX_OK or NGX_ERROR; after the last, the rank is the number of rows.
+ */
+ngx_int_t ngx_lyftr_cursor_seek(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_cursor_t *cursor, u_char *key, size_t len,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_cursor_at(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_cursor_t *cursor, int64_t rank, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_cursor_next(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_cursor_t *cursor, ngx_lyftr_error_t *err);
+
+ngx_int_t ngx_lyftr_sqlite_damaged(ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_build.c */
+
+/* makes the trees of a segment from entries that come in order */
+
+typedef struct {
+    ngx_lyftr_buf_t      block;            /* the one being filled */
+    ngx_lyftr_buf_t      key;              /* of its last entry */
+    int64_t              n;                /* blocks before it */
+    ngx_uint_t           entries;          /* of it, */
+    int64_t              total;            /* and of all */
+} ngx_lyftr_build_level_t;
+
+
+typedef struct {
+    int64_t                  segment;
+    ngx_lyftr_kind_e         kind;
+    int64_t                  rank;
+    ngx_uint_t               height;
+    ngx_lyftr_build_level_t  level[NGX_LYFTR_HEIGHT];
+
+    /* finished blocks: their number, length and bytes */
+    ngx_lyftr_buf_t          out;          /* of level 0, */
+    ngx_lyftr_buf_t          upper;        /* and the others */
+} ngx_lyftr_build_t;
+
+
+void ngx_lyftr_build_begin(ngx_lyftr_build_t *build, int64_t segment,
+    ngx_lyftr_kind_e kind);
+ngx_int_t ngx_lyftr_build_add(ngx_lyftr_build_t *build, u_char *key,
+    size_t len, int64_t value);
+
+/* finishes the last blocks of all levels, and moves them to out */
+ngx_int_t ngx_lyftr_build_end(ngx_lyftr_build_t *build);
+ngx_int_t ngx_lyftr_build_filter(ngx_lyftr_build_t *build, u_char *filter,
+    size_t len);
+void ngx_lyftr_build_free(ngx_lyftr_build_t *build);
+
+/* stores up to max of the finished blocks; in a transaction that writes */
+ngx_int_t ngx_lyftr_build_store(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_build_t *build, size_t *from, ngx_uint_t max,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_job.c */
+
+/* makes a segment, of rows of the log or of other segments, piece by piece */
+
+typedef struct {
+    ngx_uint_t               active;
+    ngx_lyftr_segment_t      segment;      /* it makes this one */
+    ngx_uint_t               kind;         /* and is at this tree */
+    ngx_uint_t               ended;        /* of which it has all entries */
+    ngx_lyftr_build_t        build;
+    size_t                   stored;       /* bytes of what is built */
+
+    /* of rows */
+    ngx_lyftr_buf_t          keys;
+    ngx_lyftr_buf_t          rows;
+    uint32_t                *order;
+    ngx_uint_t               pos;
+
+    /* of segments */
+    ngx_lyftr_segment_t      from[NGX_LYFTR_FANOUT];
+    ngx_lyftr_cursor_t       cursor[NGX_LYFTR_FANOUT];
+    ngx_uint_t               nfrom;
+} ngx_lyftr_job_t;
+
+
+/* of the rows after first, up to last */
+ngx_int_t ngx_lyftr_job_flush(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+    int64_t first, int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+
+/* of n segments, which follow each other */
+ngx_int_t ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+
+/* the next piece; NGX_DONE: the segment is in its place */
+ngx_int_t ngx_lyftr_job_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_job_free(ngx_lyftr_job_t *job);
+
+
+/* ngx_lyftr_sqlite_count.c */
+
+/* counts the rows of each sender, after those that are counted */
+
+typedef struct {
+    ngx_uint_t           active;
+    int64_t              to;               /* the last row */
+    ngx_lyftr_buf_t      tally;            /* of the rows, by sender */
+    size_t               done;             /* bytes of it */
+    ngx_uint_t           ntop;
+    int64_t              count[NGX_LYFTR_TOP_SENDERS];
+    ngx_lyftr_buf_t      sender[NGX_LYFTR_TOP_SENDERS];
+} ngx_lyftr_count_t;
+
+
+ngx_int_t ngx_lyftr_count_begin(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_count_t *count, int64_t to, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+
+/* the next piece; NGX_DONE: all is counted */
+ngx_int_t ngx_lyftr_count_step(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_count_t *count, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_count_free(ngx_lyftr_count_t *count);
+
+/* reads the largest senders, of those that are counted */
+ngx_int_t ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
+    ngx_lyftr_error_t *err);
+
+/* puts a sender in its place among the largest; NGX_ERROR: no memory */
+ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
+    int64_t total);
+
+
+/* ngx_lyftr_sqlite_ids.c */
+
+/* learns the ids that other writers have committed; has the turn */
+ngx_int_t ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 /* NGX_OK if the id is new, NGX_DECLINED if it is known */
 ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
     uint64_t hash, ngx_lyftr_error_t *err);
 
-/* forgets the rows of a transaction that is rolled back */
+/* a row of this transaction; then all of them are committed, or none */
+ngx_int_t ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_row_t *row, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_added(ngx_lyftr_sqlite_t *c);
 void ngx_lyftr_sqlite_unlearn(ngx_lyftr_sqlite_t *c);
-
-/* the index that is a step or more behind; NGX_LYFTR_INDEXES: none */
-ngx_lyftr_index_e ngx_lyftr_sqlite_behind(ngx_lyftr_sqlite_t *c);
-
-/* brings an index forward, up to the row last */
-ngx_int_t ngx_lyftr_sqlite_step(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_index_e index, int64_t last, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_stmt.c */
@@ -237,6 +552,9 @@ void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_close(void *conn);
 
+/* takes down how many pages the WAL has; SQLite calls it after a commit */
+int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages);
+
 
 /* ngx_lyftr_sqlite_files.c */
 
@@ -253,11 +571,6 @@ ngx_int_t ngx_lyftr_sqlite_files_known(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sqlite_files_learn(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* fsync()s the log; NGX_ERROR with *err filled */
-ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-
-
 /* ngx_lyftr_sqlite_schema.c */
 
 /* the functions that our statements call */
@@ -272,18 +585,93 @@ ngx_int_t ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 
+/* ngx_lyftr_sqlite_source.c */
+
+typedef struct {
+    ngx_lyftr_cursor_t   cursor;
+    ngx_lyftr_chunk_t   *chunk;            /* NULL: a segment */
+    uint32_t            *order;
+    int64_t              rows;
+    int64_t              low;              /* ranks of the range, */
+    int64_t              high;
+    int64_t              pos;              /* and of the next entry */
+    int64_t              step;
+    ngx_str_t            key;              /* of the entry that was loaded */
+    int64_t              seq;
+    ngx_uint_t           own;              /* order is to be freed */
+    unsigned             placed:1;         /* the cursor is at its rank */
+    unsigned             loaded:1;
+} ngx_lyftr_source_t;
+
+
+typedef struct {
+    ngx_lyftr_source_t  *elts;
+    ngx_uint_t           n;
+} ngx_lyftr_sources_t;
+
+
+/* of the segments, and of c->view; to be closed in any case */
+ngx_int_t ngx_lyftr_sources_open(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sources_t *sources, ngx_lyftr_kind_e kind,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_sources_close(ngx_lyftr_sources_t *sources);
+
+/* from low on, before high; one that is empty is no limit */
+ngx_int_t ngx_lyftr_sources_range(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sources_t *sources, ngx_str_t *low, ngx_str_t *high,
+    int64_t *total, ngx_lyftr_error_t *err);
+
+/* to the first entry of the range whose key is not less */
+ngx_int_t ngx_lyftr_sources_after(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sources_t *sources, ngx_str_t *key, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sources_skip(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sources_t *sources, int64_t skip, ngx_lyftr_error_t *err);
+
+/* NGX_DONE: there is none */
+ngx_int_t ngx_lyftr_sources_next(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sources_t *sources, ngx_lyftr_source_t **next,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sources_last(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sources_t *sources, int64_t *seq, ngx_lyftr_error_t *err);
+
+
 /* ngx_lyftr_sqlite_list.c */
+
+typedef struct {
+    ngx_lyftr_query_t    *query;
+    ngx_lyftr_row_pt      row;
+    void                 *data;
+    ngx_lyftr_page_t     *page;
+    ngx_lyftr_kind_e      kind;
+    ngx_lyftr_sources_t   sources;
+    int64_t               total;           /* of the range */
+    ngx_lyftr_buf_t       keys;
+    ngx_str_t             low;
+    ngx_str_t             high;
+    ngx_str_t             from;            /* if the page is after a row */
+    size_t                after;           /* where that is in keys, */
+    size_t                nafter;          /* and how long */
+    ngx_int_t             n;               /* rows of the page */
+    ngx_lyftr_position_t  last;
+} ngx_lyftr_list_t;
+
 
 ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
     ngx_lyftr_error_t *err);
 
-/* the same without rows; needle is the folded q */
-ngx_int_t ngx_lyftr_sqlite_total(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_query_t *query, ngx_str_t *needle, int64_t *total,
-    ngx_lyftr_error_t *err);
+/* gives the next row of the page; NGX_DONE: it is on the next page */
+ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    int64_t seq, ngx_lyftr_error_t *err);
 
 void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
+
+
+/* ngx_lyftr_sqlite_search.c */
+
+/* lists, and counts, the rows that contain query->q */
+ngx_int_t ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_stats.c */

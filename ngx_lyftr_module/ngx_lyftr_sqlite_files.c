@@ -79,11 +79,11 @@ ngx_lyftr_sqlite_files_known(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     sqlite3_mutex_enter(mutex);
 
-    known = (dsn->opened || dsn->known);
+    known = (dsn->opened || dsn->words);
 
     for (i = 0; i < NGX_LYFTR_FILE_N && !dsn->opened && known; i++) {
-        dsn->file[i].id = dsn->known[i];
-        known = (dsn->known[i] != 0);
+        dsn->file[i].id = dsn->words[i];
+        known = (dsn->words[i] != 0);
     }
 
     sqlite3_mutex_leave(mutex);
@@ -118,8 +118,8 @@ ngx_lyftr_sqlite_files_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         for (i = 0; i < NGX_LYFTR_FILE_N && rc == NGX_OK; i++) {
             dsn->file[i].id = id[i];
 
-            if (dsn->known && !ngx_atomic_cmp_set(&dsn->known[i], 0, id[i])) {
-                dsn->file[i].id = dsn->known[i];
+            if (dsn->words && !ngx_atomic_cmp_set(&dsn->words[i], 0, id[i])) {
+                dsn->file[i].id = dsn->words[i];
             }
         }
 
@@ -209,33 +209,4 @@ ngx_lyftr_sqlite_files_pin(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     return NGX_OK;
-}
-
-
-/* unlike the database itself, the log has no locks that a close() drops */
-
-ngx_int_t
-ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int        fd;
-    char       path[NGX_LYFTR_SQLITE_NAME_LEN];
-    ngx_int_t  rc;
-
-    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, path);
-
-    fd = open(path, O_RDWR|O_CLOEXEC);
-
-    rc = NGX_OK;
-
-    if (fd == -1 || fdatasync(fd) == -1) {
-        rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                   "cannot sync \"%.180s\": %s", path,
-                                   strerror(errno));
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
-    }
-
-    return rc;
 }

@@ -18,8 +18,8 @@ static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name,
-    int pages);
+static ngx_int_t ngx_lyftr_sqlite_log(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 
 
 static int  ngx_lyftr_sqlite_options[][2] = {
@@ -46,7 +46,15 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
 
     c->dsn = dsn;
     c->lock.fd = -1;
+    c->log = -1;
     c->failed = ((flags & NGX_LYFTR_OPEN_FAILED) != 0);
+
+    c->recent = ngx_lyftr_recent_attach(&dsn->shared);
+
+    if (c->recent == NULL) {
+        (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        goto failed;
+    }
 
     if (ngx_lyftr_sqlite_resolve(c, dsn, err) != NGX_OK) {
         goto failed;
@@ -84,7 +92,8 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
 
     if (rc != NGX_OK
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_log(c, err) != NGX_OK)
     {
         goto failed;
     }
@@ -268,9 +277,10 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     rc = sqlite3_exec(c->db,
-                      "PRAGMA synchronous = FULL;"
+                      "PRAGMA synchronous = NORMAL;"
                       "PRAGMA wal_autocheckpoint = 0;"
                       "PRAGMA mmap_size = 0;"
+                      "PRAGMA secure_delete = OFF;"
                       "PRAGMA temp_store = MEMORY;"
                       "PRAGMA cache_size = -" NGX_LYFTR_SQLITE_CACHE ";"
                       "PRAGMA journal_size_limit = " NGX_LYFTR_SQLITE_WAL_SIZE,
@@ -284,9 +294,9 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (sync != 2) {
+    if (sync != 1) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                     "synchronous = FULL is refused");
+                                     "synchronous = NORMAL is refused");
     }
 
     /* after wal_autocheckpoint, which takes the hook away */
@@ -296,19 +306,42 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-static int
+int
 ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
 {
     ngx_lyftr_sqlite_t *c = data;
 
-    if (pages < c->wal) {
-        /* it started anew */
-        c->wal_done = 0;
-    }
-
     c->wal = pages;
 
+    if (c->dsn->words) {
+        __atomic_store_n(&c->dsn->words[NGX_LYFTR_WORD_WAL], pages,
+                         __ATOMIC_RELAXED);
+    }
+
     return SQLITE_OK;
+}
+
+
+/* unlike the database itself, the log has no locks that a close() drops */
+
+static ngx_int_t
+ngx_lyftr_sqlite_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    char  path[NGX_LYFTR_SQLITE_NAME_LEN];
+
+    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, path);
+
+    c->log = open(path, O_RDWR|O_CLOEXEC);
+
+    if (c->log == -1) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                     "cannot open \"%.180s\": %s", path,
+                                     strerror(errno));
+    }
+
+    /* it must be the one that was learned */
+
+    return ngx_lyftr_sqlite_files(c, err);
 }
 
 
@@ -319,6 +352,8 @@ ngx_lyftr_sqlite_close(void *conn)
 
     ngx_uint_t  i;
 
+    ngx_lyftr_sqlite_upkeep_free(c);
+
     if (c->db) {
         ngx_lyftr_sqlite_rollback(c);
     }
@@ -327,18 +362,22 @@ ngx_lyftr_sqlite_close(void *conn)
         (void) sqlite3_finalize(c->stmt[i]);
     }
 
-    for (i = 0; i < NGX_LYFTR_SQLITE_LISTS; i++) {
-        (void) sqlite3_finalize(c->list[i]);
-    }
-
-    for (i = 0; i < NGX_LYFTR_SQLITE_FILTERS; i++) {
-        (void) sqlite3_finalize(c->count[i]);
-    }
-
     (void) sqlite3_close(c->db);
 
+    if (c->log != -1) {
+        (void) close(c->log);
+    }
+
+    if (c->recent) {
+        ngx_lyftr_recent_detach(&c->dsn->shared);
+    }
+
     ngx_lyftr_flock_close(&c->lock);
+    ngx_lyftr_sqlite_unlook(c);
     ngx_lyftr_sqlite_tail_free(&c->tail);
+    ngx_lyftr_buf_free(&c->keys);
+    ngx_lyftr_buf_free(&c->rows);
+    sqlite3_free(c->view.chunks);
     ngx_lyftr_sqlite_forget(c);
     ngx_lyftr_sqlite_verify_forget(c);
 

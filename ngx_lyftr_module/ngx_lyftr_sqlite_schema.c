@@ -5,7 +5,7 @@
 
 
 #define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
-#define NGX_LYFTR_SQLITE_VERSION   1
+#define NGX_LYFTR_SQLITE_VERSION   2
 
 
 static void ngx_lyftr_sqlite_hash_sql(sqlite3_context *ctx, int n,
@@ -46,6 +46,48 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
  * text before blobs.  The small columns are before text, which may be long.
  */
 
+#define NGX_LYFTR_SQLITE_INDEXES                                              \
+    "CREATE TABLE lyftr_segment ("                                            \
+    " id INTEGER PRIMARY KEY,"                                                \
+    " level INTEGER NOT NULL,"                                                \
+    " first INTEGER NOT NULL,"                                                \
+    " last INTEGER NOT NULL,"                                                 \
+    " rows INTEGER NOT NULL,"                                                 \
+    " id_height INTEGER NOT NULL,"                                            \
+    " time_height INTEGER NOT NULL,"                                          \
+    " sender_height INTEGER NOT NULL);"                                       \
+                                                                              \
+    "CREATE TABLE lyftr_block ("                                              \
+    " no INTEGER PRIMARY KEY,"                                                \
+    " data BLOB NOT NULL);"                                                   \
+                                                                              \
+    "CREATE TABLE lyftr_count ("                                              \
+    " from_msisdn TEXT PRIMARY KEY,"                                          \
+    " count INTEGER NOT NULL,"                                                \
+    " last INTEGER NOT NULL) WITHOUT ROWID;"                                  \
+                                                                              \
+    "CREATE TABLE lyftr_top ("                                                \
+    " from_msisdn TEXT PRIMARY KEY,"                                          \
+    " count INTEGER NOT NULL) WITHOUT ROWID;"                                 \
+                                                                              \
+    "CREATE TABLE lyftr_state ("                                              \
+    " id INTEGER PRIMARY KEY CHECK (id = 1),"                                 \
+    " generation INTEGER NOT NULL DEFAULT 1,"                                 \
+    " indexed INTEGER NOT NULL DEFAULT 0,"                                    \
+    " counted INTEGER NOT NULL DEFAULT 0,"                                    \
+    " counting INTEGER NOT NULL DEFAULT 0,"                                   \
+    " senders INTEGER NOT NULL DEFAULT 0,"                                    \
+    " next INTEGER NOT NULL DEFAULT 1);"                                      \
+                                                                              \
+    "CREATE TABLE lyftr_probe ("                                              \
+    " id INTEGER PRIMARY KEY CHECK (id = 1),"                                 \
+    " touched INTEGER NOT NULL DEFAULT 0,"                                    \
+    " data BLOB);"                                                            \
+                                                                              \
+    "INSERT INTO lyftr_state (id) VALUES (1);"                                \
+    "INSERT INTO lyftr_probe (id) VALUES (1);"
+
+
 static const char  ngx_lyftr_sqlite_tables[] =
     "CREATE TABLE lyftr_message ("
     " seq INTEGER PRIMARY KEY,"
@@ -58,39 +100,7 @@ static const char  ngx_lyftr_sqlite_tables[] =
     " created_at TEXT,"
     " text TEXT);"
 
-    "CREATE TABLE lyftr_id ("
-    " id_hash INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL,"
-    " PRIMARY KEY (id_hash, seq)) WITHOUT ROWID;"
-
-    "CREATE TABLE lyftr_time ("
-    " instant NOT NULL,"
-    " message_id TEXT NOT NULL,"
-    " seq INTEGER NOT NULL,"
-    " PRIMARY KEY (instant, message_id)) WITHOUT ROWID;"
-
-    "CREATE TABLE lyftr_sender ("
-    " from_msisdn TEXT NOT NULL,"
-    " instant NOT NULL,"
-    " seq INTEGER NOT NULL,"
-    " PRIMARY KEY (from_msisdn, instant, seq)) WITHOUT ROWID;"
-
-    "CREATE TABLE lyftr_count ("
-    " from_msisdn TEXT PRIMARY KEY,"
-    " count INTEGER NOT NULL) WITHOUT ROWID;"
-
-    "CREATE INDEX lyftr_top ON lyftr_count (count DESC, from_msisdn);"
-
-    "CREATE TABLE lyftr_state ("
-    " id INTEGER PRIMARY KEY CHECK (id = 1),"
-    " id_to INTEGER NOT NULL DEFAULT 0,"
-    " time_to INTEGER NOT NULL DEFAULT 0,"
-    " sender_to INTEGER NOT NULL DEFAULT 0,"
-    " count_to INTEGER NOT NULL DEFAULT 0,"
-    " counted INTEGER NOT NULL DEFAULT 0,"
-    " probe BLOB);"
-
-    "INSERT INTO lyftr_state (id) VALUES (1);"
+    NGX_LYFTR_SQLITE_INDEXES
 
     "CREATE VIEW messages AS SELECT"
     " message_id, from_msisdn, to_msisdn, ts, text, created_at"
@@ -99,7 +109,19 @@ static const char  ngx_lyftr_sqlite_tables[] =
 
 static const char  ngx_lyftr_sqlite_mark[] =
     "PRAGMA application_id = 0x4c594652;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 2;";
+
+
+/* the log of version 1 is that of this one */
+
+static const char  ngx_lyftr_sqlite_migrate[] =
+    "DROP TABLE lyftr_id;"
+    "DROP TABLE lyftr_time;"
+    "DROP TABLE lyftr_sender;"
+    "DROP TABLE lyftr_count;"
+    "DROP TABLE lyftr_state;"
+    NGX_LYFTR_SQLITE_INDEXES
+    "PRAGMA user_version = 2;";
 
 
 /* the arguments: created_at or NULL, and the order of the rows */
@@ -236,6 +258,10 @@ ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                                      "the database of another application");
     }
 
+    if (version == 1) {
+        return NGX_DECLINED;
+    }
+
     if (version != NGX_LYFTR_SQLITE_VERSION) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
                                      "the schema is %s: version %d, not %d",
@@ -310,7 +336,7 @@ ngx_lyftr_sqlite_is_wal(ngx_lyftr_sqlite_t *c, const char *sql,
 ngx_int_t
 ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int64_t    app, objects;
+    int64_t    app, version, objects;
     ngx_int_t  rc;
 
     /* another process may have done it meanwhile */
@@ -343,7 +369,18 @@ ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (app != 0) {
-        /* ours, only not in WAL mode any more */
+
+        /* ours: of version 1, or only not in WAL mode any more */
+
+        if (ngx_lyftr_sqlite_get(c, "PRAGMA user_version", &version, err)
+            != NGX_OK
+            || (version == 1
+                && ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_migrate, err)
+                   != NGX_OK))
+        {
+            return NGX_ERROR;
+        }
+
         return ngx_lyftr_sqlite_exec(c, "COMMIT", err);
     }
 
@@ -370,9 +407,8 @@ static ngx_int_t
 ngx_lyftr_sqlite_adopt(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     char           *sql;
-    int64_t         created, last;
+    int64_t         created;
     ngx_int_t       rc;
-    ngx_uint_t      i;
     const char     *order;
     sqlite3_stmt   *st;
 
@@ -409,23 +445,8 @@ ngx_lyftr_sqlite_adopt(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     sqlite3_free(sql);
 
-    if (rc != NGX_OK
-        || ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_unify, err) != NGX_OK
-        || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_get(c, "SELECT ifnull(max(seq), 0)"
-                                   " FROM lyftr_message", &last, err)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < NGX_LYFTR_INDEXES; i++) {
-        if (ngx_lyftr_sqlite_step(c, i, last, err) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return rc == NGX_OK ? ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_unify, err)
+                        : NGX_ERROR;
 }
 
 

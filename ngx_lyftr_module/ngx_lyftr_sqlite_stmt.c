@@ -3,20 +3,6 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-/* the rows of a step */
-#define NGX_LYFTR_SQLITE_RANGE                                                \
-    " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2"
-
-#define NGX_LYFTR_SQLITE_ENDS                                                 \
-    "SELECT i.instant, i.message_id,"                                         \
-    " (SELECT ts FROM lyftr_message WHERE seq = i.seq)"                       \
-    " FROM lyftr_time AS i WHERE i.instant >= x''"                            \
-    " UNION ALL"                                                              \
-    " SELECT i.instant, i.message_id, i.ts FROM "                             \
-    ngx_lyftr_sqlite_tail("time_to")                                          \
-    " AND i.instant >= x''"
-
-
 typedef struct {
     int                  rc;
     ngx_lyftr_err_e      code;
@@ -59,15 +45,20 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_COMMIT */
     "COMMIT",
 
-    /* NGX_LYFTR_SQL_MARKS */
-    "SELECT id_to, time_to, sender_to, count_to FROM lyftr_state",
+    /* NGX_LYFTR_SQL_STATE */
+    "SELECT generation, indexed, counted, counting, senders, next"
+    " FROM lyftr_state",
 
-    /* NGX_LYFTR_SQL_FOLLOW */
-    "SELECT seq, id_hash FROM lyftr_message WHERE seq > ?1 ORDER BY seq",
+    /* NGX_LYFTR_SQL_SEGMENTS */
+    "SELECT id, level, first, last, rows, id_height, time_height,"
+    " sender_height FROM lyftr_segment ORDER BY first",
 
-    /* NGX_LYFTR_SQL_KNOWN */
-    "SELECT 1 FROM lyftr_id AS i CROSS JOIN lyftr_message AS m"
-    " ON m.seq = i.seq WHERE i.id_hash = ?1 AND m.message_id = ?2",
+    /* NGX_LYFTR_SQL_LAST */
+    "SELECT ifnull(max(seq), 0) FROM lyftr_message",
+
+    /* NGX_LYFTR_SQL_RECENT */
+    "SELECT seq, id_hash, instant, message_id, from_msisdn"
+    " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
 
     /* NGX_LYFTR_SQL_SAME */
     "SELECT 1 FROM lyftr_message WHERE seq = ?1 AND message_id = ?2",
@@ -78,74 +69,80 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 
     /* NGX_LYFTR_SQL_PROBE: as much as a batch, for one page may still fit */
-    "UPDATE lyftr_state SET probe = randomblob(65536)",
+    "UPDATE lyftr_probe SET data = randomblob(65536)",
 
-    /*
-     * NGX_LYFTR_SQL_STEP_ID: a statement that could fail alone would have a
-     * copy of each page kept in memory, https://sqlite.org/tempfiles.html 2.5
-     */
-    "INSERT OR ROLLBACK INTO lyftr_id (id_hash, seq) SELECT id_hash, seq"
-    NGX_LYFTR_SQLITE_RANGE " ORDER BY 1",
+    /* NGX_LYFTR_SQL_TOUCH */
+    "UPDATE lyftr_probe SET touched = touched + 1",
 
-    /* NGX_LYFTR_SQL_STEP_TIME */
-    "INSERT OR ROLLBACK INTO lyftr_time (instant, message_id, seq)"
-    " SELECT instant, message_id, seq"
-    NGX_LYFTR_SQLITE_RANGE " ORDER BY 1, 2",
+    /* NGX_LYFTR_SQL_BLOCK */
+    "SELECT data FROM lyftr_block WHERE no = ?1",
 
-    /* NGX_LYFTR_SQL_STEP_SENDER */
-    "INSERT OR ROLLBACK INTO lyftr_sender (from_msisdn, instant, seq)"
-    " SELECT from_msisdn, instant, seq"
-    NGX_LYFTR_SQLITE_RANGE " ORDER BY 1, 2, 3",
+    /* NGX_LYFTR_SQL_BLOCK_NEXT */
+    "SELECT no FROM lyftr_block WHERE no >= ?1 ORDER BY no LIMIT 1",
 
-    /* NGX_LYFTR_SQL_STEP_COUNT */
-    "INSERT OR ROLLBACK INTO lyftr_count (from_msisdn, count)"
-    " SELECT from_msisdn, count(*)"
-    NGX_LYFTR_SQLITE_RANGE " GROUP BY from_msisdn"
-    " ON CONFLICT (from_msisdn) DO UPDATE SET count = count + excluded.count",
+    /* NGX_LYFTR_SQL_BLOCK_ADD */
+    "INSERT INTO lyftr_block (no, data) VALUES (?1, ?2)",
 
-    /* NGX_LYFTR_SQL_MARK_ID */
-    "UPDATE lyftr_state SET id_to = ?2",
+    /* NGX_LYFTR_SQL_BLOCK_DELETE */
+    "DELETE FROM lyftr_block WHERE no >= ?1 AND no <="
+    " (SELECT max(no) FROM (SELECT no FROM lyftr_block"
+    " WHERE no >= ?1 AND no < ?2 ORDER BY no LIMIT ?3))",
 
-    /* NGX_LYFTR_SQL_MARK_TIME */
-    "UPDATE lyftr_state SET time_to = ?2",
+    /* NGX_LYFTR_SQL_SEGMENT_ADD */
+    "INSERT INTO lyftr_segment (id, level, first, last, rows, id_height,"
+    " time_height, sender_height) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 
-    /* NGX_LYFTR_SQL_MARK_SENDER */
-    "UPDATE lyftr_state SET sender_to = ?2",
+    /* NGX_LYFTR_SQL_SEGMENT_DELETE */
+    "DELETE FROM lyftr_segment WHERE id = ?1",
 
-    /* NGX_LYFTR_SQL_MARK_COUNT */
-    "UPDATE lyftr_state SET count_to = ?2,"
-    " counted = counted + (SELECT count(*)" NGX_LYFTR_SQLITE_RANGE ")",
+    /* NGX_LYFTR_SQL_NEXT */
+    "UPDATE lyftr_state SET next = next + 1",
+
+    /* NGX_LYFTR_SQL_INDEXED */
+    "UPDATE lyftr_state SET generation = generation + 1,"
+    " indexed = max(indexed, ?1)",
+
+    /* NGX_LYFTR_SQL_TALLY */
+    "SELECT from_msisdn, count(*) FROM lyftr_message"
+    " WHERE seq > ?1 AND seq <= ?2 GROUP BY from_msisdn",
+
+    /* NGX_LYFTR_SQL_COUNT */
+    "INSERT INTO lyftr_count (from_msisdn, count, last) VALUES (?1, ?2, ?3)"
+    " ON CONFLICT (from_msisdn) DO UPDATE"
+    " SET count = count + excluded.count, last = excluded.last"
+    " WHERE last < excluded.last RETURNING count",
+
+    /* NGX_LYFTR_SQL_COUNTED */
+    "UPDATE lyftr_state SET counting = ?1, counted = ?2,"
+    " senders = senders + ?3",
+
+    /* NGX_LYFTR_SQL_COUNT_OF */
+    "SELECT count, last FROM lyftr_count WHERE from_msisdn = ?1",
+
+    /* NGX_LYFTR_SQL_TOP */
+    "SELECT from_msisdn, count FROM lyftr_top",
+
+    /* NGX_LYFTR_SQL_TOP_CLEAR */
+    "DELETE FROM lyftr_top",
+
+    /* NGX_LYFTR_SQL_TOP_ADD */
+    "INSERT INTO lyftr_top (from_msisdn, count) VALUES (?1, ?2)",
 
     /* NGX_LYFTR_SQL_ROW */
     "SELECT id_hash, message_id, from_msisdn, to_msisdn, ts, text"
     " FROM lyftr_message WHERE seq = ?1",
 
     /* NGX_LYFTR_SQL_POSITION */
-    "SELECT instant, message_id FROM lyftr_message"
-    " WHERE seq = ?1 AND id_hash = ?2",
+    "SELECT seq, id_hash, instant, message_id, from_msisdn"
+    " FROM lyftr_message WHERE seq = ?1 AND id_hash = ?2",
 
-    /* NGX_LYFTR_SQL_SENDERS */
-    "SELECT (SELECT count(*) FROM lyftr_count)"
-    " + (SELECT count(DISTINCT from_msisdn) FROM "
-    ngx_lyftr_sqlite_tail("count_to")
-    " AND from_msisdn NOT IN (SELECT from_msisdn FROM lyftr_count))",
+    /* NGX_LYFTR_SQL_SCAN */
+    "SELECT seq, id_hash, instant, message_id, from_msisdn"
+    " FROM lyftr_message WHERE lyftr_contains(text, ?1)"
+    " AND (?2 IS NULL OR instant >= ?2)",
 
-    /* NGX_LYFTR_SQL_TOP: of those not in the tail only the first can be in */
-    "WITH tail (sender, n) AS MATERIALIZED (SELECT from_msisdn, count(*)"
-    " FROM " ngx_lyftr_sqlite_tail("count_to") " GROUP BY from_msisdn)"
-    " SELECT * FROM (SELECT from_msisdn, count FROM lyftr_count"
-    " WHERE from_msisdn NOT IN (SELECT sender FROM tail)"
-    " ORDER BY count DESC, from_msisdn LIMIT ?1)"
-    " UNION ALL"
-    " SELECT sender, n + ifnull((SELECT count FROM lyftr_count"
-    " WHERE from_msisdn = sender), 0) FROM tail"
-    " ORDER BY 2 DESC, 1 LIMIT ?1",
-
-    /* NGX_LYFTR_SQL_FIRST: text sorts before a blob, whatever it is */
-    NGX_LYFTR_SQLITE_ENDS " ORDER BY 1, 2 LIMIT 1",
-
-    /* NGX_LYFTR_SQL_LAST */
-    NGX_LYFTR_SQLITE_ENDS " ORDER BY 1 DESC, 2 DESC LIMIT 1"
+    /* NGX_LYFTR_SQL_CONTAINS */
+    "SELECT lyftr_contains(text, ?2) FROM lyftr_message WHERE seq = ?1"
 };
 
 

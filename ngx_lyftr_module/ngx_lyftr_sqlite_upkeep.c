@@ -2,70 +2,68 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite.h>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 
 /* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_SQLITE_WAL       4000
+#define NGX_LYFTR_UPKEEP_PAGES     4000
 
-/* so many, or half of what is allowed, and it is made to start anew */
-#define NGX_LYFTR_SQLITE_WAL_LONG  16000
-#define NGX_LYFTR_SQLITE_PAGE      4096
+/* blocks of segments that are no more, deleted in one turn */
+#define NGX_LYFTR_UPKEEP_BLOCKS    200
 
-/* msec that this waits for readers, and between two tries */
-#define NGX_LYFTR_SQLITE_WAL_WAIT  100
-#define NGX_LYFTR_SQLITE_WAL_REST  1000
+/* msec without a new row, after which the rest is counted */
+#define NGX_LYFTR_UPKEEP_IDLE      200
 
 
-static ngx_msec_t ngx_lyftr_sqlite_restart_due(ngx_lyftr_sqlite_t *c);
-static ngx_int_t ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c,
+struct ngx_lyftr_sqlite_upkeep_s {
+    ngx_uint_t           owner;            /* of all processes, this one */
+    ngx_lyftr_sqlite_t  *guard;            /* of checkpoints */
+    ngx_lyftr_job_t      flush;
+    ngx_lyftr_job_t      merge;
+    ngx_lyftr_count_t    count;
+    int                  pages;            /* at the last checkpoint */
+    int64_t              rows;             /* the last one seen, */
+    ngx_msec_t           since;            /* at this time */
+    ngx_uint_t           sweep;            /* blocks may have to go, */
+    int64_t              swept;            /* from this one on */
+};
+
+
+static ngx_int_t ngx_lyftr_upkeep_own(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_upkeep_checkpoint(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
+static ngx_int_t ngx_lyftr_upkeep_flush(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_count(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_sweep(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_sweep_from(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c,
+    int64_t segment);
 
 
-ngx_msec_t
-ngx_lyftr_sqlite_due(void *conn)
-{
-    ngx_lyftr_sqlite_t *c = conn;
+/* NGX_DONE: it had nothing to do */
 
-    if (ngx_lyftr_sqlite_behind(c) != NGX_LYFTR_INDEXES
-        || c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL)
-    {
-        return 0;
-    }
-
-    return ngx_lyftr_sqlite_restart_due(c);
-}
+typedef ngx_int_t (*ngx_lyftr_upkeep_pt)(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
-/*
- * In how many milliseconds a long WAL is to start anew.  Pages are those of
- * this connection's commits, the size is the file's.
- */
+/* the most urgent first */
 
-static ngx_msec_t
-ngx_lyftr_sqlite_restart_due(ngx_lyftr_sqlite_t *c)
-{
-    ngx_int_t  max;
+static ngx_lyftr_upkeep_pt  ngx_lyftr_upkeeps[] = {
+    ngx_lyftr_upkeep_checkpoint,
+    ngx_lyftr_upkeep_flush,
+    ngx_lyftr_upkeep_count,
+    ngx_lyftr_upkeep_merge,
+    ngx_lyftr_upkeep_sweep,
+    NULL
+};
 
-    max = c->dsn->max_wal;
-
-    if (c->wal < NGX_LYFTR_SQLITE_WAL_LONG
-        && c->wal < max / (2 * NGX_LYFTR_SQLITE_PAGE)
-        && c->wal_size < max)
-    {
-        return NGX_LYFTR_NEVER;
-    }
-
-    return ngx_lyftr_flock_left(c->wal_retry);
-}
-
-
-/* one thing at a time, so that a message does not wait for all */
 
 ngx_int_t
 ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
@@ -73,51 +71,278 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_uint_t  i;
 
-    if (c->wal - c->wal_done >= NGX_LYFTR_SQLITE_WAL
-        || ngx_lyftr_sqlite_restart_due(c) == 0)
-    {
-        rc = ngx_lyftr_sqlite_checkpoint(c, deadline, err);
+    rc = ngx_lyftr_upkeep_own(c, err);
 
-    } else {
-        rc = ngx_lyftr_sqlite_catch_up(c, deadline, err);
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_upkeep_look(c, deadline, err);
     }
-
-    /* if it is locked, the next time */
-
-    return (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_BUSY) ? NGX_DECLINED
-                                                                : rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    int64_t            last;
-    ngx_int_t          rc;
-    ngx_lyftr_index_e  index;
-
-    rc = ngx_lyftr_sqlite_begin(c, 1, deadline, err);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    index = ngx_lyftr_sqlite_behind(c);
+    rc = NGX_DONE;
 
-    if (index == NGX_LYFTR_INDEXES) {
+    for (i = 0; ngx_lyftr_upkeeps[i] && rc == NGX_DONE; i++) {
+        rc = ngx_lyftr_upkeeps[i](c, deadline, err);
+    }
 
-        /* another writer has done it meanwhile */
+    return rc;
+}
 
-        ngx_lyftr_sqlite_rollback(c);
+
+/* the lock ends with the process that has it */
+
+static ngx_int_t
+ngx_lyftr_upkeep_own(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    ngx_int_t                    rc;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+
+    if (upkeep == NULL) {
+        upkeep = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_upkeep_t));
+        if (upkeep == NULL) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "no memory");
+        }
+
+        ngx_memzero(upkeep, sizeof(ngx_lyftr_sqlite_upkeep_t));
+
+        c->upkeep = upkeep;
+    }
+
+    if (upkeep->owner) {
+        return ngx_lyftr_sqlite_files(c, err);
+    }
+
+    rc = ngx_lyftr_flock_own(&c->lock);
+
+    if (rc == NGX_ERROR) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                     "file lock: %s", strerror(errno));
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* whoever had it before may have left something */
+
+    upkeep->owner = 1;
+    upkeep->sweep = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t                    rc;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+
+    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_look(c, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last,
+                                  err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    if (rc == NGX_OK && c->last != upkeep->rows) {
+        upkeep->rows = c->last;
+        upkeep->since = ngx_lyftr_clock();
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_upkeep_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int                          pages;
+    ngx_int_t                    rc;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages < upkeep->pages) {
+        /* the WAL has begun anew */
+        upkeep->pages = 0;
+    }
+
+    if (pages - upkeep->pages < NGX_LYFTR_UPKEEP_PAGES
+        && !ngx_lyftr_sqlite_long(c))
+    {
+        return NGX_DONE;
+    }
+
+    if (upkeep->guard == NULL) {
+        upkeep->guard = ngx_lyftr_sqlite_open(c->dsn, 0, deadline, err);
+
+        if (upkeep->guard == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    rc = ngx_lyftr_sqlite_checkpoint(c, upkeep->guard, deadline, err);
+
+    /* if a reader held it up, the next try is as many pages later */
+
+    upkeep->pages = ngx_lyftr_sqlite_pages(c);
+
+    return rc;
+}
+
+
+/* a segment of what is counted */
+
+static ngx_int_t
+ngx_lyftr_upkeep_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int64_t           first, last;
+    ngx_int_t         rc;
+    ngx_lyftr_job_t  *job;
+
+    job = &c->upkeep->flush;
+
+    if (!job->active) {
+        first = c->state.indexed;
+        last = first + NGX_LYFTR_SEGMENT;
+
+        if (c->state.counted < last) {
+            return NGX_DONE;
+        }
+
+        return ngx_lyftr_job_flush(c, job, first, last, deadline, err);
+    }
+
+    rc = ngx_lyftr_job_step(c, job, deadline, err);
+
+    if (rc == NGX_DONE) {
+        ngx_lyftr_job_free(job);
         return NGX_OK;
     }
 
-    last = c->mark[index] + NGX_LYFTR_SQLITE_STEP;
+    return rc;
+}
 
-    rc = ngx_lyftr_sqlite_step(c, index, last, err);
+
+static ngx_int_t
+ngx_lyftr_upkeep_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int64_t                      n;
+    ngx_int_t                    rc;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+
+    if (!upkeep->count.active) {
+        n = c->last - c->state.counted;
+
+        if (n <= 0
+            || (n < NGX_LYFTR_TALLY
+                && ngx_lyftr_clock() - upkeep->since < NGX_LYFTR_UPKEEP_IDLE))
+        {
+            return NGX_DONE;
+        }
+
+        n = ngx_min(n, NGX_LYFTR_TALLY);
+
+        return ngx_lyftr_count_begin(c, &upkeep->count, c->state.counted + n,
+                                     deadline, err);
+    }
+
+    rc = ngx_lyftr_count_step(c, &upkeep->count, deadline, err);
+
+    return rc == NGX_DONE ? NGX_OK : rc;
+}
+
+
+/* as many neighbours of one level become one of the next */
+
+static ngx_int_t
+ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t             rc;
+    ngx_uint_t            i, n;
+    ngx_lyftr_job_t      *job;
+    ngx_lyftr_segment_t  *s;
+
+    job = &c->upkeep->merge;
+
+    if (job->active) {
+        rc = ngx_lyftr_job_step(c, job, deadline, err);
+
+        if (rc == NGX_DONE) {
+            ngx_lyftr_job_free(job);
+
+            c->upkeep->sweep = 1;
+            c->upkeep->swept = 0;
+
+            return NGX_OK;
+        }
+
+        return rc;
+    }
+
+    s = c->segments;
+
+    for (i = 0, n = 1; i + 1 < c->nsegments && n < NGX_LYFTR_FANOUT; i++) {
+        n = (s[i].level == s[i + 1].level) ? n + 1 : 1;
+    }
+
+    if (n < NGX_LYFTR_FANOUT) {
+        return NGX_DONE;
+    }
+
+    return ngx_lyftr_job_merge(c, job, &s[i + 1 - n], n, deadline, err);
+}
+
+
+/*
+ * Deletes blocks of what is no segment: it was merged, or was being made when
+ * its maker went away.
+ */
+
+static ngx_int_t
+ngx_lyftr_upkeep_sweep(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    if (!c->upkeep->sweep) {
+        return NGX_DONE;
+    }
+
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_look(c, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_upkeep_sweep_from(c, err);
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_sqlite_commit(c, err);
@@ -125,130 +350,108 @@ ngx_lyftr_sqlite_catch_up(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     ngx_lyftr_sqlite_rollback(c);
 
-#ifdef __GLIBC__
-
-    /* the rows were sorted in many small pieces, all over the heaps */
-
-    (void) malloc_trim(0);
-
-#endif
-
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    c->mark[index] = last;
-
-    if (index == NGX_LYFTR_INDEX_ID) {
-        ngx_lyftr_sqlite_tail_cut(&c->tail, last + 1, c->tail.n);
-        c->committed = c->tail.n;
-    }
-
-    return NGX_OK;
+    return rc;
 }
 
-
-/*
- * SQLite before 3.51.3 can lose frames when a passive checkpoint meets a
- * commit, so both are done under the file lock.  A failure is no fault of a
- * message: the WAL just stays longer.
- */
 
 static ngx_int_t
-ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_upkeep_sweep_from(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int        log, done;
-    ngx_int_t  rc;
+    int                          rc;
+    int64_t                      no, segment;
+    sqlite3_stmt                *st;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
 
-    if (ngx_lyftr_flock_take(&c->lock, deadline) != NGX_OK) {
-        return NGX_DECLINED;
-    }
+    upkeep = c->upkeep;
 
-    rc = ngx_lyftr_sqlite_files(c, err);
+    for ( ;; ) {
+        st = c->stmt[NGX_LYFTR_SQL_BLOCK_NEXT];
 
-    if (rc == NGX_OK && ngx_lyftr_sqlite_restart_due(c) == 0) {
-        (void) ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
+        (void) sqlite3_bind_int64(st, 1, upkeep->swept);
 
-    } else if (rc == NGX_OK) {
-        log = c->wal;
+        rc = sqlite3_step(st);
+        no = (rc == SQLITE_ROW) ? sqlite3_column_int64(st, 0) : 0;
 
-        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
-                                         SQLITE_CHECKPOINT_PASSIVE, &log,
-                                         &done);
+        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+            (void) ngx_lyftr_sqlite_error(c, err);
+        }
 
-        /* if a reader held it up, the next try is as many pages later */
+        (void) sqlite3_reset(st);
 
-        c->wal_done = ngx_max(log, c->wal);
-    }
-
-    ngx_lyftr_flock_release(&c->lock);
-
-    return rc;
-}
-
-
-/*
- * Makes the next commit begin at the WAL's start, or, if it is as long as is
- * allowed, empties it.  It needs a moment in which no reader has a part of it
- * open; readers that overlap would never leave one by themselves.
- */
-
-static int
-ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
-{
-    int  rc, mode;
-
-    mode = c->wal_size >= c->dsn->max_wal ? SQLITE_CHECKPOINT_TRUNCATE
-                                          : SQLITE_CHECKPOINT_RESTART;
-
-    (void) sqlite3_busy_timeout(c->db, wait);
-
-    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
-
-    if (rc != SQLITE_OK) {
-        c->wal_done = c->wal;
-        c->wal_retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
-        return rc;
-    }
-
-    c->wal = 0;
-    c->wal_done = 0;
-
-    if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
-        c->wal_size = 0;
-    }
-
-    return rc;
-}
-
-
-/* refuses what would make a WAL longer that is as long as is allowed */
-
-ngx_int_t
-ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int  rc, wait;
-
-    if (c->wal_size < c->dsn->max_wal) {
-        return NGX_OK;
-    }
-
-    if (ngx_lyftr_flock_left(c->wal_retry) == 0) {
-        wait = c->write ? NGX_LYFTR_SQLITE_WAL_WAIT : 0;
-
-        rc = ngx_lyftr_sqlite_restart(c, wait);
-
-        if (rc == SQLITE_OK) {
+        if (rc == SQLITE_DONE) {
+            upkeep->sweep = 0;
+            upkeep->swept = 0;
             return NGX_OK;
         }
 
-        if ((rc & 0xff) != SQLITE_BUSY) {
-            return ngx_lyftr_sqlite_error(c, err);
+        if (rc != SQLITE_ROW) {
+            return NGX_ERROR;
+        }
+
+        segment = no >> NGX_LYFTR_BLOCK_SEGMENT;
+        upkeep->swept = no;
+
+        if (!ngx_lyftr_upkeep_wanted(c, segment)) {
+            break;
+        }
+
+        upkeep->swept = (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_BLOCK_DELETE];
+
+    (void) sqlite3_bind_int64(st, 1, no);
+    (void) sqlite3_bind_int64(st, 2, (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT);
+    (void) sqlite3_bind_int64(st, 3, NGX_LYFTR_UPKEEP_BLOCKS);
+
+    return ngx_lyftr_sqlite_run(c, st, err);
+}
+
+
+static ngx_uint_t
+ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c, int64_t segment)
+{
+    ngx_uint_t                   i;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+
+    if ((upkeep->flush.active && upkeep->flush.segment.id == segment)
+        || (upkeep->merge.active && upkeep->merge.segment.id == segment))
+    {
+        return 1;
+    }
+
+    for (i = 0; i < c->nsegments; i++) {
+        if (c->segments[i].id == segment) {
+            return 1;
         }
     }
 
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,
-                                 "a reader holds the WAL of %lld bytes",
-                                 (long long) c->wal_size);
+    return 0;
+}
+
+
+void
+ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c)
+{
+    ngx_lyftr_sqlite_upkeep_t  *upkeep;
+
+    upkeep = c->upkeep;
+
+    if (upkeep == NULL) {
+        return;
+    }
+
+    if (upkeep->guard) {
+        ngx_lyftr_sqlite_close(upkeep->guard);
+    }
+
+    ngx_lyftr_job_free(&upkeep->flush);
+    ngx_lyftr_job_free(&upkeep->merge);
+    ngx_lyftr_count_free(&upkeep->count);
+
+    sqlite3_free(upkeep);
+
+    c->upkeep = NULL;
 }

@@ -19,7 +19,7 @@ typedef struct {
     const char          *key;
     const char          *after;
     int                  nkey;
-    ngx_uint_t           log;
+    ngx_int_t          (*row)(sqlite3_stmt *st);       /* is it right? */
 } ngx_lyftr_sqlite_table_t;
 
 
@@ -30,6 +30,8 @@ static ngx_int_t ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st,
     ngx_lyftr_sqlite_table_t *table, size_t *len);
+static ngx_int_t ngx_lyftr_sqlite_verify_message(sqlite3_stmt *st);
+static ngx_int_t ngx_lyftr_sqlite_verify_block(sqlite3_stmt *st);
 static ngx_int_t ngx_lyftr_sqlite_verify_key(ngx_lyftr_sqlite_t *c,
     sqlite3_stmt *st, int n);
 
@@ -37,21 +39,18 @@ static ngx_int_t ngx_lyftr_sqlite_verify_key(ngx_lyftr_sqlite_t *c,
 static ngx_lyftr_sqlite_table_t  ngx_lyftr_sqlite_checked[] = {
 
     { "seq, id_hash, message_id, * FROM lyftr_message",
-      "seq", "?1", 1, 1 },
+      "seq", "?1", 1, ngx_lyftr_sqlite_verify_message },
 
-    { "* FROM lyftr_id",
-      "id_hash, seq", "?1, ?2", 2, 0 },
+    { "no, data FROM lyftr_block",
+      "no", "?1", 1, ngx_lyftr_sqlite_verify_block },
 
-    { "* FROM lyftr_time",
-      "instant, message_id", "?1, ?2", 2, 0 },
-
-    { "* FROM lyftr_sender",
-      "from_msisdn, instant, seq", "?1, ?2, ?3", 3, 0 },
+    { "* FROM lyftr_segment",
+      "id", "?1", 1, NULL },
 
     { "* FROM lyftr_count",
-      "from_msisdn", "?1", 1, 0 },
+      "from_msisdn", "?1", 1, NULL },
 
-    { NULL, NULL, NULL, 0, 0 }
+    { NULL, NULL, NULL, 0, NULL }
 };
 
 
@@ -176,18 +175,22 @@ static ngx_int_t
 ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table,
     size_t *len)
 {
-    int        i;
-    uint64_t   hash;
-    ngx_str_t  id;
+    int  i;
 
     for (i = 0; i < sqlite3_column_count(st); i++) {
         (void) sqlite3_column_blob(st, i);
         *len += sqlite3_column_bytes(st, i);
     }
 
-    if (!table->log) {
-        return NGX_OK;
-    }
+    return table->row ? table->row(st) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_verify_message(sqlite3_stmt *st)
+{
+    uint64_t   hash;
+    ngx_str_t  id;
 
     hash = (uint64_t) sqlite3_column_int64(st, 1);
 
@@ -195,6 +198,50 @@ ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table,
 
     return ngx_lyftr_sqlite_hash(id.data, id.len) == hash ? NGX_OK
                                                           : NGX_DECLINED;
+}
+
+
+/* entries, in rising order */
+
+static ngx_int_t
+ngx_lyftr_sqlite_verify_block(sqlite3_stmt *st)
+{
+    ngx_int_t          rc;
+    ngx_uint_t         level;
+    ngx_lyftr_buf_t    prev;
+    ngx_lyftr_block_t  block;
+
+    level = sqlite3_column_int64(st, 0) >> NGX_LYFTR_BLOCK_LEVEL
+            & NGX_LYFTR_LEVEL_FILTER;
+
+    if (level == NGX_LYFTR_LEVEL_FILTER) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&prev, sizeof(ngx_lyftr_buf_t));
+    ngx_memzero(&block, sizeof(ngx_lyftr_block_t));
+
+    rc = ngx_lyftr_block_open(&block, (u_char *) sqlite3_column_blob(st, 1),
+                              sqlite3_column_bytes(st, 1));
+
+    while (rc == NGX_OK && (rc = ngx_lyftr_block_next(&block)) == NGX_OK) {
+
+        if (ngx_lyftr_key_cmp(prev.data, prev.len, block.key.data,
+                              block.key.len)
+            > 0)
+        {
+            rc = NGX_DECLINED;
+            break;
+        }
+
+        prev.len = 0;
+        rc = ngx_lyftr_buf_add(&prev, block.key.data, block.key.len);
+    }
+
+    ngx_lyftr_buf_free(&prev);
+    ngx_lyftr_buf_free(&block.key);
+
+    return rc == NGX_DONE ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -417,6 +417,7 @@ ngx_lyftr_store_start(ngx_array_t *stores)
     store = stores->elts;
 
     for (i = 0; i < stores->nelts; i++) {
+        ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_UPKEEP]);
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_CHECK]);
     }
 }

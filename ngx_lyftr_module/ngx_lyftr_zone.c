@@ -160,12 +160,12 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
     for (i = 0; i < lmcf->stores.nelts; i++) {
         slot = label[store[i]->label].slot;
         store[i]->status = &slot->status;
-        store[i]->dsn.known = slot->status.files;
+        store[i]->dsn.words = slot->status.words;
 
         /* with a reload the operator says that what is there is right */
 
-        ngx_memzero((void *) slot->status.files,
-                    sizeof(slot->status.files));
+        ngx_memzero((void *) slot->status.words,
+                    sizeof(slot->status.words));
     }
 
     return NGX_OK;

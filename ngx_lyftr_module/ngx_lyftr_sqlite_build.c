@@ -1,0 +1,250 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+
+typedef struct {
+    int64_t              no;
+    size_t               len;
+} ngx_lyftr_build_head_t;
+
+
+static ngx_int_t ngx_lyftr_build_push(ngx_lyftr_build_t *build,
+    ngx_uint_t level, u_char *key, size_t len, int64_t value, int64_t rank);
+static size_t ngx_lyftr_build_shortest(ngx_lyftr_buf_t *prev, u_char *key,
+    size_t len);
+static ngx_int_t ngx_lyftr_build_finish(ngx_lyftr_build_t *build,
+    ngx_uint_t level);
+static ngx_int_t ngx_lyftr_build_out(ngx_lyftr_build_t *build,
+    ngx_uint_t level, int64_t n, u_char *data, size_t len);
+
+
+void
+ngx_lyftr_build_begin(ngx_lyftr_build_t *build, int64_t segment,
+    ngx_lyftr_kind_e kind)
+{
+    ngx_uint_t  i;
+
+    build->segment = segment;
+    build->kind = kind;
+    build->rank = 0;
+    build->height = 1;
+    build->out.len = 0;
+    build->upper.len = 0;
+
+    for (i = 0; i < NGX_LYFTR_HEIGHT; i++) {
+        build->level[i].block.len = 0;
+        build->level[i].key.len = 0;
+        build->level[i].n = 0;
+        build->level[i].entries = 0;
+        build->level[i].total = 0;
+    }
+}
+
+
+ngx_int_t
+ngx_lyftr_build_add(ngx_lyftr_build_t *build, u_char *key, size_t len,
+    int64_t value)
+{
+    return ngx_lyftr_build_push(build, 0, key, len, value, build->rank++);
+}
+
+
+/* rank is that of the first entry of level 0 that the entry stands for */
+
+static ngx_int_t
+ngx_lyftr_build_push(ngx_lyftr_build_t *build, ngx_uint_t level, u_char *key,
+    size_t len, int64_t value, int64_t rank)
+{
+    size_t                    n;
+    ngx_lyftr_build_level_t  *l;
+
+    l = &build->level[level];
+
+    if (l->block.len >= NGX_LYFTR_BLOCK_LEN && l->entries > 1) {
+
+        if (level + 1 == NGX_LYFTR_HEIGHT
+            || ngx_lyftr_build_finish(build, level) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        /* the first block of all has no entry above yet */
+
+        if (build->height == level + 1) {
+            build->height++;
+
+            if (ngx_lyftr_build_push(build, level + 1, NULL, 0, 0, 0)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+
+        n = level ? len : ngx_lyftr_build_shortest(&l->key, key, len);
+
+        if (ngx_lyftr_build_push(build, level + 1, key, n, rank, rank)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (l->entries == 0
+        && ngx_lyftr_block_begin(&l->block, l->total) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_lyftr_block_add(&l->block, l->entries ? &l->key : NULL, key, len,
+                            value)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    l->entries++;
+    l->total++;
+    l->key.len = 0;
+
+    return ngx_lyftr_buf_add(&l->key, key, len);
+}
+
+
+/* of a key, what tells it from the one before */
+
+static size_t
+ngx_lyftr_build_shortest(ngx_lyftr_buf_t *prev, u_char *key, size_t len)
+{
+    size_t  n, max;
+
+    max = ngx_min(prev->len, len);
+
+    for (n = 0; n < max && prev->data[n] == key[n]; n++) { /* void */ }
+
+    return ngx_min(n + 1, len);
+}
+
+
+static ngx_int_t
+ngx_lyftr_build_finish(ngx_lyftr_build_t *build, ngx_uint_t level)
+{
+    ngx_lyftr_build_level_t  *l;
+
+    l = &build->level[level];
+
+    if (l->entries == 0) {
+        return NGX_OK;
+    }
+
+    l->entries = 0;
+
+    return ngx_lyftr_build_out(build, level, l->n++, l->block.data,
+                               l->block.len);
+}
+
+
+/* the upper levels come last, so that the table only grows at its end */
+
+static ngx_int_t
+ngx_lyftr_build_out(ngx_lyftr_build_t *build, ngx_uint_t level, int64_t n,
+    u_char *data, size_t len)
+{
+    ngx_lyftr_buf_t         *out;
+    ngx_lyftr_build_head_t   head;
+
+    out = level ? &build->upper : &build->out;
+
+    head.no = ngx_lyftr_sqlite_block_no(build->segment, build->kind, level, n);
+    head.len = len;
+
+    if (ngx_lyftr_buf_add(out, &head, sizeof(head)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_buf_add(out, data, len);
+}
+
+
+ngx_int_t
+ngx_lyftr_build_end(ngx_lyftr_build_t *build)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < build->height; i++) {
+        if (ngx_lyftr_build_finish(build, i) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_lyftr_buf_add(&build->out, build->upper.data,
+                             build->upper.len);
+}
+
+
+ngx_int_t
+ngx_lyftr_build_filter(ngx_lyftr_build_t *build, u_char *filter, size_t len)
+{
+    size_t   size;
+    int64_t  n;
+
+    for (n = 0; len; n++) {
+        size = ngx_min(len, NGX_LYFTR_FILTER_PART);
+
+        if (ngx_lyftr_build_out(build, NGX_LYFTR_LEVEL_FILTER, n, filter, size)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        filter += size;
+        len -= size;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_lyftr_build_free(ngx_lyftr_build_t *build)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_LYFTR_HEIGHT; i++) {
+        ngx_lyftr_buf_free(&build->level[i].block);
+        ngx_lyftr_buf_free(&build->level[i].key);
+    }
+
+    ngx_lyftr_buf_free(&build->out);
+    ngx_lyftr_buf_free(&build->upper);
+}
+
+
+ngx_int_t
+ngx_lyftr_build_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_build_t *build,
+    size_t *from, ngx_uint_t max, ngx_lyftr_error_t *err)
+{
+    u_char                  *p;
+    sqlite3_stmt            *st;
+    ngx_lyftr_build_head_t   head;
+
+    st = c->stmt[NGX_LYFTR_SQL_BLOCK_ADD];
+
+    while (*from < build->out.len && max--) {
+        p = build->out.data + *from;
+
+        ngx_memcpy(&head, p, sizeof(head));
+
+        (void) sqlite3_bind_int64(st, 1, head.no);
+        (void) sqlite3_bind_blob64(st, 2, p + sizeof(head), head.len,
+                                   SQLITE_STATIC);
+
+        if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *from += sizeof(head) + head.len;
+    }
+
+    return NGX_OK;
+}

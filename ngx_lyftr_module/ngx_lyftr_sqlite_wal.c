@@ -1,0 +1,288 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+
+/* so many pages, or half of what is allowed, and the WAL is to start anew */
+#define NGX_LYFTR_SQLITE_WAL_LONG  16000
+#define NGX_LYFTR_SQLITE_PAGE      4096
+
+/* msec that this waits for readers, and between two tries */
+#define NGX_LYFTR_SQLITE_WAL_WAIT  100
+#define NGX_LYFTR_SQLITE_WAL_REST  1000
+
+
+static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
+
+
+int
+ngx_lyftr_sqlite_pages(ngx_lyftr_sqlite_t *c)
+{
+    ngx_atomic_t  *word;
+
+    if (c->dsn->words == NULL) {
+        return c->wal;
+    }
+
+    word = &c->dsn->words[NGX_LYFTR_WORD_WAL];
+
+    return (int) __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+
+/*
+ * The bulk is copied while others commit, and what came meanwhile under the
+ * file lock, so that the next commit can begin at the start of the WAL.  That
+ * something stays is no fault: the WAL just gets longer.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    int         log, done;
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    for (i = 0; i < 2; i++) {
+        rc = ngx_lyftr_sqlite_copy(c, guard, deadline, err);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    rc = ngx_lyftr_sqlite_turn(c, deadline, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_lyftr_sqlite_files(c, err);
+
+    if (rc == NGX_OK && ngx_lyftr_sqlite_long(c)) {
+        (void) ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
+
+    } else if (rc == NGX_OK) {
+        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
+                                         SQLITE_CHECKPOINT_PASSIVE, &log,
+                                         &done);
+    }
+
+    ngx_lyftr_flock_release(&c->lock);
+
+    return rc;
+}
+
+
+/*
+ * SQLite before 3.51.3 can lose frames when a writer starts the WAL anew just
+ * as a passive checkpoint begins (https://sqlite.org/wal.html, "The WAL-Reset
+ * Bug").  The guard is a reader of a snapshot that is not all in the database
+ * yet: while it reads, no writer can.  That its snapshot is such a one is
+ * certain because something was committed in the same turn.
+ */
+
+static ngx_int_t
+ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    int        log, done;
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_TOUCH], err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_begin(guard, 0, deadline, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_look(guard, err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    if (rc == NGX_OK) {
+        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
+                                         SQLITE_CHECKPOINT_PASSIVE, &log,
+                                         &done);
+    }
+
+    ngx_lyftr_sqlite_rollback(guard);
+
+    return rc;
+}
+
+
+/* pages are those of the last commit, the size is the file's */
+
+ngx_uint_t
+ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c)
+{
+    int        pages;
+    ngx_int_t  max;
+
+    max = c->dsn->max_wal;
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages < NGX_LYFTR_SQLITE_WAL_LONG
+        && pages < max / (2 * NGX_LYFTR_SQLITE_PAGE)
+        && c->wal_size < max)
+    {
+        return 0;
+    }
+
+    return ngx_lyftr_flock_left(c->wal_retry) == 0;
+}
+
+
+/*
+ * Makes the next commit begin at the WAL's start, or, if it is as long as is
+ * allowed, empties it.  It needs a moment in which no reader has a part of it
+ * open; readers that overlap would never leave one by themselves.
+ */
+
+static int
+ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
+{
+    int  rc, mode;
+
+    mode = c->wal_size >= c->dsn->max_wal ? SQLITE_CHECKPOINT_TRUNCATE
+                                          : SQLITE_CHECKPOINT_RESTART;
+
+    (void) sqlite3_busy_timeout(c->db, wait);
+
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
+
+    if (rc != SQLITE_OK) {
+        c->wal_retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
+        return rc;
+    }
+
+    ngx_lyftr_sqlite_wal(c, c->db, "main", 0);
+
+    if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
+        c->wal_size = 0;
+    }
+
+    return rc;
+}
+
+
+/* refuses what would make a WAL longer that is as long as is allowed */
+
+ngx_int_t
+ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int  rc, wait;
+
+    if (c->wal_size < c->dsn->max_wal) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_flock_left(c->wal_retry) == 0) {
+        wait = c->write ? NGX_LYFTR_SQLITE_WAL_WAIT : 0;
+
+        rc = ngx_lyftr_sqlite_restart(c, wait);
+
+        if (rc == SQLITE_OK) {
+            return NGX_OK;
+        }
+
+        if ((rc & 0xff) != SQLITE_BUSY) {
+            return ngx_lyftr_sqlite_error(c, err);
+        }
+    }
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,
+                                 "a reader holds the WAL of %lld bytes",
+                                 (long long) c->wal_size);
+}
+
+
+/*
+ * A connection finds also transactions whose sync failed or never ran.  Their
+ * ids count as known, so they are made durable before one of them is
+ * acknowledged: a checkpoint writes the pages anew, for after a failed sync
+ * the kernel may take those of the log for written.  A reader may hold that
+ * up; if no write has failed, a sync of the log will do.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int            rc, wait;
+    ngx_uint_t     failed;
+    ngx_atomic_t  *word;
+
+    word = c->dsn->words ? &c->dsn->words[NGX_LYFTR_WORD_UNSYNCED] : NULL;
+
+    failed = c->failed || (word && __atomic_load_n(word, __ATOMIC_SEQ_CST));
+
+    if (c->synced && !failed) {
+        return NGX_OK;
+    }
+
+    wait = failed ? (int) ngx_lyftr_flock_left(c->deadline) : 0;
+
+    (void) sqlite3_busy_timeout(c->db, wait);
+
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_FULL, NULL,
+                                   NULL);
+
+    if (rc != SQLITE_OK && ((rc & 0xff) != SQLITE_BUSY || failed)) {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->synced = 1;
+    c->failed = 0;
+
+    if (failed && word) {
+        __atomic_store_n(word, 0, __ATOMIC_SEQ_CST);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Others commit, and sync, at the same time: a sync makes durable all that was
+ * in the log when it began.  If it fails, all writers are told.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int  rc;
+
+    if (fdatasync(c->log) == 0) {
+        return NGX_OK;
+    }
+
+    rc = errno;
+
+    if (c->dsn->words) {
+        __atomic_store_n(&c->dsn->words[NGX_LYFTR_WORD_UNSYNCED], 1,
+                         __ATOMIC_SEQ_CST);
+    }
+
+    return ngx_lyftr_sqlite_fail(err, rc == ENOSPC || rc == EDQUOT
+                                 ? NGX_LYFTR_ERR_FULL : NGX_LYFTR_ERR_FAILED,
+                                 "cannot sync the log: %s", strerror(rc));
+}
