@@ -20,7 +20,10 @@
 #define NGX_LYFTR_TOP_SENDERS      10
 
 /* atomic words of a store that all processes share, for its backend */
-#define NGX_LYFTR_WORDS            6
+#define NGX_LYFTR_WORDS            9
+
+/* of these, the first are cleared by a reload */
+#define NGX_LYFTR_WORDS_FORGOTTEN  4
 
 /* flags of open() */
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */

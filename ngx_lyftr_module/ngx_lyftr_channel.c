@@ -39,16 +39,19 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     channel->type = type;
     channel->batch = 1;
     channel->nlanes = 1;
+    channel->nseats = 1;
     channel->timeout = store->timeout;
 
     switch (type) {
 
     case NGX_LYFTR_CHANNEL_WRITE:
         channel->batch = store->batch;
+        channel->nlanes = 2;
         break;
 
     case NGX_LYFTR_CHANNEL_READ:
         channel->nlanes = store->readers;
+        channel->nseats = channel->nlanes;
         break;
 
     case NGX_LYFTR_CHANNEL_PROBE:
@@ -81,6 +84,20 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         return NULL;
     }
 
+    channel->seats = ngx_pcalloc(cf->pool,
+                                 channel->nseats * sizeof(ngx_lyftr_seat_t));
+    if (channel->seats == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < channel->nseats; i++) {
+        if (ngx_thread_mutex_create(&channel->seats[i].mutex, cf->log)
+            != NGX_OK)
+        {
+            return NULL;
+        }
+    }
+
     for (i = 0; i < channel->nlanes; i++) {
         lane = &channel->lanes[i];
 
@@ -97,6 +114,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
 
         lane->ident[3] = (void *) -1;
         lane->channel = channel;
+        lane->seat = &channel->seats[i % channel->nseats];
         lane->task = task;
         ngx_queue_init(&lane->batch);
     }
@@ -470,14 +488,14 @@ void
 ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel)
 {
     ngx_uint_t         i;
-    ngx_lyftr_lane_t  *lane;
+    ngx_lyftr_seat_t  *seat;
 
-    for (i = 0; i < channel->nlanes; i++) {
-        lane = &channel->lanes[i];
+    for (i = 0; i < channel->nseats; i++) {
+        seat = &channel->seats[i];
 
-        if (lane->conn) {
-            channel->store->backend->close(lane->conn);
-            lane->conn = NULL;
+        if (seat->conn) {
+            channel->store->backend->close(seat->conn);
+            seat->conn = NULL;
         }
     }
 }

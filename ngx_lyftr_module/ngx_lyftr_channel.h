@@ -7,13 +7,21 @@
 
 
 /*
- * A lane is one connection and one reusable thread task.  An idle lane belongs
- * to the event loop, a busy one to a pool thread.  A channel is a queue of
- * pending operations and some lanes: the writer's has one lane and a large
- * batch, the readers' several lanes and a batch of one.  The queue is filled
- * by the event loop and taken by the thread once it may write, so that a batch
- * grows while it waits for its turn: this hand-over has a mutex, nothing else.
+ * A lane is one reusable thread task, and has a seat with a connection.  An
+ * idle lane belongs to the event loop, a busy one to a pool thread.  A channel
+ * is a queue of pending operations and some lanes: the readers' has several
+ * and a batch of one; the writer's has a large batch and two lanes that share
+ * one seat, so that the next batch begins as soon as the last is durable, and
+ * not when the event loop has heard of it.  The queue is filled by the event
+ * loop and taken by the thread once it may write, so that a batch grows while
+ * it waits for its turn: this hand-over has a mutex, and so has a seat.
  */
+
+typedef struct {
+    ngx_thread_mutex_t            mutex;
+    void                         *conn;
+} ngx_lyftr_seat_t;
+
 
 typedef struct ngx_lyftr_lane_s  ngx_lyftr_lane_t;
 
@@ -21,7 +29,7 @@ struct ngx_lyftr_lane_s {
     void                         *ident[4];      /* for ngx_event_ident() */
     ngx_lyftr_channel_t          *channel;
     ngx_thread_task_t            *task;
-    void                         *conn;
+    ngx_lyftr_seat_t             *seat;
     ngx_queue_t                   batch;         /* of taken operations */
     ngx_uint_t                    n;
     ngx_uint_t                    failed;        /* of them */
@@ -48,6 +56,8 @@ struct ngx_lyftr_channel_s {
     ngx_msec_t                    timeout;
     ngx_uint_t                    nlanes;
     ngx_lyftr_lane_t             *lanes;
+    ngx_lyftr_seat_t             *seats;         /* one for each, or for all */
+    ngx_uint_t                    nseats;
 
     ngx_thread_mutex_t            mutex;         /* of these two */
     ngx_queue_t                   pending;

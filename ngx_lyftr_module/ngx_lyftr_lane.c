@@ -6,6 +6,7 @@
  * the operations it has taken, and neither a request nor a log of one.
  */
 
+static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
@@ -20,8 +21,21 @@ static void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
 void
 ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
 {
-    ngx_lyftr_lane_t     *lane = *(ngx_lyftr_lane_t **) data;
+    ngx_lyftr_lane_t  *lane = *(ngx_lyftr_lane_t **) data;
 
+    if (ngx_thread_mutex_lock(&lane->seat->mutex, log) != NGX_OK) {
+        return;
+    }
+
+    ngx_lyftr_lane_seated(lane, log);
+
+    (void) ngx_thread_mutex_unlock(&lane->seat->mutex, log);
+}
+
+
+static void
+ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
+{
     ngx_msec_t            deadline;
     ngx_lyftr_backend_t  *backend;
     ngx_lyftr_channel_t  *channel;
@@ -65,7 +79,7 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
     ngx_lyftr_lane_take(lane, channel->batch, log);
 
     if (lane->n == 0) {
-        backend->rollback(lane->conn);
+        backend->rollback(lane->seat->conn);
         return;
     }
 
@@ -110,8 +124,8 @@ ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel, ngx_msec_t *deadline,
 void
 ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane)
 {
-    lane->channel->store->backend->close(lane->conn);
-    lane->conn = NULL;
+    lane->channel->store->backend->close(lane->seat->conn);
+    lane->seat->conn = NULL;
 }
 
 
@@ -131,9 +145,9 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
         flags |= NGX_LYFTR_OPEN_FAILED;
     }
 
-    lane->conn = store->backend->open(&store->dsn, flags, deadline, err);
+    lane->seat->conn = store->backend->open(&store->dsn, flags, deadline, err);
 
-    return lane->conn ? NGX_OK : NGX_ERROR;
+    return lane->seat->conn ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -152,11 +166,11 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
     store = channel->store;
     backend = store->backend;
 
-    cached = (lane->conn != NULL);
+    cached = (lane->seat->conn != NULL);
 
     for ( ;; ) {
 
-        if (lane->conn == NULL) {
+        if (lane->seat->conn == NULL) {
 
             /* a store that was there and is gone must not begin anew */
 
@@ -176,7 +190,7 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             return NGX_OK;
         }
 
-        rc = backend->begin(lane->conn,
+        rc = backend->begin(lane->seat->conn,
                             channel->type == NGX_LYFTR_CHANNEL_WRITE,
                             deadline, &lane->err);
 
@@ -242,14 +256,14 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
          q = ngx_queue_next(q))
     {
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
-        op->rc = op->run(op, backend, lane->conn, &lane->err);
+        op->rc = op->run(op, backend, lane->seat->conn, &lane->err);
 
         if (op->rc != NGX_ERROR) {
             lane->err.code = NGX_LYFTR_ERR_NONE;
             continue;
         }
 
-        backend->rollback(lane->conn);
+        backend->rollback(lane->seat->conn);
 
         if (channel->type == NGX_LYFTR_CHANNEL_WRITE
             && lane->err.code == NGX_LYFTR_ERR_DATA)
@@ -261,13 +275,13 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
     }
 
     if (channel->type == NGX_LYFTR_CHANNEL_PROBE
-        || backend->commit(lane->conn, &lane->err) == NGX_OK)
+        || backend->commit(lane->seat->conn, &lane->err) == NGX_OK)
     {
         lane->commits = 1;
         return NGX_OK;
     }
 
-    backend->rollback(lane->conn);
+    backend->rollback(lane->seat->conn);
 
 failed:
 
@@ -301,24 +315,24 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
     {
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
 
-        rc = backend->begin(lane->conn, 1, deadline, &err);
+        rc = backend->begin(lane->seat->conn, 1, deadline, &err);
 
         if (rc == NGX_OK) {
-            op->rc = op->run(op, backend, lane->conn, &err);
+            op->rc = op->run(op, backend, lane->seat->conn, &err);
 
             if (op->rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
-                backend->rollback(lane->conn);
+                backend->rollback(lane->seat->conn);
                 op->error = err.code;
                 lane->failed++;
                 continue;
             }
 
             rc = (op->rc == NGX_ERROR) ? NGX_ERROR
-                                       : backend->commit(lane->conn, &err);
+                                       : backend->commit(lane->seat->conn, &err);
         }
 
         if (rc != NGX_OK) {
-            backend->rollback(lane->conn);
+            backend->rollback(lane->seat->conn);
             lane->err = err;
             ngx_lyftr_lane_fail(lane, q);
             return NGX_ERROR;

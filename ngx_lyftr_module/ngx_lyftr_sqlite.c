@@ -115,7 +115,7 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 
     rc = NGX_OK;
 
-    if (write == NGX_LYFTR_SQLITE_WRITE) {
+    if (write == NGX_LYFTR_SQLITE_WRITE && ngx_lyftr_sqlite_changed(c)) {
         rc = ngx_lyftr_sqlite_prepare_ids(c, err);
     }
 
@@ -261,6 +261,7 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
     rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
 
     if (rc == NGX_OK) {
+        ngx_lyftr_sqlite_committed(c);
         ngx_lyftr_sqlite_added(c);
     }
 

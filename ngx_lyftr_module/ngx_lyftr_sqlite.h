@@ -104,7 +104,12 @@ typedef enum {
 /* words that all processes share, after those of the files */
 
 #define NGX_LYFTR_WORD_WAL         NGX_LYFTR_FILE_N      /* its pages */
-#define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1)
+#define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
+#define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
+
+/* the last commit, and the last that is durable, of those that count them */
+#define NGX_LYFTR_WORD_COMMITTED   (NGX_LYFTR_FILE_N + 3)
+#define NGX_LYFTR_WORD_SYNCED      (NGX_LYFTR_FILE_N + 4)
 
 
 /* rows of a range of seq, in the order of three keys */
@@ -190,6 +195,7 @@ typedef struct {
     char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
 
     int                  log;              /* descriptor of the WAL */
+    ngx_atomic_uint_t    commit;           /* number of the last, or 0 */
     int                  wal;              /* pages after the last commit */
     off_t                wal_size;         /* bytes */
     ngx_msec_t           wal_retry;        /* not made to start anew before */
@@ -241,6 +247,9 @@ void ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c);
 
 /* ngx_lyftr_sqlite_wal.c */
 
+/* a word that all processes share; NULL: there is none for this file */
+ngx_atomic_t *ngx_lyftr_sqlite_word(ngx_lyftr_sqlite_t *c, ngx_uint_t word);
+
 /* pages that have come into the WAL since it began */
 int ngx_lyftr_sqlite_pages(ngx_lyftr_sqlite_t *c);
 
@@ -263,6 +272,9 @@ ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
  * a sync failed; under the file lock.
  */
 ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* numbers a commit, under the file lock */
+void ngx_lyftr_sqlite_committed(ngx_lyftr_sqlite_t *c);
 
 /* makes durable what is committed */
 ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
@@ -307,6 +319,9 @@ ngx_uint_t ngx_lyftr_sqlite_filter_has(u_char *filter, size_t len,
 
 /* reads lyftr_state, and the segments if they have changed */
 ngx_int_t ngx_lyftr_sqlite_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* have the segments probably changed since this connection looked? */
+ngx_uint_t ngx_lyftr_sqlite_changed(ngx_lyftr_sqlite_t *c);
 
 /* forgets the segments, and frees their memory */
 void ngx_lyftr_sqlite_unlook(ngx_lyftr_sqlite_t *c);

@@ -12,8 +12,8 @@
  */
 
 typedef struct {
-    dev_t                dev;
-    ino_t                ino;
+    uint32_t             dev[2];
+    uint64_t             ino;
 } ngx_lyftr_sqlite_inode_t;
 
 
@@ -144,25 +144,33 @@ ngx_lyftr_sqlite_files_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
     ngx_atomic_uint_t *id, ngx_lyftr_error_t *err)
 {
     char                      path[NGX_LYFTR_SQLITE_NAME_LEN];
-    struct stat               sb;
+    struct statx              sx;
     ngx_lyftr_sqlite_inode_t  inode;
 
     ngx_lyftr_sqlite_name(c, file, path);
 
-    if (stat(path, &sb) == -1) {
+    /*
+     * To ask for the times would cost a write of the inode a sync: Linux gives
+     * a file a time of its own with each write after they were asked for.
+     */
+
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO|STATX_SIZE, &sx)
+        == -1)
+    {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
                                      "\"%.180s\" is gone: %s", path,
                                      strerror(errno));
     }
 
     if (file == NGX_LYFTR_FILE_WAL) {
-        c->wal_size = sb.st_size;
+        c->wal_size = sx.stx_size;
     }
 
     ngx_memzero(&inode, sizeof(ngx_lyftr_sqlite_inode_t));
 
-    inode.dev = sb.st_dev;
-    inode.ino = sb.st_ino;
+    inode.dev[0] = sx.stx_dev_major;
+    inode.dev[1] = sx.stx_dev_minor;
+    inode.ino = sx.stx_ino;
 
     /* 0 is that of a file that nobody has opened */
 

@@ -311,11 +311,14 @@ ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
 {
     ngx_lyftr_sqlite_t *c = data;
 
+    ngx_atomic_t  *word;
+
     c->wal = pages;
 
-    if (c->dsn->words) {
-        __atomic_store_n(&c->dsn->words[NGX_LYFTR_WORD_WAL], pages,
-                         __ATOMIC_RELAXED);
+    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_WAL);
+
+    if (word) {
+        __atomic_store_n(word, pages, __ATOMIC_RELAXED);
     }
 
     return SQLITE_OK;

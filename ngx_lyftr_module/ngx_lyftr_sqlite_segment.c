@@ -43,12 +43,28 @@ ngx_lyftr_sqlite_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
+/* a hint: what lyftr_state says is what counts */
+
+ngx_uint_t
+ngx_lyftr_sqlite_changed(ngx_lyftr_sqlite_t *c)
+{
+    ngx_atomic_t  *word;
+
+    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_GENERATION);
+
+    return word == NULL
+           || (int64_t) __atomic_load_n(word, __ATOMIC_RELAXED)
+              != c->generation;
+}
+
+
 static ngx_int_t
 ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int                   rc;
     ngx_uint_t            i, n;
     sqlite3_stmt         *st;
+    ngx_atomic_t         *word;
     ngx_lyftr_buf_t       list;
     ngx_lyftr_segment_t   segment;
 
@@ -90,6 +106,12 @@ ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     c->segments = (ngx_lyftr_segment_t *) list.data;
     c->nsegments = n;
     c->generation = c->state.generation;
+
+    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_GENERATION);
+
+    if (word) {
+        __atomic_store_n(word, c->generation, __ATOMIC_RELAXED);
+    }
 
     return NGX_OK;
 }

@@ -37,7 +37,7 @@ ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
         return NGX_DECLINED;
     }
 
-    if (lane->conn) {
+    if (lane->seat->conn) {
         return NGX_OK;
     }
 
@@ -62,7 +62,7 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         rc = ngx_lyftr_upkeep_open(lane, ngx_lyftr_clock() + channel->timeout);
 
         if (rc == NGX_OK) {
-            rc = backend->maintain(lane->conn,
+            rc = backend->maintain(lane->seat->conn,
                                    ngx_lyftr_clock() + channel->timeout,
                                    &lane->upkeep);
         }
@@ -87,7 +87,7 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     default: /* NGX_ERROR */
         rest = NGX_LYFTR_UPKEEP_REST;
 
-        if (lane->conn) {
+        if (lane->seat->conn) {
             ngx_lyftr_lane_close(lane);
         }
     }
@@ -124,7 +124,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     rc = ngx_lyftr_upkeep_open(lane, deadline);
 
     if (rc == NGX_OK) {
-        rc = store->backend->check(lane->conn, deadline, err);
+        rc = store->backend->check(lane->seat->conn, deadline, err);
     }
 
     lane->reading = (rc == NGX_OK);
@@ -140,7 +140,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     } else {
         rest = NGX_LYFTR_UPKEEP_REST;
 
-        if (lane->conn) {
+        if (lane->seat->conn) {
             ngx_lyftr_lane_close(lane);
         }
     }

@@ -165,7 +165,7 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
         /* with a reload the operator says that what is there is right */
 
         ngx_memzero((void *) slot->status.words,
-                    sizeof(slot->status.words));
+                    NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
     }
 
     return NGX_OK;
