@@ -20,7 +20,7 @@
 #define NGX_LYFTR_TOP_SENDERS      10
 
 /* atomic words of a store that all processes share, for its backend */
-#define NGX_LYFTR_WORDS            9
+#define NGX_LYFTR_WORDS            7
 
 /* of these, the first are cleared by a reload */
 #define NGX_LYFTR_WORDS_FORGOTTEN  4

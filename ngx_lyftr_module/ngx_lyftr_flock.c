@@ -16,17 +16,11 @@
 /* a signal that came just before flock() slept is repeated after these ms */
 #define NGX_LYFTR_FLOCK_REPEAT     5
 
-/* bytes of the file, for its other locks */
-#define NGX_LYFTR_FLOCK_OWN        0
-#define NGX_LYFTR_FLOCK_SYNC       1
-
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id     _sigev_un._tid
 #endif
 
 
-static ngx_int_t ngx_lyftr_flock_byte(ngx_lyftr_flock_t *lock, off_t byte,
-    short type, int cmd);
 static void ngx_lyftr_flock_install(void);
 static void ngx_lyftr_flock_handler(int signo);
 static ngx_int_t ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock,
@@ -103,54 +97,24 @@ ngx_lyftr_flock_release(ngx_lyftr_flock_t *lock)
 }
 
 
-ngx_int_t
-ngx_lyftr_flock_own(ngx_lyftr_flock_t *lock)
-{
-    return ngx_lyftr_flock_byte(lock, NGX_LYFTR_FLOCK_OWN, F_WRLCK,
-                                F_OFD_SETLK);
-}
-
-
-ngx_int_t
-ngx_lyftr_flock_sync(ngx_lyftr_flock_t *lock)
-{
-    return ngx_lyftr_flock_byte(lock, NGX_LYFTR_FLOCK_SYNC, F_WRLCK,
-                                F_OFD_SETLKW);
-}
-
-
-void
-ngx_lyftr_flock_synced(ngx_lyftr_flock_t *lock)
-{
-    (void) ngx_lyftr_flock_byte(lock, NGX_LYFTR_FLOCK_SYNC, F_UNLCK,
-                                F_OFD_SETLK);
-}
-
-
 /* of the open file, as flock() is: fcntl(2), "Open file description locks" */
 
-static ngx_int_t
-ngx_lyftr_flock_byte(ngx_lyftr_flock_t *lock, off_t byte, short type, int cmd)
+ngx_int_t
+ngx_lyftr_flock_own(ngx_lyftr_flock_t *lock)
 {
     struct flock  fl;
 
     ngx_memzero(&fl, sizeof(struct flock));
 
-    fl.l_type = type;
+    fl.l_type = F_WRLCK;
     fl.l_whence = SEEK_SET;
-    fl.l_start = byte;
     fl.l_len = 1;
 
-    while (fcntl(lock->fd, cmd, &fl) == -1) {
-
-        if (errno == EINTR) {
-            continue;
-        }
-
-        return (errno == EAGAIN || errno == EACCES) ? NGX_DECLINED : NGX_ERROR;
+    if (fcntl(lock->fd, F_OFD_SETLK, &fl) == 0) {
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    return (errno == EAGAIN || errno == EACCES) ? NGX_DECLINED : NGX_ERROR;
 }
 
 

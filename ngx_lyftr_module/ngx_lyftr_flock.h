@@ -30,13 +30,10 @@ ngx_int_t ngx_lyftr_flock_take(ngx_lyftr_flock_t *lock, ngx_msec_t deadline);
 void ngx_lyftr_flock_release(ngx_lyftr_flock_t *lock);
 
 /*
- * Other locks of the same file: the one of its housekeeping, which is held
- * until the file is closed, and the one of its syncs, which may be waited for.
- * NGX_OK, NGX_DECLINED: somebody else has it, or NGX_ERROR and errno.
+ * Another lock of the same file, which is held until it is closed.  NGX_OK,
+ * NGX_DECLINED: somebody else has it, or NGX_ERROR and errno.
  */
 ngx_int_t ngx_lyftr_flock_own(ngx_lyftr_flock_t *lock);
-ngx_int_t ngx_lyftr_flock_sync(ngx_lyftr_flock_t *lock);
-void ngx_lyftr_flock_synced(ngx_lyftr_flock_t *lock);
 
 /* the milliseconds left until the deadline; 0 if it has passed */
 ngx_msec_t ngx_lyftr_flock_left(ngx_msec_t deadline);

@@ -196,7 +196,11 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sql_e  sql;
 
-    if (ngx_lyftr_sqlite_files(c, err) != NGX_OK) {
+    /* a writer looks at the files after its commit, which is what counts */
+
+    if (c->write != NGX_LYFTR_SQLITE_WRITE
+        && ngx_lyftr_sqlite_files(c, err) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -250,8 +254,7 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    ngx_int_t   rc;
-    ngx_uint_t  write;
+    ngx_int_t  rc;
 
     if (!c->write) {
         ngx_lyftr_sqlite_rollback(c);
@@ -261,23 +264,14 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
     rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
 
     if (rc == NGX_OK) {
-        ngx_lyftr_sqlite_committed(c);
         ngx_lyftr_sqlite_added(c);
-    }
+        rc = ngx_lyftr_sqlite_files(c, err);
 
-    write = c->write;
+    } else {
+        ngx_lyftr_sqlite_unsynced(c);
+    }
 
     ngx_lyftr_sqlite_rollback(c);
-
-    /* the next writer has its turn while this is made durable */
-
-    if (rc == NGX_OK && write == NGX_LYFTR_SQLITE_WRITE) {
-        rc = ngx_lyftr_sqlite_sync_log(c, err);
-
-        if (rc == NGX_OK) {
-            rc = ngx_lyftr_sqlite_files(c, err);
-        }
-    }
 
     return rc;
 }
@@ -425,10 +419,6 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
     st = c->stmt[NGX_LYFTR_SQL_COMMIT];
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 

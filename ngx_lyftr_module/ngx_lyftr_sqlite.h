@@ -107,10 +107,6 @@ typedef enum {
 #define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
 #define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
 
-/* the last commit, and the last that is durable, of those that count them */
-#define NGX_LYFTR_WORD_COMMITTED   (NGX_LYFTR_FILE_N + 3)
-#define NGX_LYFTR_WORD_SYNCED      (NGX_LYFTR_FILE_N + 4)
-
 
 /* rows of a range of seq, in the order of three keys */
 
@@ -194,8 +190,6 @@ typedef struct {
     ngx_lyftr_buf_t      rows;             /* which are these */
     char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
 
-    int                  log;              /* descriptor of the WAL */
-    ngx_atomic_uint_t    commit;           /* number of the last, or 0 */
     int                  wal;              /* pages after the last commit */
     off_t                wal_size;         /* bytes */
     ngx_msec_t           wal_retry;        /* not made to start anew before */
@@ -273,12 +267,8 @@ ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
  */
 ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
-/* numbers a commit, under the file lock */
-void ngx_lyftr_sqlite_committed(ngx_lyftr_sqlite_t *c);
-
-/* makes durable what is committed */
-ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
+/* tells all writers that a commit may have left something that is not durable */
+void ngx_lyftr_sqlite_unsynced(ngx_lyftr_sqlite_t *c);
 
 
 /* ngx_lyftr_sqlite_verify.c */

@@ -18,8 +18,6 @@ static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_log(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 
 
 static int  ngx_lyftr_sqlite_options[][2] = {
@@ -46,7 +44,6 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
 
     c->dsn = dsn;
     c->lock.fd = -1;
-    c->log = -1;
     c->failed = ((flags & NGX_LYFTR_OPEN_FAILED) != 0);
 
     c->recent = ngx_lyftr_recent_attach(&dsn->shared);
@@ -92,8 +89,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
 
     if (rc != NGX_OK
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_log(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK)
     {
         goto failed;
     }
@@ -277,7 +273,7 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     rc = sqlite3_exec(c->db,
-                      "PRAGMA synchronous = NORMAL;"
+                      "PRAGMA synchronous = FULL;"
                       "PRAGMA wal_autocheckpoint = 0;"
                       "PRAGMA mmap_size = 0;"
                       "PRAGMA secure_delete = OFF;"
@@ -294,9 +290,9 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (sync != 1) {
+    if (sync != 2) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                     "synchronous = NORMAL is refused");
+                                     "synchronous = FULL is refused");
     }
 
     /* after wal_autocheckpoint, which takes the hook away */
@@ -325,29 +321,6 @@ ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
 }
 
 
-/* unlike the database itself, the log has no locks that a close() drops */
-
-static ngx_int_t
-ngx_lyftr_sqlite_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    char  path[NGX_LYFTR_SQLITE_NAME_LEN];
-
-    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, path);
-
-    c->log = open(path, O_RDWR|O_CLOEXEC);
-
-    if (c->log == -1) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                                     "cannot open \"%.180s\": %s", path,
-                                     strerror(errno));
-    }
-
-    /* it must be the one that was learned */
-
-    return ngx_lyftr_sqlite_files(c, err);
-}
-
-
 void
 ngx_lyftr_sqlite_close(void *conn)
 {
@@ -366,10 +339,6 @@ ngx_lyftr_sqlite_close(void *conn)
     }
 
     (void) sqlite3_close(c->db);
-
-    if (c->log != -1) {
-        (void) close(c->log);
-    }
 
     if (c->recent) {
         ngx_lyftr_recent_detach(&c->dsn->shared);

@@ -131,6 +131,14 @@ ngx_lyftr_upkeep_own(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_DECLINED;
     }
 
+    /* what it commits can be done again: the next writer's sync will do */
+
+    if (sqlite3_exec(c->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL)
+        != SQLITE_OK)
+    {
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+
     /* whoever had it before may have left something */
 
     upkeep->owner = 1;

@@ -14,7 +14,7 @@
 
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_sync_file(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
 
@@ -270,7 +270,7 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return ngx_lyftr_sqlite_error(c, err);
     }
 
-    if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_file(c, err) != NGX_OK) {
+    if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -286,85 +286,42 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
 
 void
-ngx_lyftr_sqlite_committed(ngx_lyftr_sqlite_t *c)
+ngx_lyftr_sqlite_unsynced(ngx_lyftr_sqlite_t *c)
 {
     ngx_atomic_t  *word;
-
-    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_COMMITTED);
-
-    c->commit = word ? __atomic_add_fetch(word, 1, __ATOMIC_SEQ_CST) : 0;
-}
-
-
-/*
- * A sync makes durable all that was committed before it began, by whichever
- * process: so one syncs for all that wait for it.
- */
-
-ngx_int_t
-ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    ngx_int_t           rc;
-    ngx_atomic_t       *synced, *committed;
-    ngx_atomic_uint_t   last;
-
-    committed = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_COMMITTED);
-
-    if (committed == NULL || c->commit == 0) {
-        return ngx_lyftr_sqlite_sync_file(c, err);
-    }
-
-    synced = committed + (NGX_LYFTR_WORD_SYNCED - NGX_LYFTR_WORD_COMMITTED);
-
-    if (ngx_lyftr_flock_sync(&c->lock) != NGX_OK) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                     "lock of syncs: %s", strerror(errno));
-    }
-
-    rc = NGX_OK;
-
-    if (__atomic_load_n(synced, __ATOMIC_SEQ_CST) < c->commit) {
-
-        last = __atomic_load_n(committed, __ATOMIC_SEQ_CST);
-
-        /* until here the words were this file's, or they are not touched */
-
-        committed = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_COMMITTED);
-
-        rc = ngx_lyftr_sqlite_sync_file(c, err);
-
-        if (rc == NGX_OK && committed) {
-            __atomic_store_n(synced, last, __ATOMIC_SEQ_CST);
-        }
-    }
-
-    ngx_lyftr_flock_synced(&c->lock);
-
-    return rc;
-}
-
-
-/* if it fails, all writers are told */
-
-static ngx_int_t
-ngx_lyftr_sqlite_sync_file(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    ngx_err_t      failed;
-    ngx_atomic_t  *word;
-
-    if (fdatasync(c->log) == 0) {
-        return NGX_OK;
-    }
-
-    failed = errno;
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_UNSYNCED);
 
     if (word) {
         __atomic_store_n(word, 1, __ATOMIC_SEQ_CST);
     }
+}
 
-    return ngx_lyftr_sqlite_fail(err, failed == ENOSPC || failed == EDQUOT
-                                 ? NGX_LYFTR_ERR_FULL : NGX_LYFTR_ERR_FAILED,
-                                 "cannot sync the log: %s", strerror(failed));
+
+/* unlike the database itself, the log has no locks that a close() drops */
+
+static ngx_int_t
+ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int        fd;
+    char       path[NGX_LYFTR_SQLITE_NAME_LEN];
+    ngx_int_t  rc;
+
+    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, path);
+
+    fd = open(path, O_RDWR|O_CLOEXEC);
+
+    rc = NGX_OK;
+
+    if (fd == -1 || fdatasync(fd) == -1) {
+        rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                   "cannot sync \"%.180s\": %s", path,
+                                   strerror(errno));
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+
+    return rc;
 }
