@@ -43,9 +43,14 @@ typedef struct {
 static ngx_inline int
 ngx_lyftr_key_cmp(u_char *a, size_t alen, u_char *b, size_t blen)
 {
-    int  rc;
+    int     rc;
+    size_t  len;
 
-    rc = ngx_memcmp(a, b, ngx_min(alen, blen));
+    len = ngx_min(alen, blen);
+
+    /* what is empty may be nowhere */
+
+    rc = len ? ngx_memcmp(a, b, len) : 0;
 
     return rc ? rc : (alen > blen) - (alen < blen);
 }

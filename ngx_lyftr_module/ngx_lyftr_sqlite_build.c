@@ -74,7 +74,7 @@ ngx_lyftr_build_push(ngx_lyftr_build_t *build, ngx_uint_t level, u_char *key,
         if (build->height == level + 1) {
             build->height++;
 
-            if (ngx_lyftr_build_push(build, level + 1, NULL, 0, 0, 0)
+            if (ngx_lyftr_build_push(build, level + 1, (u_char *) "", 0, 0, 0)
                 != NGX_OK)
             {
                 return NGX_ERROR;
