@@ -294,6 +294,7 @@ ngx_lyftr_sqlite_rollback(void *conn)
     ngx_lyftr_recent_leave(c->recent, &c->view);
 
     c->write = 0;
+    c->viewed = 0;
 
     ngx_lyftr_flock_release(&c->lock);
 }

@@ -205,6 +205,7 @@ typedef struct {
     u_char              *kept[NGX_LYFTR_TOP_SENDERS + 2];
 
     unsigned             write:2;          /* what the transaction does */
+    unsigned             viewed:1;         /* it has its view */
     unsigned             synced:1;         /* what it found when it opened */
     unsigned             failed:1;         /* NGX_LYFTR_OPEN_FAILED */
 

@@ -143,6 +143,10 @@ ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     ngx_int_t   rc;
     ngx_uint_t  i;
 
+    if (c->viewed) {
+        return NGX_OK;
+    }
+
     for (i = 0; i < NGX_LYFTR_SQLITE_TRIES; i++) {
 
         if (i && ngx_lyftr_sqlite_again(c, err) != NGX_OK) {
@@ -159,6 +163,7 @@ ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                                    c->last);
 
         if (rc == NGX_OK) {
+            c->viewed = 1;
             return NGX_OK;
         }
 
