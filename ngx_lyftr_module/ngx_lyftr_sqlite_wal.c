@@ -240,14 +240,15 @@ ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
  * A connection finds also transactions whose sync failed or never ran.  Their
  * ids count as known, so they are made durable before one of them is
  * acknowledged: a checkpoint writes the pages anew, for after a failed sync
- * the kernel may take those of the log for written.  A reader may hold that
- * up; if no write has failed, a sync of the log will do.
+ * the kernel may take those of the log for written, and empties the log, for
+ * nothing that follows such a page there would be found again.  A reader may
+ * hold that up; if no write has failed, a sync of the log will do.
  */
 
 ngx_int_t
 ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int            rc, wait;
+    int            rc, mode, wait;
     ngx_uint_t     failed;
     ngx_atomic_t  *word;
 
@@ -263,11 +264,17 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     (void) sqlite3_busy_timeout(c->db, wait);
 
-    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_FULL, NULL,
-                                   NULL);
+    mode = failed ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_FULL;
+
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
 
     if (rc != SQLITE_OK && ((rc & 0xff) != SQLITE_BUSY || failed)) {
         return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    if (failed) {
+        ngx_lyftr_sqlite_wal(c, c->db, "main", 0);
+        c->wal_size = 0;
     }
 
     if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
