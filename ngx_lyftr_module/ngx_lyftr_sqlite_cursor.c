@@ -6,7 +6,7 @@
 /*
  * A tree of a segment has its entries in the blocks of level 0.  An entry of a
  * level above stands for a block below: its key is one that is not greater
- * than the first there, and greater than all before it; its number is the rank
+ * than the first there, nor less than any before it; its number is the rank
  * of the first entry there.  The number of a block is that of the first below.
  * The highest level has one block.
  */
@@ -137,7 +137,10 @@ ngx_lyftr_cursor_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
 }
 
 
-/* to the block of level 0 that has the key, or the rank; before its entries */
+/*
+ * To the block of level 0 that has the rank, before its entries; or to the one
+ * that has the key, or ends before it: equal keys may be in several blocks.
+ */
 
 static ngx_int_t
 ngx_lyftr_cursor_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
@@ -172,7 +175,7 @@ ngx_lyftr_cursor_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
 
             if (rc == NGX_DONE
                 || (key ? ngx_lyftr_key_cmp(block->key.data, block->key.len,
-                                            key, len) > 0
+                                            key, len) >= 0
                         : block->value > rank))
             {
                 break;
