@@ -302,9 +302,13 @@ ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
     spare = count->sender[i];
     spare.len = 0;
 
-    if (ngx_lyftr_buf_add(&spare, sender->data, sender->len) != NGX_OK) {
+    /* that which is empty has memory, too: it is not null */
+
+    if (ngx_lyftr_buf_reserve(&spare, sender->len + 1) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    (void) ngx_lyftr_buf_add(&spare, sender->data, sender->len);
 
     for ( /* void */ ; i; i--) {
 
