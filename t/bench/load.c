@@ -64,7 +64,11 @@ static const struct {
     { 'm', LOAD_STRING, offsetof(load_options_t, method),
       "method   post, or get" },
     { 'i', LOAD_STRING, offsetof(load_options_t, ids),
-      "form     of message ids: uuid, or wamid" },
+      "form     of message ids: uuid, wamid, or mixed" },
+    { 'b', LOAD_STRING, offsetof(load_options_t, bodies),
+      "bodies   valid, or refused with 422 for their ts" },
+    { 'f', LOAD_STRING, offsetof(load_options_t, paths_name),
+      "file     of paths to get in turn, one a line" },
     { 's', LOAD_NUMBER, offsetof(load_options_t, seed),
       "seed     the same seed makes the same ids; random" },
     { 'c', LOAD_NUMBER, offsetof(load_options_t, connections),
@@ -116,6 +120,7 @@ main(int argc, char *const *argv)
     o.secret = "testsecret";
     o.method = "post";
     o.ids = "uuid";
+    o.bodies = "valid";
     o.connections = 64;
     o.threads = 1;
     o.patience = 30;
@@ -220,7 +225,10 @@ load_options(load_options_t *o, int argc, char *const *argv)
     }
 
     o->get = strcmp(o->method, "get") == 0;
-    o->wamid = strcmp(o->ids, "wamid") == 0;
+    o->uuid = strcmp(o->ids, "wamid") != 0;
+    o->wamid = strcmp(o->ids, "uuid") != 0;
+    o->refused = strcmp(o->bodies, "refused") == 0;
+    o->expected = o->refused ? 422 : 200;
 
     if (o->get && optind < argc) {
         o->path = argv[optind++];
@@ -234,7 +242,8 @@ static int
 load_check(load_options_t *o)
 {
     if ((!o->get && strcmp(o->method, "post") != 0)
-        || (!o->wamid && strcmp(o->ids, "uuid") != 0)
+        || (o->uuid && o->wamid && strcmp(o->ids, "mixed") != 0)
+        || (!o->refused && strcmp(o->bodies, "valid") != 0)
         || o->threads == 0
         || o->connections < o->threads
         || o->rate < 0
@@ -453,7 +462,7 @@ load_report(const load_options_t *o, const load_worker_t *w,
     uint64_t     acked;
     const char  *comma;
 
-    acked = w->statuses[200];
+    acked = w->statuses[o->expected];
     seconds = (double) (w->finish - w->start) / LOAD_SECOND;
 
     printf("{\"requests\":%lu,\"acknowledged\":%lu,\"statuses\":{",
@@ -462,7 +471,7 @@ load_report(const load_options_t *o, const load_worker_t *w,
     comma = "";
 
     for (i = 0; i < LOAD_STATUSES; i++) {
-        if (i != 200 && w->statuses[i]) {
+        if (i != o->expected && w->statuses[i]) {
             printf("%s\"%zu\":%lu", comma, i, w->statuses[i]);
             comma = ",";
         }

@@ -40,6 +40,8 @@ typedef struct {
     const char               *secret;
     const char               *method;
     const char               *ids;
+    const char               *paths_name;
+    const char               *bodies;
     const char               *acks_name;
     FILE                     *acks;
     uint64_t                  connections;
@@ -51,12 +53,31 @@ typedef struct {
     double                    seconds;
     double                    rate;
     double                    patience;
+    unsigned                  expected;
+    unsigned                  uuid:1;
     unsigned                  wamid:1;
+    unsigned                  refused:1;
     unsigned                  get:1;
 
     struct sockaddr_storage   addr;
     socklen_t                 addrlen;
 } load_options_t;
+
+
+typedef enum {
+    LOAD_ID = 0,
+    LOAD_FROM,
+    LOAD_TO,
+    LOAD_TS,
+    LOAD_TEXT,
+    LOAD_VALUES
+} load_value_e;
+
+
+typedef struct {
+    u_char                   *data;
+    size_t                    len;
+} load_value_t;
 
 
 /* a whole request; the byte after an appended body is a newline */
@@ -140,6 +161,12 @@ typedef struct {
     uint64_t                  buckets[LOAD_BUCKETS];
 } load_worker_t;
 
+
+void load_body_init(load_source_t *s, const load_options_t *o,
+    unsigned index);
+u_char *load_body(load_source_t *s, u_char *p, load_value_t *values);
+u_char *load_put_digits(u_char *p, uint64_t value, int n);
+u_char *load_put_hex(u_char *p, uint64_t value, int n);
 
 int load_source_init(load_source_t *s, const load_options_t *o,
     unsigned index);

@@ -476,7 +476,7 @@ load_conn_done(load_worker_t *w, load_conn_t *c)
     w->finish = now;
     w->busy_n--;
 
-    if (r->status == 200) {
+    if (r->status == w->options->expected) {
         load_latency_record(w, now - c->start);
 
         if (w->options->acks && m->body < m->len) {
