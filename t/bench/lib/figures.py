@@ -1,0 +1,177 @@
+"""The figures that are to be reached: goal, floor, and what was measured."""
+
+from results import median, pick, ratio
+
+
+def worst(values):
+    """The largest; none if one is missing."""
+
+    values = list(values)
+    return max(values) if values and None not in values else None
+
+
+def runs(results, part, **wanted):
+    return pick(results["parts"].get(part, {}).get("runs", []), **wanted)
+
+
+def rate(results, part, **wanted):
+    return median(runs(results, part, **wanted), "rate")
+
+
+def p99(run):
+    """Of a run that got answers, or how long it waited for none."""
+
+    if run is None:
+        return None
+    if run["acknowledged"] == 0 or run["statuses"] or run["errors"]:
+        return float("inf")
+    return run["latency_ms"]["p99"]
+
+
+def stage(results, rows):
+    for s in results["parts"].get("reads", {}).get("stages", []):
+        if s["rows"] == rows:
+            return s
+    return None
+
+
+def alone(results, kind, rows):
+    s = stage(results, rows)
+    found = pick(s["runs"], kind=kind, busy=False) if s else []
+    return found[0] if found else None
+
+
+def sizes(results):
+    return [s["rows"] for s in
+            results["parts"].get("reads", {}).get("stages", [])] or [0]
+
+
+def ingest(r):
+    return ratio(rate(r, "ingest", target="ours", connections=64),
+                 rate(r, "ingest", target="bare", connections=64))
+
+
+def sustained(r):
+    part = r["parts"].get("sustained")
+    if part:
+        least = min(m["rate"] for m in part["minutes"])
+        return ratio(least, median(part["bare"], "rate"))
+    return None
+
+
+def grown(r):
+    return ratio(rate(r, "grown", target="grown"),
+                 rate(r, "grown", target="empty"))
+
+
+def fastapi(r):
+    return ratio(rate(r, "peers", target="ours"),
+                 rate(r, "peers", target="FastAPI, best"))
+
+
+def lone(r):
+    appends = pick(r["parts"].get("ingest", {}).get("appends", []),
+                   kind="body")
+    return ratio(median(runs(r, "ingest", target="ours", connections=1),
+                        "latency_ms", "p50"), median(appends, "p50"))
+
+
+def steady(r):
+    return worst(map(p99, runs(r, "open", name="5000"))) \
+        and median(runs(r, "open", name="5000"), "latency_ms", "p99")
+
+
+def stats(r):
+    few, many = (alone(r, "/stats", n)
+                 for n in (sizes(r)[0], sizes(r)[-1]))
+    return ratio(*(run and run["latency_ms"]["p50"] for run in (many, few)))
+
+
+def pages(r):
+    return worst(p99(alone(r, kind, sizes(r)[-1])) for kind in (
+        "first page", "keyset page", "from", "since", "from, since"))
+
+
+def rare(r):
+    return p99(alone(r, "q rare", sizes(r)[-1]))
+
+
+def common(r):
+    return p99(alone(r, "q common", sizes(r)[-1]))
+
+
+def readers(r):
+    part = r["parts"].get("grown")
+    return part and worst(p99(run["readers"]) for run in part["partly"])
+
+
+def beside(r):
+    return ratio(median(r["parts"].get("grown", {}).get("full", []),
+                        "ingest", "rate"),
+                 rate(r, "grown", target="grown"))
+
+
+def written(r):
+    value = median(runs(r, "ingest", target="ours", connections=64), "bytes")
+    return value and value / 1024
+
+
+def memory(r):
+    found = runs(r, "grown", target="grown")
+    return worst(run["resident"] / 1e6 for run in found) if found else None
+
+
+def started(r):
+    return worst(run["post"] for run in
+                 r["parts"].get("grown", {}).get("starts", []))
+
+
+def second_worker(r):
+    return ratio(rate(r, "scale", workers=2), rate(r, "scale", workers=1))
+
+
+def four_workers(r):
+    return ratio(rate(r, "scale", workers=4), rate(r, "scale", workers=2))
+
+
+# number, name, unit, goal, floor, if more is better, how it is had
+
+FIGURES = (
+    ("1", "ingest, 64 connections, empty store, to bare nginx", "",
+     0.6, 0.4, True, ingest),
+    ("1b", "the same for 5 minutes, the slowest fifth", "",
+     0.45, 0.25, True, sustained),
+    ("2", "ingest at the most rows, to the empty store", "",
+     0.9, 0.7, True, grown),
+    ("3", "ingest to FastAPI, its best case", " ×", 100, 40, True, fastapi),
+    ("4", "p50 of a lone POST, to an append and its sync", " ×",
+     1.2, 2, False, lone),
+    ("5", "p99 at 5,000 a second, open loop", " ms", 3, 10, False, steady),
+    ("6", "/stats at the most rows, to the fewest", " ×", 1, 2, False, stats),
+    ("7", "pages, `from`, `since` at the most rows: p99 of the slowest",
+     " ms", 2, 10, False, pages),
+    ("8", "`q` rare at the most rows: p99", " ms", 10, 50, False, rare),
+    ("8", "`q` common at the most rows: p99", " ms", 300, 2000, False,
+     common),
+    ("9", "16 readers beside ingest at 70 %: p99", " ms", 10, 25, False,
+     readers),
+    ("9", "full ingest beside 16 readers, to ingest alone", "",
+     0.8, 0.6, True, beside),
+    ("10", "written to disk a message, 64 connections", " KB", 1, 4, False,
+     written),
+    ("11", "memory of a worker at the most rows", " MB", 100, 200, False,
+     memory),
+    ("12", "start to the first 200 at the most rows, clean or killed", " s",
+     0.5, 2, False, started),
+    ("13", "2 workers to 1", "", 1, 1, True, second_worker),
+    ("13", "4 workers to 2", "", 0.9, 0.9, True, four_workers),
+)
+
+
+def judge(value, goal, floor, more):
+    if value is None:
+        return "not measured"
+    for limit, word in ((goal, "goal"), (floor, "floor")):
+        if value >= limit if more else value <= limit:
+            return word
+    return "**no**"

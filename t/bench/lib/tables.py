@@ -1,0 +1,231 @@
+"""The tables of the README, from build/bench.json."""
+
+from figures import FIGURES, judge, p99
+from results import median, pick, ratio
+
+LATENCIES = ("p50", "p99", "p99.9")
+
+
+def number(value, unit=""):
+    """With as many digits as it is good for."""
+
+    if value is None:
+        return "–"
+    if value == float("inf"):
+        return "not all answered"
+    if abs(value) >= 100:
+        text = "{:,.0f}".format(value)
+    elif abs(value) >= 10:
+        text = "%.1f" % value
+    else:
+        text = "%.2f" % value if abs(value) >= 0.1 else "%.3f" % value
+    return text + unit
+
+
+def table(title, head, rows, note=""):
+    lines = ["### " + title, "", "| %s |" % " | ".join(head),
+             "|" + "---|" * len(head)]
+    lines += ["| %s |" % " | ".join(row) for row in rows]
+    return "\n".join(lines + ([] if not note else ["", note]))
+
+
+def figures(results):
+    rows = []
+    for name, text, unit, goal, floor, more, measured in FIGURES:
+        value = measured(results)
+        rows.append((name, text, number(value, unit), "%g%s" % (goal, unit),
+                     "%g%s" % (floor, unit), judge(value, goal, floor, more)))
+    return table("Figures", ("#", "figure", "measured", "goal",
+                             "no less than", "reached"), rows)
+
+
+def latencies(runs, *path):
+    return [number(median(runs, *path, "latency_ms", p)) for p in LATENCIES]
+
+
+def cost(runs):
+    return [number(median(runs, name))
+            for name in ("user", "system", "bytes")]
+
+
+COST = ("user s", "system s", "bytes")
+
+COST_NOTE = ("Latencies in ms; seconds of processor a million messages, and "
+             "bytes written to disk a\nmessage, both until the store is at "
+             "rest.")
+
+
+def ingest(part):
+    rows = []
+    for connections in sorted({r["connections"] for r in part["runs"]}):
+        bare, ours = (pick(part["runs"], target=t, connections=connections)
+                      for t in ("bare", "ours"))
+        rows.append([
+            str(connections),
+            number(ratio(median(ours, "rate"), median(bare, "rate"))),
+            number(median(bare, "rate")), number(median(ours, "rate")),
+            *latencies(ours), *cost(ours),
+            number(median(ours, "commits_a_second")),
+            number(median(ours, "batch"))])
+
+    notes = [COST_NOTE]
+    for kind, text in (("body", "as many bytes as a body has"),
+                       ("written", "as many as a lone POST writes")):
+        some = pick(part["appends"], kind=kind)
+        if some:
+            notes.append("Appending %s to a file (%s), and its sync: p50 "
+                         "%s ms, p99 %s ms." % (
+                             text, number(median(some, "size")),
+                             number(median(some, "p50")),
+                             number(median(some, "p99"))))
+    return table("By connections",
+                 ("connections", "to bare", "bare /s", "ours /s", *LATENCIES,
+                  *COST, "commits /s", "batch"), rows, "\n".join(notes))
+
+
+def peers(part):
+    ours = median(pick(part["runs"], target="ours"), "rate")
+    bare = median(pick(part["runs"], target="bare"), "rate")
+    rows = []
+    for target in dict.fromkeys(r["target"] for r in part["runs"]):
+        runs = pick(part["runs"], target=target)
+        rate = median(runs, "rate")
+        rows.append([target, number(ratio(rate, bare)),
+                     number(ratio(ours, rate), " ×"), number(rate),
+                     *latencies(runs), *cost(runs)])
+
+    batch = number(median(pick(part["runs"], target="ours"), "batch"))
+    return table(
+        "Against others, 64 connections",
+        ("", "to bare", "ours to it", "/s", *LATENCIES, *COST), rows,
+        COST_NOTE + "\n\"No store\": the bodies are signed and parsed, and "
+        "refused with 422 for their `ts`.\nSQLite: one thread without HTTP, "
+        "batches of %s as ours had." % batch)
+
+
+def open_loop(part):
+    rows = []
+    for name in dict.fromkeys(r["name"] for r in part["runs"]):
+        runs = pick(part["runs"], name=name)
+        rows.append([name, number(median(runs, "rate")), *latencies(runs),
+                     number(median(runs, "latency_ms", "max")),
+                     number(max(p99(r) for r in runs))])
+    return table("Open loop", ("offered /s", "taken /s", *LATENCIES, "max",
+                               "p99, worst round"), rows,
+                 "70 %% of %s a second; in ms from the time that each was "
+                 "due." % number(part["maximum"]))
+
+
+def reads(part):
+    stages = part["stages"]
+    rows = []
+    for kind in dict.fromkeys(r["kind"] for r in stages[0]["runs"]):
+        row = [kind]
+        for busy in (False, True):
+            for stage in stages:
+                runs = pick(stage["runs"], kind=kind, busy=busy)
+                row.append(cell(runs[0]) if runs else "–")
+        rows.append(row)
+
+    head = ["p50 / p99 in ms"]
+    for text in ("", ", ingest"):
+        head += ["%s rows%s" % (number(s["rows"]), text) for s in stages]
+
+    notes = ["Beside ingest the stores grew: " + ", ".join(
+        "from %s to %s rows" % (number(s["rows"]), number(s["after"]))
+        for s in stages) + "."]
+    notes.append("On disk: " + ", ".join(
+        "%s bytes a message at %s rows" % (
+            number(sum(s["size"].values()) / s["rows"]), number(s["rows"]))
+        for s in stages) + ".")
+    points = [p for s in stages[1:] for p in s["points"]]
+    if points:
+        notes.append("Filling, 256 connections: %s a second at first, %s at "
+                     "last." % (number(points[0]["rate"]),
+                                number(points[-1]["rate"])))
+    return table("Reads", head, rows, "\n".join(notes))
+
+
+def cell(run):
+    odd = sum(run["statuses"].values()) + run["errors"]
+    if not run["acknowledged"]:
+        return ", ".join(run["statuses"]) or "no answer"
+    text = "%s / %s" % (number(run["latency_ms"]["p50"]),
+                        number(run["latency_ms"]["p99"]))
+    return text + (" (%d of %d failed)" % (odd, run["requests"])
+                   if odd else "")
+
+
+def grown(part):
+    rows = []
+    for name, runs in (
+            ("empty store", pick(part["runs"], target="empty")),
+            ("full store", pick(part["runs"], target="grown")),
+            ("full store beside readers", [r["ingest"]
+                                           for r in part["full"]]),
+            ("70 % beside readers", [r["ingest"] for r in part["partly"]])):
+        rows.append([name, number(median(runs, "rate")), *latencies(runs),
+                     *cost(runs)])
+    for name, key in (("readers beside full speed", "full"),
+                      ("readers beside 70 %", "partly")):
+        runs = [r["readers"] for r in part[key]]
+        rows.append([name, number(median(runs, "rate")), *latencies(runs),
+                     *cost(runs)])
+
+    starts = ", ".join("%s s (%s)" % (
+        number(median(pick(part["starts"], end=end), "post")), end)
+        for end in ("clean", "kill -9"))
+    memory = max(r["resident"] for r in pick(part["runs"], target="grown"))
+    return table(
+        "At %s rows and more" % number(part["rows"]),
+        ("", "/s", *LATENCIES, *COST), rows,
+        "From the start to the first 200: %s.\nA worker had at most %s MB of "
+        "memory." % (starts, number(memory / 1e6)))
+
+
+def sustained(part):
+    bare = median(part["bare"], "rate")
+    rows = [[str(m["minute"]), number(ratio(m["rate"], bare)),
+             number(m["rate"]), number(sum(m["size"].values()) / 1e6),
+             number(m["resident"] / 1e6),
+             "<br>".join("`%s` %s" % (name, number(value))
+                         for name, value in m["gauges"].items()) or "–"]
+            for m in part["minutes"]]
+    return table("Sustained, fifths of %s s" % number(part["seconds"]),
+                 ("", "to bare", "/s", "files, MB", "a worker, MB", "gauges"),
+                 rows,
+                 "At rest %s s after the end." % number(part["run"]["rest"]))
+
+
+def scale(part):
+    rows = []
+    one = median(pick(part["runs"], workers=1), "rate")
+    for workers in (1, 2, 4):
+        runs = pick(part["runs"], workers=workers)
+        rate = median(runs, "rate")
+        rows.append([str(workers), number(ratio(rate, one)), number(rate),
+                     *latencies(runs), *cost(runs)])
+    return table("Workers", ("workers", "to one", "/s", *LATENCIES, *COST),
+                 rows)
+
+
+def machine(m):
+    return "%d processors (%s), %s of memory, %s, kernel %s, %s. nginx %s " \
+        "with %d workers, %s, %s." % (
+            m["processors"], m["processor"], m["memory"], m["system"],
+            m["kernel"], m["disk"].split()[0], m["nginx"], m["workers"],
+            ", ".join(m["packages"]), m["python"])
+
+
+PARTS = {"ingest": ingest, "peers": peers, "open": open_loop, "reads": reads,
+         "grown": grown, "sustained": sustained, "scale": scale}
+
+
+def text(results):
+    parts = results["parts"]
+    tables = [figures(results)]
+    tables += [make(parts[name]) for name, make in PARTS.items()
+               if name in parts]
+    if "machine" in results:
+        tables.append(machine(results["machine"]))
+    return "\n\n".join(tables)
