@@ -98,7 +98,7 @@ check: build	## check the style, the README, and analyze the code
 	@t/check/all
 
 
-bench: build	## measure against bare nginx
+bench: build	## measure (BENCH=quick: against bare nginx only)
 	@t/setup bench
 	@$(MAKE) -s --no-print-directory -C t/bench bench
 

@@ -101,10 +101,10 @@ def beside(server, paths, **options):
     """Ingest and 16 readers, ten reads a second each."""
 
     before = total(server)
-    with load.Background(server.port, c=64, d=SECONDS, t=10,
-                         **options) as ingest:
+    with Memory(server) as memory, load.Background(
+            server.port, c=64, d=2 * SECONDS, t=10, **options) as ingest:
         readers = load.read(server.port, paths, c=16, r=160, t=10,
-                            d=SECONDS - 0.5)
+                            d=2 * SECONDS - 0.5)
         run = ingest.wait()
 
     have = total(server)
@@ -112,13 +112,13 @@ def beside(server, paths, **options):
     show("ingest beside readers", run)
     show("readers beside ingest", readers)
     server.rest()
-    return {"ingest": run, "readers": readers}
+    return {"ingest": run, "readers": readers, "resident": memory.most}
 
 
 def alone(server, number):
     before = total(server)
     with Memory(server) as memory:
-        run = measure(server)
+        run = measure(server, p=0)
 
     have = total(server)
     verify(run, have, have, before)
@@ -129,6 +129,8 @@ def alone(server, number):
 
 
 def grown():
+    """All of it signs while it runs, so that the two loads begin as one."""
+
     rows = ROWS[-1]
     runs, full, partly = [], [], []
 
@@ -144,7 +146,7 @@ def grown():
             for kind in READS if by_kind[kind])) for path in group]
 
         for number in range(1, ROUNDS + 1):
-            runs.append(fresh("empty", Ours, number))
+            runs.append(fresh("empty", Ours, number, p=0))
             runs.append(alone(server, number))
             most = runs[1]["rate"]
             full.append(beside(server, paths))

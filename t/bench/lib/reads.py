@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import time
 import urllib.parse
 
 import load
@@ -20,8 +21,20 @@ CHUNK = 250000
 RARE, COMMON, SHORT, ACCENT = "xylophone", "voucher", "ok", "évora"
 
 
+def stats(server):
+    """A store that was busy just now may refuse them for a while."""
+
+    for _ in range(60):
+        status, _, body = server.get("/stats")
+        if status == 200:
+            return json.loads(body)
+        time.sleep(1)
+
+    fail("/stats answers " + body)
+
+
 def total(server):
-    return json.loads(server.get("/stats")[2])["total_messages"]
+    return stats(server)["total_messages"]
 
 
 def fill(server, rows):
@@ -55,9 +68,9 @@ def senders(rng, n):
     return found
 
 
-def instants(rng, n, stats):
+def instants(rng, n, bounds):
     first, last = (
-        datetime.datetime.fromisoformat(stats[name][:19])
+        datetime.datetime.fromisoformat(bounds[name][:19])
         for name in ("first_message_ts", "last_message_ts"))
     span = (last - first).total_seconds()
     return [(first + datetime.timedelta(seconds=int(rng.random() * span)))
@@ -88,8 +101,7 @@ def kinds(server, rows, n=100):
     """The paths of each kind of read."""
 
     rng = random.Random(rows)
-    stats = json.loads(server.get("/stats")[2])
-    since = [("since", ts) for ts in instants(rng, n, stats)]
+    since = [("since", ts) for ts in instants(rng, n, stats(server))]
     sender = [("from", number) for number in senders(rng, n)]
     word = [("q", COMMON)] * n
 
@@ -136,7 +148,7 @@ def stage(server, rows):
     """All there is to measure at so many rows."""
 
     points = fill(server, rows)
-    rest = server.rest()
+    rest = server.rest(900)
     size = server.size()
     say("  at rest after %.0f s, %.0f bytes a message"
         % (rest, sum(size.values()) / rows))

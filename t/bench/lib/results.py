@@ -13,9 +13,10 @@ from setting import BUILD, HERE, NGINX, PYTHON, RESULTS, WORKERS
 def read():
     try:
         with open(RESULTS) as f:
-            return json.load(f)
+            results = json.load(f)
     except FileNotFoundError:
-        return {"parts": {}}
+        results = {}
+    return results if "parts" in results else {"parts": {}}
 
 
 def save(name, part):

@@ -126,7 +126,7 @@ class Server:
     def metrics(self):
         return {}
 
-    def rest(self, limit=600):
+    def rest(self, limit=120):
         """Waits until nothing has been written for a while."""
 
         start = time.monotonic()

@@ -1,5 +1,6 @@
 """Full speed for minutes, from an empty store on."""
 
+import re
 import time
 
 import load
@@ -57,7 +58,7 @@ def minute(server, number, last, created):
         "rate": (metrics[CREATED] - created) / seconds,
         "resident": process.resident(server.worker_pids()),
         "gauges": {name: value for name, value in metrics.items()
-                   if "_total" not in name},
+                   if not re.search(r"_(total|bucket|sum|count)\b", name)},
         "size": server.size(),
     }
     say("  minute %d: %9.0f/s  %s"

@@ -131,7 +131,9 @@ def reads(part):
     for text in ("", ", ingest"):
         head += ["%s rows%s" % (number(s["rows"]), text) for s in stages]
 
-    notes = ["Beside ingest the stores grew: " + ", ".join(
+    notes = ["One connection, without ingest and beside full ingest from 64 "
+             "others. An offset of\n1,000,000 is past the end of the smaller "
+             "stores.", "Beside ingest they grew: " + ", ".join(
         "from %s to %s rows" % (number(s["rows"]), number(s["after"]))
         for s in stages) + "."]
     notes.append("On disk: " + ", ".join(
@@ -175,12 +177,14 @@ def grown(part):
     starts = ", ".join("%s s (%s)" % (
         number(median(pick(part["starts"], end=end), "post")), end)
         for end in ("clean", "kill -9"))
-    memory = max(r["resident"] for r in pick(part["runs"], target="grown"))
+    memory, beside = (max(r["resident"] for r in runs) / 1e6 for runs in (
+        pick(part["runs"], target="grown"), part["full"]))
     return table(
         "At %s rows and more" % number(part["rows"]),
         ("", "/s", *LATENCIES, *COST), rows,
         "From the start to the first 200: %s.\nA worker had at most %s MB of "
-        "memory." % (starts, number(memory / 1e6)))
+        "memory at full speed, and %s MB beside the readers." % (
+            starts, number(memory), number(beside)))
 
 
 def sustained(part):
