@@ -7,7 +7,6 @@ ENV = os.environ.get
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(ENV("BUILD", os.path.join(HERE, "../../build")))
-RESULTS = os.path.join(BUILD, "bench.json")
 LOAD = os.path.join(BUILD, "load")
 SQLITE = os.path.join(BUILD, "sqlite")
 PEERS = os.path.join(HERE, "peers")
@@ -18,6 +17,7 @@ PYTHON = "/usr/bin/python3"
 SECRET = "testsecret"
 
 QUICK = ENV("BENCH", "full") == "quick"
+RESULTS = os.path.join(BUILD, "bench-quick.json" if QUICK else "bench.json")
 
 PARTS = ENV("PARTS", "ingest" if QUICK else
             "ingest,peers,open,reads,grown,sustained,scale").split(",")

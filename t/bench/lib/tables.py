@@ -2,6 +2,7 @@
 
 from figures import FIGURES, judge, p99
 from results import median, pick, ratio
+from setting import QUICK
 
 LATENCIES = ("p50", "p99", "p99.9")
 
@@ -33,6 +34,8 @@ def figures(results):
     rows = []
     for name, text, unit, goal, floor, more, measured in FIGURES:
         value = measured(results)
+        if value is None and QUICK:
+            continue
         rows.append((name, text, number(value, unit), "%g%s" % (goal, unit),
                      "%g%s" % (floor, unit), judge(value, goal, floor, more)))
     return table("Figures", ("#", "figure", "measured", "goal",
