@@ -5,10 +5,15 @@
 #include <time.h>
 
 
+/* nanoseconds that a batch is held back if the indexes are far behind */
+#define NGX_LYFTR_SQLITE_PAUSE     2000000
+
+
 static void ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text);
 static void ngx_lyftr_sqlite_time(char *buf);
 static ngx_int_t ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static void ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c);
 static ngx_int_t ngx_lyftr_sqlite_prepare_ids(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_progress(void *data);
@@ -115,8 +120,12 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 
     rc = NGX_OK;
 
-    if (write == NGX_LYFTR_SQLITE_WRITE && ngx_lyftr_sqlite_changed(c)) {
-        rc = ngx_lyftr_sqlite_prepare_ids(c, err);
+    if (write == NGX_LYFTR_SQLITE_WRITE) {
+        ngx_lyftr_sqlite_slow(c);
+
+        if (ngx_lyftr_sqlite_changed(c)) {
+            rc = ngx_lyftr_sqlite_prepare_ids(c, err);
+        }
     }
 
     if (rc == NGX_OK && write) {
@@ -160,6 +169,24 @@ ngx_lyftr_sqlite_turn(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     return NGX_OK;
+}
+
+
+/* lets the housekeeping catch up, which has as much to do a row as a writer */
+
+static void
+ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c)
+{
+    struct timespec  ts;
+
+    if (c->last - c->state.indexed < NGX_LYFTR_SLOW) {
+        return;
+    }
+
+    ts.tv_sec = 0;
+    ts.tv_nsec = NGX_LYFTR_SQLITE_PAUSE;
+
+    (void) nanosleep(&ts, NULL);
 }
 
 

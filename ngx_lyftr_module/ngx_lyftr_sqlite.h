@@ -38,7 +38,7 @@
 #define NGX_LYFTR_MOST             (8 * NGX_LYFTR_SEGMENT)
 
 /* the counts of senders follow in smaller steps */
-#define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 2)
+#define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)
 
 /* levels of blocks, of a segment's tree */
 #define NGX_LYFTR_HEIGHT           12

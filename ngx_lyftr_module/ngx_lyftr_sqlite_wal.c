@@ -7,8 +7,9 @@
 #define NGX_LYFTR_SQLITE_WAL_LONG  16000
 #define NGX_LYFTR_SQLITE_PAGE      4096
 
-/* msec that this waits for readers, and between two tries */
-#define NGX_LYFTR_SQLITE_WAL_WAIT  100
+/* msec that this waits for readers, if no more is allowed, and between tries */
+#define NGX_LYFTR_SQLITE_WAL_WAIT  5
+#define NGX_LYFTR_SQLITE_WAL_FULL  100
 #define NGX_LYFTR_SQLITE_WAL_REST  1000
 
 
@@ -217,7 +218,7 @@ ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (ngx_lyftr_flock_left(c->wal_retry) == 0) {
-        wait = c->write ? NGX_LYFTR_SQLITE_WAL_WAIT : 0;
+        wait = c->write ? NGX_LYFTR_SQLITE_WAL_FULL : 0;
 
         rc = ngx_lyftr_sqlite_restart(c, wait);
 
