@@ -9,24 +9,19 @@
 #define NGX_LYFTR_BLOCKED_MAX      255
 
 
+static ngx_int_t ngx_lyftr_channel_lanes(ngx_conf_t *cf,
+    ngx_lyftr_channel_t *channel);
 static void ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel);
 static ngx_uint_t ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel,
     ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_channel_wake(ngx_event_t *ev);
 static void ngx_lyftr_channel_done(ngx_event_t *ev);
-static void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
-static void ngx_lyftr_channel_expire(ngx_event_t *ev);
-static ngx_int_t ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
-    ngx_lyftr_op_t *op);
 
 
 ngx_lyftr_channel_t *
 ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_lyftr_channel_e type)
 {
-    ngx_uint_t            i;
-    ngx_lyftr_lane_t     *lane;
-    ngx_thread_task_t    *task;
     ngx_lyftr_channel_t  *channel;
 
     channel = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_channel_t));
@@ -51,7 +46,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
 
     case NGX_LYFTR_CHANNEL_READ:
         channel->nlanes = store->readers;
-        channel->nseats = channel->nlanes;
+        channel->nseats = store->readers;
         break;
 
     case NGX_LYFTR_CHANNEL_PROBE:
@@ -74,27 +69,37 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     channel->wake.log = cf->log;
     channel->wake.cancelable = 1;
 
-    if (ngx_thread_mutex_create(&channel->mutex, cf->log) != NGX_OK) {
+    if (ngx_thread_mutex_create(&channel->mutex, cf->log) != NGX_OK
+        || ngx_lyftr_channel_lanes(cf, channel) != NGX_OK)
+    {
         return NULL;
     }
 
-    channel->lanes = ngx_pcalloc(cf->pool,
-                                 channel->nlanes * sizeof(ngx_lyftr_lane_t));
-    if (channel->lanes == NULL) {
-        return NULL;
-    }
+    return channel;
+}
+
+
+static ngx_int_t
+ngx_lyftr_channel_lanes(ngx_conf_t *cf, ngx_lyftr_channel_t *channel)
+{
+    ngx_uint_t          i;
+    ngx_lyftr_lane_t   *lane;
+    ngx_thread_task_t  *task;
 
     channel->seats = ngx_pcalloc(cf->pool,
                                  channel->nseats * sizeof(ngx_lyftr_seat_t));
-    if (channel->seats == NULL) {
-        return NULL;
+    channel->lanes = ngx_pcalloc(cf->pool,
+                                 channel->nlanes * sizeof(ngx_lyftr_lane_t));
+
+    if (channel->seats == NULL || channel->lanes == NULL) {
+        return NGX_ERROR;
     }
 
     for (i = 0; i < channel->nseats; i++) {
         if (ngx_thread_mutex_create(&channel->seats[i].mutex, cf->log)
             != NGX_OK)
         {
-            return NULL;
+            return NGX_ERROR;
         }
     }
 
@@ -103,7 +108,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
 
         task = ngx_thread_task_alloc(cf->pool, sizeof(ngx_lyftr_lane_t *));
         if (task == NULL) {
-            return NULL;
+            return NGX_ERROR;
         }
 
         *(ngx_lyftr_lane_t **) task->ctx = lane;
@@ -119,7 +124,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         ngx_queue_init(&lane->batch);
     }
 
-    return channel;
+    return NGX_OK;
 }
 
 
@@ -353,7 +358,7 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
  * terminated meanwhile, that is no longer ours but nginx's finalizer.
  */
 
-static void
+void
 ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
 {
     ngx_connection_t     *c;
@@ -392,95 +397,6 @@ ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
 
     r->write_event_handler(r);
     ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_lyftr_channel_expire(ngx_event_t *ev)
-{
-    ngx_queue_t          *q;
-    ngx_msec_int_t        left;
-    ngx_lyftr_op_t       *op;
-    ngx_lyftr_channel_t  *channel;
-
-    channel = ev->data;
-
-    while (!ngx_queue_empty(&channel->outstanding)) {
-        q = ngx_queue_head(&channel->outstanding);
-        op = ngx_queue_data(q, ngx_lyftr_op_t, age);
-
-        left = (ngx_msec_int_t) (op->deadline - ngx_current_msec);
-
-        if (left > 0) {
-            ngx_add_timer(ev, (ngx_msec_t) left);
-            return;
-        }
-
-        if (ngx_lyftr_channel_expire_op(channel, op) != NGX_OK) {
-            ngx_add_timer(ev, channel->timeout);
-            return;
-        }
-    }
-}
-
-
-/*
- * An operation that no thread has taken yet ends here.  One that a thread
- * holds is only answered: its request stays until the thread comes back.
- */
-
-static ngx_int_t
-ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
-{
-    ngx_log_t           *log;
-    ngx_uint_t           taken;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    log = ngx_cycle->log;
-
-    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    taken = op->taken;
-
-    if (!taken) {
-        ngx_queue_remove(&op->queue);
-        channel->npending--;
-    }
-
-    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
-
-    if (!taken) {
-        op->rc = NGX_ERROR;
-        op->error = NGX_LYFTR_ERR_TIMEOUT;
-        ngx_lyftr_channel_complete(op);
-        return NGX_OK;
-    }
-
-    ngx_queue_remove(&op->age);
-    ngx_queue_init(&op->age);
-
-    op->state = NGX_LYFTR_OP_EXPIRED;
-
-    r = op->request;
-    c = r->connection;
-
-    if (c->error || r->write_event_handler != op->resume) {
-        return NGX_OK;
-    }
-
-    ngx_http_set_log_request(c->log, r);
-
-    /* the copy filter sends nothing while this is set */
-
-    r->aio = 0;
-
-    r->write_event_handler(r);
-    ngx_http_run_posted_requests(c);
-
-    return NGX_OK;
 }
 
 

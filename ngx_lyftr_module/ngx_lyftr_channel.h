@@ -72,6 +72,18 @@ struct ngx_lyftr_channel_s {
 };
 
 
+/* ngx_lyftr_channel.c */
+
+/* resumes the request */
+void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
+
+
+/* ngx_lyftr_expire.c */
+
+/* answers what has waited too long; the handler of the timer */
+void ngx_lyftr_channel_expire(ngx_event_t *ev);
+
+
 /* ngx_lyftr_lane.c, in a pool thread */
 
 /* runs one batch; the handler of a lane's task */

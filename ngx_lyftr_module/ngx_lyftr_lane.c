@@ -299,6 +299,7 @@ failed:
 static ngx_int_t
 ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
 {
+    void                 *conn;
     ngx_int_t             rc;
     ngx_msec_t            deadline;
     ngx_queue_t          *q;
@@ -306,6 +307,7 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
     ngx_lyftr_error_t     err;
     ngx_lyftr_backend_t  *backend;
 
+    conn = lane->seat->conn;
     backend = lane->channel->store->backend;
     deadline = ngx_lyftr_clock() + lane->channel->timeout;
 
@@ -315,24 +317,24 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
     {
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
 
-        rc = backend->begin(lane->seat->conn, 1, deadline, &err);
+        rc = backend->begin(conn, 1, deadline, &err);
 
         if (rc == NGX_OK) {
-            op->rc = op->run(op, backend, lane->seat->conn, &err);
+            op->rc = op->run(op, backend, conn, &err);
 
             if (op->rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
-                backend->rollback(lane->seat->conn);
+                backend->rollback(conn);
                 op->error = err.code;
                 lane->failed++;
                 continue;
             }
 
             rc = (op->rc == NGX_ERROR) ? NGX_ERROR
-                                       : backend->commit(lane->seat->conn, &err);
+                                       : backend->commit(conn, &err);
         }
 
         if (rc != NGX_OK) {
-            backend->rollback(lane->seat->conn);
+            backend->rollback(conn);
             lane->err = err;
             ngx_lyftr_lane_fail(lane, q);
             return NGX_ERROR;

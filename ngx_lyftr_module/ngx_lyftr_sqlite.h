@@ -268,7 +268,7 @@ ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
  */
 ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
-/* tells all writers that a commit may have left something that is not durable */
+/* tells all writers that a commit may have left what is not durable */
 void ngx_lyftr_sqlite_unsynced(ngx_lyftr_sqlite_t *c);
 
 
@@ -465,6 +465,16 @@ ngx_int_t ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
 ngx_int_t ngx_lyftr_job_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_job_free(ngx_lyftr_job_t *job);
+
+/* fills *err; NGX_ERROR */
+ngx_int_t ngx_lyftr_job_memory(ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_entry.c */
+
+/* adds the next entry to the tree that is being made */
+ngx_int_t ngx_lyftr_job_entry(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+    ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_count.c */
