@@ -99,7 +99,11 @@ ngx_lyftr_block_add(ngx_lyftr_buf_t *block, ngx_lyftr_buf_t *prev,
 
     p = ngx_lyftr_block_write(p, shared);
     p = ngx_lyftr_block_write(p, len - shared);
-    p = ngx_cpymem(p, key + shared, len - shared);
+
+    if (len > shared) {
+        p = ngx_cpymem(p, key + shared, len - shared);
+    }
+
     p = ngx_lyftr_block_write(p, (uint64_t) value);
 
     block->len = p - block->data;
