@@ -31,7 +31,9 @@
 #ifndef NGX_LYFTR_SEGMENT
 #define NGX_LYFTR_SEGMENT          32768
 #endif
+#ifndef NGX_LYFTR_FANOUT
 #define NGX_LYFTR_FANOUT           8
+#endif
 
 /* rows that no segment has: from so many on writers are slowed, and refused */
 #define NGX_LYFTR_SLOW             (4 * NGX_LYFTR_SEGMENT)

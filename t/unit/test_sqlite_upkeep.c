@@ -1,46 +1,21 @@
-/* The WAL's limit, and the check for damage. */
+/* The WAL's limit, the checkpoints, who does the upkeep, and the damage. */
 
-#include "unit.h"
-
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_lyftr_backend.h>
-#include <ngx_lyftr_text.h>
+#include "unit_store.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 
 #define TEST_WAL   (1024 * 1024)
 
-#define test_in(msec)  (ngx_lyftr_clock() + (msec))
 
-
-static ngx_lyftr_backend_t  *b = &ngx_lyftr_sqlite_backend;
-static ngx_lyftr_error_t     err;
-static ngx_lyftr_dsn_t       dsn;
-static char                  dir[64];
-static ngx_uint_t            added;
+static ngx_uint_t  added;
 
 
 static int
 test_setup(void **state)
 {
-    char       buf[128];
-    ngx_str_t  url;
-
-    (void) strcpy(dir, "/tmp/test_upkeep.XXXXXX");
-
-    if (mkdtemp(dir) == NULL) {
-        return -1;
-    }
-
-    url.data = (u_char *) buf;
-    url.len = snprintf(buf, sizeof(buf), "sqlite:///%s/t.db", dir);
-
-    if (b->init(&dsn, &url, &err) != NGX_OK) {
+    if (unit_setup(state) != 0) {
         return -1;
     }
 
@@ -51,43 +26,16 @@ test_setup(void **state)
 }
 
 
-static int
-test_teardown(void **state)
-{
-    char  buf[128];
-
-    (void) snprintf(buf, sizeof(buf), "rm -rf '%s'", dir);
-
-    return system(buf);
-}
-
-
-static void *
-test_open(void)
-{
-    void  *c;
-
-    c = b->open(&dsn, NGX_LYFTR_OPEN_CREATE, test_in(4000), &err);
-
-    if (c == NULL) {
-        print_error("open: %.*s\n", (int) err.len, err.text);
-        fail();
-    }
-
-    return c;
-}
-
-
-/* commits so many messages of about a kilobyte; what begin() returned */
+/* commits so many messages of about a page; what begin() returned */
 
 static ngx_int_t
 test_add(void *c, ngx_uint_t n)
 {
-    char                 id[32], text[1000];
+    char                 id[32], text[4000];
     ngx_int_t            rc;
     ngx_lyftr_message_t  m;
 
-    rc = b->begin(c, 1, test_in(2000), &err);
+    rc = b->begin(c, 1, unit_in(2000), &err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -136,19 +84,19 @@ test_limit(void **state)
     ngx_uint_t          i;
     ngx_lyftr_stats_t   stats;
 
-    c = test_open();
-    r = test_open();
-    p = test_open();
+    c = unit_open();
+    r = unit_open();
+    p = unit_open();
 
     assert_int_equal(test_add(c, 1), NGX_OK);
 
-    assert_int_equal(b->begin(r, 0, test_in(20000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
     assert_int_equal(b->stats(r, &stats, &err), NGX_OK);
 
     rc = NGX_OK;
 
     for (i = 0; i < 1000 && rc == NGX_OK; i++) {
-        rc = test_add(c, 100);
+        rc = test_add(c, 20);
     }
 
     assert_int_equal(rc, NGX_DECLINED);
@@ -157,29 +105,29 @@ test_limit(void **state)
 
     /* it is refused to all, the health check does not wait, reads go on */
 
-    assert_int_equal(b->begin(p, 1, test_in(1000), &err), NGX_DECLINED);
+    assert_int_equal(b->begin(p, 1, unit_in(1000), &err), NGX_DECLINED);
     assert_int_equal(b->probe(p, 1, &err), NGX_ERROR);
     assert_int_equal(err.code, NGX_LYFTR_ERR_LOG);
 
-    assert_int_equal(b->begin(p, 0, test_in(1000), &err), NGX_OK);
+    assert_int_equal(b->begin(p, 0, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->stats(p, &stats, &err), NGX_OK);
     assert_int_equal(stats.total, added);
     b->rollback(p);
 
-    /* the maintenance is due again within a second, and fails quickly */
+    /* the upkeep finds it locked, and empties it when the reader has gone */
 
-    for (i = 0; b->due(c) == 0 && i < 10; i++) {
-        assert_int_not_equal(b->maintain(c, test_in(2000), &err), NGX_ERROR);
-    }
+    for (i = 0; i < 20 && unit_maintain(c) != NGX_DECLINED; i++) { /* void */ }
 
-    assert_in_range(b->due(c), 1, 1000);
+    assert_true(i < 20);
 
     b->rollback(r);
 
-    usleep((b->due(c) + 1) * 1000);
-    assert_int_equal(b->due(c), 0);
-    assert_int_equal(b->maintain(c, test_in(2000), &err), NGX_OK);
-    assert_int_equal(test_wal(), 0);
+    for (i = 0; test_wal() > TEST_WAL && i < 200; i++) {
+        (void) unit_maintain(c);
+        (void) usleep(50000);
+    }
+
+    assert_in_range(test_wal(), 0, TEST_WAL);
 
     assert_int_equal(test_add(c, 1), NGX_OK);
     assert_int_equal(test_add(p, 1), NGX_OK);
@@ -188,6 +136,62 @@ test_limit(void **state)
     b->close(c);
     b->close(r);
     b->close(p);
+}
+
+
+/* a checkpoint leaves nothing in the log, and the next commit begins there */
+
+static void
+test_checkpoint(void **state)
+{
+    void       *c, *upkeep;
+    ngx_uint_t  i;
+
+    dsn.max_wal = 256 << 20;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    for (i = 0; i < 45; i++) {
+        assert_int_equal(test_add(c, 100), NGX_OK);
+        unit_maintain_all(upkeep);
+    }
+
+    /* pages between two checkpoints, and no more */
+
+    assert_in_range(test_wal(), 4000 * 4096, 6000 * 4096);
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+/* one of all connections, until it is closed */
+
+static void
+test_owner(void **state)
+{
+    void  *c, *d;
+
+    c = unit_open();
+    d = unit_open();
+
+    assert_int_not_equal(unit_maintain(c), NGX_DECLINED);
+    assert_int_equal(unit_maintain(d), NGX_DECLINED);
+
+    /* it keeps no writer from its turn */
+
+    assert_int_equal(test_add(d, 1), NGX_OK);
+    assert_int_equal(unit_maintain(d), NGX_DECLINED);
+
+    /* one who opens and closes the lock's file takes it from nobody */
+
+    b->close(unit_open());
+    assert_int_equal(unit_maintain(d), NGX_DECLINED);
+
+    b->close(c);
+    assert_int_not_equal(unit_maintain(d), NGX_DECLINED);
+    b->close(d);
 }
 
 
@@ -200,7 +204,7 @@ test_verify(void *c)
     ngx_int_t  rc;
 
     for (n = 1; n < 1000; n++) {
-        rc = b->check(c, test_in(4000), &err);
+        rc = b->check(c, unit_in(4000), &err);
 
         if (rc == NGX_DONE) {
             return n;
@@ -218,30 +222,12 @@ test_verify(void *c)
 }
 
 
-static void
-test_sql(const char *sql, int64_t *n)
-{
-    sqlite3       *db;
-    sqlite3_stmt  *st;
-
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
-
-    if (sqlite3_step(st) == SQLITE_ROW) {
-        *n = sqlite3_column_int64(st, 0);
-    }
-
-    (void) sqlite3_finalize(st);
-    (void) sqlite3_close(db);
-}
-
-
 /* a leaf of every tree, overwritten and put right */
 
 static void
 test_damage(void **state)
 {
-    int             fd;
+    int             fd, parts;
     void           *c;
     char            sql[256];
     u_char          page[4096], bad[4096];
@@ -249,42 +235,38 @@ test_damage(void **state)
     ngx_uint_t      i;
 
     static const char  *trees[] = {
-        "lyftr_message", "lyftr_id", "lyftr_time", "lyftr_sender",
-        "lyftr_count"
+        "lyftr_message", "lyftr_block"
     };
 
     dsn.max_wal = 256 << 20;
 
-    c = test_open();
+    c = unit_open();
 
-    for (i = 0; i < 30; i++) {
-        assert_int_equal(test_add(c, 100), NGX_OK);
-    }
-
-    while (b->due(c) == 0) {
-        assert_int_equal(b->maintain(c, test_in(2000), &err), NGX_OK);
+    for (i = 0; i < 6; i++) {
+        assert_int_equal(test_add(c, 200), NGX_OK);
+        unit_maintain_all(c);
     }
 
     b->close(c);
 
-    test_sql("PRAGMA wal_checkpoint(TRUNCATE)", &n);
-    assert_int_equal(n, 0);
+    unit_sql("PRAGMA wal_checkpoint(TRUNCATE)");
 
     /* that was the last connection: the files that it leaves are new ones */
 
-    dsn.opened = 0;
+    unit_forget();
 
-    /* 3000 rows and as many entries, but one sender: parts of 1000 */
+    /* 1200 rows are two parts, and the segments one of each other table */
 
-    c = test_open();
-    assert_int_equal(test_verify(c), 4 * 4 + 1);
+    c = unit_open();
+    parts = test_verify(c);
+    assert_true(parts >= 5);
 
     ngx_memset(bad, 0xa5, sizeof(bad));
 
     for (i = 0; i < unit_count(trees); i++) {
         (void) snprintf(sql, sizeof(sql), "SELECT max(pageno) FROM dbstat"
                         " WHERE name = '%s' AND pagetype = 'leaf'", trees[i]);
-        test_sql(sql, &n);
+        n = unit_sql_int(sql);
 
         fd = open((char *) dsn.path, O_RDWR);
         assert_int_equal(pread(fd, page, 4096, (n - 1) * 4096), 4096);
@@ -295,20 +277,20 @@ test_damage(void **state)
         /* as one who has opened it anew */
 
         b->close(c);
-        c = test_open();
+        c = unit_open();
         assert_int_equal(test_verify(c), -1);
         b->close(c);
 
         assert_int_equal(pwrite(fd, page, 4096, (n - 1) * 4096), 4096);
         (void) close(fd);
 
-        c = test_open();
-        assert_int_equal(test_verify(c), 4 * 4 + 1);
+        c = unit_open();
+        assert_int_equal(test_verify(c), parts);
     }
 
     /* what only the hash of the id tells */
 
-    test_sql("UPDATE lyftr_message SET message_id = 'M7' WHERE seq = 8", &n);
+    unit_sql("UPDATE lyftr_message SET message_id = 'M7' WHERE seq = 8");
     assert_int_equal(test_verify(c), -1);
 
     b->close(c);
@@ -335,13 +317,16 @@ test_advice(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_limit, test_setup,
-                                        test_teardown),
-        cmocka_unit_test_setup_teardown(test_damage, test_setup,
-                                        test_teardown),
+#define test_fresh(f)                                                         \
+    cmocka_unit_test_setup_teardown(f, test_setup, unit_teardown)
+
+    const struct CMUnitTest  tests[] = {
+        test_fresh(test_limit),
+        test_fresh(test_checkpoint),
+        test_fresh(test_owner),
+        test_fresh(test_damage),
         cmocka_unit_test(test_advice)
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("sqlite_upkeep", tests, NULL, NULL);
 }

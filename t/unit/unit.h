@@ -47,7 +47,7 @@ static ngx_inline void
 unit_equal_bytes(u_char *data, size_t size, u_char *want, size_t len,
     int line)
 {
-    if (size == len && memcmp(data, want, len) == 0) {
+    if (size == len && (len == 0 || memcmp(data, want, len) == 0)) {
         return;
     }
 

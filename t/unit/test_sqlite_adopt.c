@@ -1,0 +1,512 @@
+/* What is there when a store is opened. */
+
+#include "unit_model.h"
+
+
+#define TEST_PROCS   8
+
+
+static void
+test_fails(ngx_lyftr_err_e code)
+{
+    err.code = NGX_LYFTR_ERR_NONE;
+
+    assert_null(b->open(&dsn, 1, unit_in(300), &err));
+
+    if (err.code != code) {
+        print_error("code %d: %.*s\n", err.code, (int) err.len, err.text);
+        fail();
+    }
+
+    assert_true(err.len > 0 && err.len < NGX_LYFTR_ERROR_LEN);
+    assert_null(memchr(err.text, '\n', err.len));
+}
+
+
+static void
+test_moved(void **state)
+{
+    void         *c;
+    char          path[160], other[170];
+    ngx_uint_t    i;
+
+    static char  *suffixes[] = { "", "-wal", "-shm", "-lock" };
+
+    for (i = 0; i < unit_count(suffixes); i++) {
+        c = unit_open();
+        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
+
+        (void) snprintf(path, sizeof(path), "%s/t.db%s", dir, suffixes[i]);
+        (void) snprintf(other, sizeof(other), "%s.away", path);
+        assert_int_equal(rename(path, other), 0);
+
+        assert_int_equal(b->commit(c, &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
+        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
+        assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
+        assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
+
+        /* replaced: the lock file by a new one, made by another process */
+
+        assert_int_equal(close(open(path, O_CREAT|O_WRONLY, 0600)), 0);
+        assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
+        assert_int_equal(rename(other, path), 0);
+
+        assert_int_equal(b->probe(c, 1, &err), NGX_OK);
+        b->close(c);
+    }
+}
+
+
+static void
+test_adopt(void **state)
+{
+    void               *c;
+    ngx_uint_t          i, k;
+    unit_rows_t         rows;
+    ngx_lyftr_page_t    page;
+    ngx_lyftr_query_t   q;
+    ngx_lyftr_stats_t   s;
+    struct stat         sb;
+
+    static char  *tables[] = {
+        ("CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn TEXT"
+         " NOT NULL, to_msisdn TEXT NOT NULL, ts TEXT NOT NULL, text TEXT,"
+         " created_at TEXT NOT NULL DEFAULT 'now');"
+         "CREATE INDEX idx_ts ON messages (ts);"),
+
+        ("CREATE TABLE Messages (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+         " Message_Id VARCHAR, from_msisdn, to_msisdn, ts DATETIME, text);"
+         "CREATE TABLE alembic_version (v);"
+         "CREATE VIEW v AS SELECT ts FROM messages;"),
+
+        ("CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn,"
+         " to_msisdn, ts, text, created_at) WITHOUT ROWID;")
+    };
+
+    static char  *want[] = { "old2", "old1", "m0", "m2", "m1" };
+
+    for (i = 0; i < unit_count(tables); i++) {
+        unit_sql(tables[i]);
+        unit_sql("INSERT INTO messages (message_id, from_msisdn, to_msisdn,"
+                 " ts, text) VALUES"
+                 " ('m1', '+1', '+2', '2025-01-15T10:00:00.5Z', 'x'),"
+                 " ('m2', '+1', '+2', '2025-01-15T10:00:00Z', NULL),"
+                 " ('m0', '+3', '+2', '2025-01-15T10:00:00Z', ''),"
+                 " ('old1', '+3', '+2', '2025-01-15 10:00:00', 'y'),"
+                 " ('old2', '+3', '+2', '2024', 'y')");
+
+        if (i == 1) {
+            unit_sql("INSERT INTO messages (message_id, from_msisdn) VALUES"
+                     " ('m1', '+9'), (NULL, '+9'), ('m1', '+9')");
+        }
+
+        c = unit_open();
+        ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
+        q.limit = 10;
+
+        assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+        assert_int_equal(page.total, 5);
+        assert_int_equal(rows.n, 5);
+
+        for (k = 0; k < 5; k++) {
+            assert_string_equal(rows.rows[k].id, want[k]);
+        }
+
+        assert_string_equal(rows.rows[4].from, "+1");
+        assert_true(rows.rows[3].null);
+        assert_false(rows.rows[2].null);
+
+        q.since = unit_str("0001-01-01T00:00:00Z");
+        assert_int_equal(ngx_lyftr_instant_parse_since(q.since.data,
+                                                       q.since.len,
+                                                       &q.instant), NGX_OK);
+        assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+        assert_int_equal(page.total, 3);
+
+        assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+        assert_int_equal(b->stats(c, &s, &err), NGX_OK);
+        assert_int_equal(s.total, 5);
+        assert_int_equal(s.senders, 2);
+        unit_equal(s.top[0].from.data, s.top[0].from.len, "+3");
+        unit_equal(s.first.data, s.first.len, "2025-01-15T10:00:00Z");
+        unit_equal(s.last.data, s.last.len, "2025-01-15T10:00:00.5Z");
+        assert_int_equal(b->commit(c, &err), NGX_OK);
+
+        assert_int_equal(unit_one(c, "m1"), NGX_DECLINED);
+        assert_int_equal(unit_one(c, "m3"), NGX_OK);
+        b->close(c);
+
+        unit_sql("SELECT count(*) FROM messages_adopted;"
+                 "SELECT created_at FROM messages;");
+
+        assert_int_equal(stat((char *) dsn.path, &sb), 0);
+        (void) unit_teardown(NULL);
+        (void) unit_setup(NULL);
+    }
+}
+
+
+static void
+test_refuse(void **state)
+{
+    FILE        *f;
+    ngx_uint_t   i;
+
+    static struct {
+        char             *sql;
+        ngx_lyftr_err_e   code;
+    } t[] = {
+        { "CREATE TABLE other (a)", NGX_LYFTR_ERR_SCHEMA },
+        { "CREATE TABLE messages (message_id, ts)", NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 7", NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 3",
+          NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 1",
+          NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 2;"
+          " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA }
+    };
+
+    for (i = 0; i < unit_count(t); i++) {
+        unit_sql(t[i].sql);
+        test_fails(t[i].code);
+        (void) unit_teardown(NULL);
+        (void) unit_setup(NULL);
+    }
+
+    f = fopen((char *) dsn.path, "w");
+    for (i = 0; i < 5000; i++) {
+        (void) fputs("garbage ", f);
+    }
+    (void) fclose(f);
+    test_fails(NGX_LYFTR_ERR_CORRUPT);
+
+    (void) unlink((char *) dsn.path);
+    (void) symlink("nowhere", (char *) dsn.path);
+    test_fails(NGX_LYFTR_ERR_OPEN);
+
+    (void) unlink((char *) dsn.path);
+    (void) mkdir((char *) dsn.path, 0700);
+    test_fails(NGX_LYFTR_ERR_OPEN);
+
+    (void) unit_teardown(NULL);
+    test_fails(NGX_LYFTR_ERR_OPEN);
+}
+
+
+/* all open the same new file at once and write the same rows */
+
+static void
+test_racing(void)
+{
+    int                i, k, status, n;
+    void              *c;
+    char               id[32];
+    ngx_lyftr_stats_t  s;
+
+    for (i = 0; i < TEST_PROCS; i++) {
+
+        if (fork() == 0) {
+            c = b->open(&dsn, 1, unit_in(4000), &err);
+
+            if (c == NULL) {
+                print_error("%.*s\n", (int) err.len, err.text);
+                _exit(255);
+            }
+
+            for (k = 0, n = 0; k < 20; k++) {
+                (void) snprintf(id, sizeof(id), "id%d", k);
+                n += (unit_one(c, id) == NGX_OK);
+            }
+
+            b->close(c);
+            _exit(n);
+        }
+    }
+
+    for (i = 0, n = 0; i < TEST_PROCS; i++) {
+        assert_true(wait(&status) > 0);
+        assert_true(WIFEXITED(status));
+        assert_int_not_equal(WEXITSTATUS(status), 255);
+        n += WEXITSTATUS(status);
+    }
+
+    assert_int_equal(n, 20);
+
+    c = unit_open();
+    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->stats(c, &s, &err), NGX_OK);
+    assert_int_equal(s.total, 20);
+    b->close(c);
+}
+
+
+static void
+test_race(void **state)
+{
+    test_racing();
+}
+
+
+static void
+test_race_adopt(void **state)
+{
+    unit_sql("CREATE TABLE messages (message_id, from_msisdn, to_msisdn,"
+             " ts, text)");
+    test_racing();
+}
+
+
+/* the model as a table that another program wrote, or as version 1 did */
+
+static void
+test_put(const char *tables, const char *insert)
+{
+    sqlite3       *db;
+    ngx_uint_t     i;
+    unit_row_t    *r;
+    sqlite3_stmt  *st;
+
+    unit_sql(tables);
+
+    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(ngx_lyftr_sqlite_functions(db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, insert, -1, &st, NULL),
+                     SQLITE_OK);
+
+    for (i = 0; i < nmodel; i++) {
+        r = &model[i];
+
+        assert_int_equal(ngx_lyftr_sqlite_bind(st, 1, &r->id), SQLITE_OK);
+        assert_int_equal(ngx_lyftr_sqlite_bind(st, 2, &r->from), SQLITE_OK);
+        assert_int_equal(ngx_lyftr_sqlite_bind(st, 3, &r->ts), SQLITE_OK);
+        assert_int_equal(ngx_lyftr_sqlite_bind(st, 4, &r->text), SQLITE_OK);
+        assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+        (void) sqlite3_reset(st);
+    }
+
+    (void) sqlite3_finalize(st);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+
+/* as it is read, and after each step of the upkeep, which new rows follow */
+
+static void
+test_follow(void)
+{
+    void                *c, *r, *upkeep;
+    ngx_lyftr_sqlite_t  *s;
+
+    upkeep = s = unit_open();
+    c = unit_open();
+    r = unit_open();
+
+    (void) unit_maintain(upkeep);
+
+    if (nmodel > NGX_LYFTR_MOST) {
+        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+    }
+
+    while (s->last - s->state.indexed > NGX_LYFTR_MOST - 100) {
+        (void) unit_maintain(upkeep);
+    }
+
+    unit_check(r, 20, 1);
+    unit_model_known(c);
+    unit_model_add(c, 30);
+
+    while (unit_maintain(upkeep) == NGX_OK) {
+        unit_check(r, 1, 0);
+    }
+
+    unit_maintain_all(upkeep);
+    unit_check(r, 40, 1);
+    unit_model_known(c);
+
+    b->close(c);
+    b->close(r);
+    b->close(upkeep);
+}
+
+
+/* bytes that are no UTF-8, or none at all, and times that are none */
+
+static void
+test_odd(ngx_uint_t n)
+{
+    char        id[64];
+    ngx_str_t   s[4];
+
+    static ngx_str_t  odd[] = {
+        ngx_string("+12"), ngx_string("+12\0"), ngx_string("+12\0\0x"),
+        ngx_string("\xff\xfe"), ngx_string("\xff"), ngx_string("\0"),
+        ngx_string(""), ngx_string("+12\1"), ngx_string("+1")
+    };
+
+    static ngx_str_t  times[] = {
+        ngx_string("2025-01-15T10:00:00Z"), ngx_string("2025"),
+        ngx_string("2025-01-15T10:00:00.000000001Z"), ngx_string(""),
+        ngx_string("2025\0"), ngx_string("\xff"),
+        ngx_string("0001-01-01T00:00:00Z"), ngx_string("2025\1"),
+        ngx_string("9999-12-31T23:59:59.999999999Z")
+    };
+
+    static ngx_str_t  texts[] = {
+        ngx_string("a needle"), ngx_null_string, ngx_string(""),
+        ngx_string("x\0 NEEDLE"), ngx_string("100%_")
+    };
+
+    while (n--) {
+        s[0].data = (u_char *) id;
+        s[0].len = sprintf(id, "%c%c%d", rand_r(&seed) % 3,
+                           rand_r(&seed) % 256, (int) n);
+
+        if (n == 7) {
+            s[0].len = 0;
+        }
+
+        s[1] = odd[rand_r(&seed) % unit_count(odd)];
+        s[2] = times[rand_r(&seed) % unit_count(times)];
+        s[3] = texts[rand_r(&seed) % unit_count(texts)];
+
+        (void) unit_model_row(&s[0], &s[1], &s[2], &s[3]);
+    }
+}
+
+
+static void
+test_adopt_model(void **state)
+{
+    seed = 1;
+
+    test_odd(900);
+    test_put("CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,"
+             " text)",
+             "INSERT INTO messages VALUES (?1, ?2, '+200', ?3, ?4)");
+
+    /* their places in the log stay empty */
+
+    unit_sql("INSERT INTO messages SELECT * FROM messages LIMIT 300");
+
+    test_follow();
+}
+
+
+/* with ids that come again, whole segments have no rows */
+
+static void
+test_adopt_empty(void **state)
+{
+    ngx_str_t  id, from, ts, text;
+
+    seed = 2;
+
+    test_odd(150);
+    test_put("CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,"
+             " text)",
+             "INSERT INTO messages VALUES (?1, ?2, '+200', ?3, ?4)");
+    unit_sql("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1"
+             " FROM n WHERE i < 3) INSERT INTO messages"
+             " SELECT m.* FROM n, messages AS m");
+    unit_sql("INSERT INTO messages VALUES"
+             " ('last', '+12', '+200', '2025-01-15T10:00:00Z', 'x')");
+
+    id = unit_str("last");
+    from = unit_str("+12");
+    ts = unit_str("2025-01-15T10:00:00Z");
+    text = unit_str("x");
+
+    (void) unit_model_row(&id, &from, &ts, &text);
+
+    test_follow();
+
+    assert_true(unit_sql_int("SELECT count(*) FROM lyftr_message, lyftr_state"
+                             " WHERE seq <= indexed") < 256);
+}
+
+
+/* the schema of version 1, with indexes that had come this far */
+
+static void
+test_migrate(void **state)
+{
+    seed = 3;
+
+    test_odd(700);
+    test_put("PRAGMA journal_mode = WAL;"
+             "CREATE TABLE lyftr_message (seq INTEGER PRIMARY KEY,"
+             " id_hash INTEGER NOT NULL, instant NOT NULL,"
+             " message_id TEXT NOT NULL, from_msisdn TEXT NOT NULL,"
+             " to_msisdn TEXT NOT NULL, ts TEXT NOT NULL, created_at TEXT,"
+             " text TEXT);"
+             "CREATE TABLE lyftr_id (id_hash INTEGER NOT NULL,"
+             " seq INTEGER NOT NULL, PRIMARY KEY (id_hash, seq))"
+             " WITHOUT ROWID;"
+             "CREATE TABLE lyftr_time (instant NOT NULL,"
+             " message_id TEXT NOT NULL, seq INTEGER NOT NULL,"
+             " PRIMARY KEY (instant, message_id)) WITHOUT ROWID;"
+             "CREATE TABLE lyftr_sender (from_msisdn TEXT NOT NULL,"
+             " instant NOT NULL, seq INTEGER NOT NULL,"
+             " PRIMARY KEY (from_msisdn, instant, seq)) WITHOUT ROWID;"
+             "CREATE TABLE lyftr_count (from_msisdn TEXT PRIMARY KEY,"
+             " count INTEGER NOT NULL) WITHOUT ROWID;"
+             "CREATE INDEX lyftr_top ON lyftr_count (count DESC,"
+             " from_msisdn);"
+             "CREATE TABLE lyftr_state (id INTEGER PRIMARY KEY"
+             " CHECK (id = 1), id_to INTEGER NOT NULL DEFAULT 0,"
+             " time_to INTEGER NOT NULL DEFAULT 0,"
+             " sender_to INTEGER NOT NULL DEFAULT 0,"
+             " count_to INTEGER NOT NULL DEFAULT 0,"
+             " counted INTEGER NOT NULL DEFAULT 0, probe BLOB);"
+             "INSERT INTO lyftr_state (id) VALUES (1);"
+             "CREATE VIEW messages AS SELECT message_id, from_msisdn,"
+             " to_msisdn, ts, text, created_at FROM lyftr_message;"
+             "PRAGMA application_id = 0x4c594652;"
+             "PRAGMA user_version = 1",
+             "INSERT INTO lyftr_message (id_hash, instant, message_id,"
+             " from_msisdn, to_msisdn, ts, text)"
+             " VALUES (lyftr_hash(?1), lyftr_instant(?3), ?1, ?2, '+200', ?3,"
+             " ?4)");
+
+    unit_sql("INSERT INTO lyftr_id SELECT id_hash, seq FROM lyftr_message"
+             " WHERE seq < 300;"
+             "INSERT INTO lyftr_count SELECT from_msisdn, count(*) FROM"
+             " lyftr_message WHERE seq < 300 GROUP BY 1;"
+             "UPDATE lyftr_state SET id_to = 299, count_to = 299");
+
+    test_follow();
+
+    assert_int_equal(unit_sql_int("SELECT count(*) FROM messages"), nmodel);
+    assert_int_equal(unit_sql_int("SELECT count(*) FROM sqlite_master"
+                                  " WHERE name IN ('lyftr_id', 'lyftr_time',"
+                                  " 'lyftr_sender')"), 0);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 2);
+}
+
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        unit_fresh(test_race),
+        unit_fresh(test_race_adopt),
+        unit_fresh(test_moved),
+        unit_fresh(test_adopt),
+        unit_fresh(test_refuse),
+        unit_fresh_model(test_adopt_model),
+        unit_fresh_model(test_adopt_empty),
+        unit_fresh_model(test_migrate)
+    };
+
+    return cmocka_run_group_tests_name("sqlite_adopt", tests, NULL, NULL);
+}

@@ -1,0 +1,596 @@
+/* A store against a model, in every state that its segments can have. */
+
+#include "unit_model.h"
+
+#include <pthread.h>
+
+
+#define TEST_ROWS    1500
+
+
+static ngx_uint_t
+test_segments(ngx_uint_t level)
+{
+    char  sql[100];
+
+    (void) sprintf(sql, "SELECT count(*) FROM lyftr_segment WHERE level >= %d",
+                   (int) level);
+
+    return unit_sql_int(sql);
+}
+
+
+/* what no segment has may be so much that nothing is answered */
+
+static void
+test_add(void *c, ngx_uint_t n, void *upkeep)
+{
+    ngx_lyftr_sqlite_t  *s = upkeep;
+
+    unit_model_add(c, n);
+
+    while (nmodel - (ngx_uint_t) s->state.indexed > NGX_LYFTR_MOST - 100) {
+        (void) unit_maintain(upkeep);
+    }
+}
+
+
+static void
+test_empty(void **state)
+{
+    void  *c;
+
+    c = unit_open();
+
+    unit_check(c, 10, 1);
+    unit_maintain_all(c);
+    assert_int_equal(unit_maintain(c), NGX_DONE);
+    unit_check(c, 10, 1);
+
+    unit_model_add(c, 1);
+    unit_check(c, 10, 1);
+    unit_maintain_all(c);
+    unit_check(c, 10, 1);
+
+    b->close(c);
+}
+
+
+/* after each call of maintain(), as one who follows and as one who opens */
+
+static void
+test_steps(void **state)
+{
+    void        *c, *r, *fresh, *upkeep;
+    ngx_uint_t   steps;
+
+    seed = 1;
+
+    c = unit_open();
+    r = unit_open();
+    upkeep = unit_open();
+
+    for (steps = 0; nmodel < TEST_ROWS; steps++) {
+
+        if (rand_r(&seed) % 3 == 0) {
+            test_add(c, rand_r(&seed) % 40, upkeep);
+        }
+
+        (void) unit_maintain(upkeep);
+        unit_check(r, 2, 0);
+
+        if (steps % 8 == 0) {
+            fresh = unit_open();
+            unit_check(fresh, 4, 1);
+            unit_model_known(fresh);
+            b->close(fresh);
+        }
+    }
+
+    unit_maintain_all(upkeep);
+
+    assert_true(test_segments(0) > 1);
+    assert_true(test_segments(2) > 0);
+
+    unit_check(r, 20, 1);
+    unit_model_known(c);
+
+    b->close(c);
+    b->close(r);
+    b->close(upkeep);
+
+    /* one process that has seen nothing of it */
+
+    c = unit_open();
+    unit_check(c, 20, 1);
+    unit_model_known(c);
+    b->close(c);
+
+    assert_int_equal(unit_sql_int("SELECT count(*) FROM"
+                                  " pragma_integrity_check WHERE"
+                                  " integrity_check <> 'ok'"), 0);
+}
+
+
+/* blocks that no segment has */
+
+static ngx_uint_t
+test_strays(void)
+{
+    return unit_sql_int("SELECT count(*) FROM lyftr_block WHERE no >> 36"
+                        " NOT IN (SELECT id FROM lyftr_segment)");
+}
+
+
+/* it goes away in the middle of whatever it does, and another goes on */
+
+static void
+test_owner_dies(void **state)
+{
+    void        *c, *r, *upkeep;
+    ngx_uint_t   i, n, strays, halves;
+
+    seed = 2;
+    strays = 0;
+    halves = 0;
+
+    c = unit_open();
+    r = unit_open();
+
+    for (i = 0; nmodel < TEST_ROWS; i++) {
+        upkeep = unit_open();
+        (void) unit_maintain(upkeep);
+
+        test_add(c, 20, upkeep);
+
+        for (n = rand_r(&seed) % 40; n; n--) {
+            (void) unit_maintain(upkeep);
+        }
+
+        b->close(upkeep);
+
+        strays += (test_strays() > 0);
+        halves += unit_sql_int("SELECT counting > counted FROM lyftr_state");
+
+        unit_check(r, 1, 0);
+    }
+
+    assert_true(strays > 0);
+
+    upkeep = unit_open();
+    unit_maintain_all(upkeep);
+
+    assert_int_equal(test_strays(), 0);
+
+    unit_check(r, 20, 1);
+    unit_model_known(c);
+
+    b->close(c);
+    b->close(r);
+    b->close(upkeep);
+}
+
+
+/* more senders than one step counts: it dies between two steps */
+
+static void
+test_counts(void **state)
+{
+    int         i;
+    char        id[16], from[16];
+    void       *c, *upkeep;
+    ngx_str_t   s[4];
+    ngx_uint_t  n;
+    unit_row_t *r;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    ngx_str_set(&s[2], "2025-01-15T10:00:00Z");
+    ngx_str_null(&s[3]);
+
+    assert_int_equal(b->begin(c, 1, unit_in(4000), &err), NGX_OK);
+
+    for (i = 0; i < 480; i++) {
+        (void) sprintf(id, "i%d", i);
+        (void) sprintf(from, "+%d", 1000 + i % 31 * (i % 4));
+        s[0] = unit_str(id);
+        s[1] = unit_str(from);
+        r = unit_model_row(&s[0], &s[1], &s[2], &s[3]);
+        assert_int_equal(unit_model_insert(c, r), NGX_OK);
+    }
+
+    assert_int_equal(b->commit(c, &err), NGX_OK);
+
+    /* a step is played that was taken for some of the senders only */
+
+    for (n = 0; n < 4; n++) {
+        (void) unit_maintain(upkeep);
+        unit_check(c, 2, 0);
+    }
+
+    b->close(upkeep);
+
+    unit_sql("UPDATE lyftr_state SET counting = counted + 32;"
+             "CREATE TEMP TABLE t AS SELECT from_msisdn AS f, count(*) AS n"
+             " FROM lyftr_message, lyftr_state WHERE seq > counted"
+             " AND seq <= counting GROUP BY 1 ORDER BY 1 LIMIT 9;"
+             "UPDATE lyftr_state SET senders = senders + (SELECT count(*)"
+             " FROM t WHERE f NOT IN (SELECT from_msisdn FROM lyftr_count));"
+             "INSERT INTO lyftr_count SELECT f, n, counting FROM t,"
+             " lyftr_state WHERE true ON CONFLICT DO UPDATE SET"
+             " count = count + excluded.count, last = excluded.last;"
+             "DELETE FROM lyftr_top;"
+             "INSERT INTO lyftr_top SELECT from_msisdn, count FROM"
+             " lyftr_count ORDER BY count DESC, from_msisdn LIMIT 10");
+
+    unit_check(c, 2, 0);
+
+    upkeep = unit_open();
+
+    while (unit_maintain(upkeep) == NGX_OK) {
+        unit_check(c, 1, 0);
+    }
+
+    unit_maintain_all(upkeep);
+    unit_check(c, 4, 1);
+
+    assert_int_equal(unit_sql_int("SELECT sum(count) FROM lyftr_count"), 480);
+    assert_int_equal(unit_sql_int("SELECT senders = (SELECT count(*) FROM"
+                                  " lyftr_count) FROM lyftr_state"), 1);
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+/* each connection keeps what it saw when its transaction began */
+
+static void
+test_snapshots(void **state)
+{
+    void                *c, *upkeep, *r[5];
+    ngx_uint_t           i, k, n[5];
+    ngx_lyftr_stats_t    s;
+
+    seed = 3;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    for (i = 0; i < 5; i++) {
+        r[i] = unit_open();
+    }
+
+    for (k = 0; k < 12; k++) {
+
+        for (i = 0; i < 5; i++) {
+            test_add(c, 25, upkeep);
+            n[i] = nmodel;
+
+            assert_int_equal(b->begin(r[i], 0, unit_in(20000), &err), NGX_OK);
+            assert_int_equal(b->stats(r[i], &s, &err), NGX_OK);
+            assert_int_equal(s.total, n[i]);
+        }
+
+        /* what they have seen goes into segments, and out of memory */
+
+        unit_maintain_all(upkeep);
+        test_add(c, 64, upkeep);
+        unit_maintain_all(upkeep);
+        unit_check(upkeep, 1, 0);
+
+        for (i = 0; i < 5; i++) {
+            assert_int_equal(b->stats(r[i], &s, &err), NGX_OK);
+            assert_int_equal(s.total, n[i]);
+            assert_int_equal(b->commit(r[i], &err), NGX_OK);
+            unit_check(r[i], 1, 1);
+        }
+    }
+
+    for (i = 0; i < 5; i++) {
+        b->close(r[i]);
+    }
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+/* the other process: it writes, or does the upkeep, until it is told */
+
+static pid_t
+test_fork(int *to, int *from, ngx_uint_t upkeep)
+{
+    int     in[2], out[2];
+    char    byte;
+    pid_t   pid;
+    void   *c;
+
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(pipe(out), 0);
+
+    pid = fork();
+
+    if (pid == 0) {
+        (void) close(in[1]);
+        (void) close(out[0]);
+
+        c = NULL;
+
+        while (read(in[0], &byte, 1) == 1) {
+
+            if (c == NULL) {
+                c = unit_open();
+            }
+
+            if (upkeep) {
+                (void) unit_maintain(c);
+
+            } else {
+                unit_model_add(c, byte);
+            }
+
+            if (write(out[1], &byte, 1) != 1) {
+                break;
+            }
+        }
+
+        _exit(0);
+    }
+
+    (void) close(in[0]);
+    (void) close(out[1]);
+
+    *to = in[1];
+    *from = out[0];
+
+    return pid;
+}
+
+
+/* the same rows are made on both sides: seed and model are */
+
+static void
+test_tell(int to, int from, char byte)
+{
+    assert_int_equal(write(to, &byte, 1), 1);
+    assert_int_equal(read(from, &byte, 1), 1);
+}
+
+
+static void
+test_processes(void **state)
+{
+    int         to[2], from[2], status;
+    void       *r;
+    pid_t       pid[2];
+    unsigned    saved;
+    ngx_uint_t  i, n;
+
+    seed = 4;
+
+    pid[0] = test_fork(&to[0], &from[0], 0);
+    pid[1] = test_fork(&to[1], &from[1], 1);
+
+    test_tell(to[0], from[0], 1);
+    saved = seed;
+    r = NULL;
+
+    for (i = 0; nmodel < TEST_ROWS; i++) {
+        n = 1;
+
+        if (i) {
+            n = 1 + i % 17;
+            test_tell(to[0], from[0], n);
+        }
+
+        /* as the writer has made them, so does this one */
+
+        seed = saved;
+
+        while (n--) {
+            (void) unit_model_random();
+            (void) rand_r(&seed);
+        }
+
+        saved = seed;
+
+        for (n = 0; n < 3; n++) {
+            test_tell(to[1], from[1], 1);
+        }
+
+        if (r == NULL) {
+            r = unit_open();
+        }
+
+        if (i % 4 == 0) {
+            unit_check(r, 1, i % 16 == 0);
+        }
+    }
+
+    unit_model_known(r);
+    assert_int_equal(unit_maintain(r), NGX_DECLINED);
+
+    /* whoever did the upkeep is killed: this one does it now */
+
+    (void) kill(pid[1], SIGKILL);
+    assert_int_equal(waitpid(pid[1], &status, 0), pid[1]);
+
+    unit_maintain_all(r);
+    unit_check(r, 10, 1);
+    assert_int_equal(test_strays(), 0);
+
+    (void) kill(pid[0], SIGKILL);
+    assert_int_equal(waitpid(pid[0], &status, 0), pid[0]);
+
+    for (i = 0; i < 2; i++) {
+        (void) close(to[i]);
+        (void) close(from[i]);
+    }
+
+    b->close(r);
+}
+
+
+static ngx_uint_t  stop;
+
+
+static void *
+test_reader(void *data)
+{
+    void                *c;
+    int64_t              last;
+    ngx_lyftr_error_t    e;
+    ngx_lyftr_stats_t    s;
+
+    c = b->open(&dsn, 0, unit_in(4000), &e);
+
+    if (c == NULL) {
+        return "open";
+    }
+
+    for (last = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); last = s.total) {
+
+        if (b->begin(c, 0, unit_in(20000), &e) != NGX_OK
+            || b->stats(c, &s, &e) != NGX_OK
+            || b->commit(c, &e) != NGX_OK)
+        {
+            return "stats";
+        }
+
+        if (s.total < last) {
+            return "fewer rows";
+        }
+    }
+
+    b->close(c);
+
+    return NULL;
+}
+
+
+static void *
+test_keeper(void *data)
+{
+    void               *c;
+    ngx_lyftr_error_t   e;
+
+    c = b->open(&dsn, 0, unit_in(4000), &e);
+
+    while (c && !__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        if (b->maintain(c, unit_in(20000), &e) == NGX_ERROR) {
+            return "maintain";
+        }
+    }
+
+    b->close(c);
+
+    return NULL;
+}
+
+
+/* writer, upkeep and readers are threads of one process */
+
+static void
+test_threads(void **state)
+{
+    void        *c, *fault;
+    pthread_t    t[4];
+    ngx_uint_t   i;
+
+    seed = 5;
+    stop = 0;
+
+    c = unit_open();
+
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&t[i], NULL,
+                                        i ? test_reader : test_keeper, NULL),
+                         0);
+    }
+
+    while (nmodel < TEST_ROWS) {
+
+        if (nmodel % 64 == 0) {
+            unit_check(c, 1, 0);
+        }
+
+        if (b->begin(c, 1, unit_in(20000), &err) == NGX_DECLINED) {
+            assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+            (void) usleep(1000);
+            continue;
+        }
+
+        b->rollback(c);
+        unit_model_add(c, 4);
+    }
+
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(t[i], &fault), 0);
+
+        if (fault) {
+            fail_msg("%s", (char *) fault);
+        }
+    }
+
+    unit_check(c, 10, 1);
+    unit_model_known(c);
+    b->close(c);
+}
+
+
+/* rows that no segment has are so many that nobody keeps them in memory */
+
+static void
+test_most(void **state)
+{
+    void               *c, *upkeep;
+    ngx_lyftr_stats_t   s;
+
+    seed = 6;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    while (nmodel <= NGX_LYFTR_MOST) {
+        unit_model_add(c, 100);
+    }
+
+    assert_int_equal(b->begin(c, 1, unit_in(100), &err), NGX_DECLINED);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+
+    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->stats(c, &s, &err), NGX_ERROR);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+    b->rollback(c);
+
+    unit_maintain_all(upkeep);
+
+    unit_check(c, 10, 1);
+    unit_model_add(c, 10);
+    unit_model_known(c);
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        unit_fresh_model(test_processes),
+        unit_fresh_model(test_empty),
+        unit_fresh_model(test_steps),
+        unit_fresh_model(test_owner_dies),
+        unit_fresh_model(test_counts),
+        unit_fresh_model(test_snapshots),
+        unit_fresh_model(test_threads),
+        unit_fresh_model(test_most)
+    };
+
+    return cmocka_run_group_tests_name("sqlite_model", tests, NULL, NULL);
+}
