@@ -10,6 +10,7 @@
 
 static ngx_lyftr_channel_t  channel;
 static ngx_lyftr_lane_t     lane;
+static ngx_lyftr_seat_t     seat;
 static ngx_lyftr_store_t    store;
 static ngx_lyftr_status_t   status;
 static ngx_lyftr_op_t       ops[TEST_OPS];
@@ -150,6 +151,7 @@ test_setup(void **state)
 
     ngx_memzero(&channel, sizeof(channel));
     ngx_memzero(&lane, sizeof(lane));
+    ngx_memzero(&seat, sizeof(seat));
     ngx_memzero(&store, sizeof(store));
     ngx_memzero(&status, sizeof(status));
     ngx_memzero(ops, sizeof(ops));
@@ -168,6 +170,7 @@ test_setup(void **state)
     ngx_queue_init(&channel.pending);
 
     lane.channel = &channel;
+    lane.seat = &seat;
     ngx_queue_init(&lane.batch);
 
     for (i = 0; i < TEST_OPS; i++) {
@@ -288,7 +291,7 @@ test_pause(void **state)
 
         assert_int_equal(lane.due, 1);
         assert_in_range(left, tests[i].min, tests[i].max);
-        assert_int_equal(lane.conn == NULL, tests[i].closed);
+        assert_int_equal(lane.seat->conn == NULL, tests[i].closed);
         assert_int_equal(lane.upkeep.code,
                          tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
     }
@@ -367,7 +370,7 @@ test_check_failure(void **state)
         test_thread();
         assert_int_equal(lane.upkeep.code,
                          tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
-        assert_int_equal(lane.conn != NULL, check_err == NGX_LYFTR_ERR_NONE);
+        assert_int_equal(lane.seat->conn != NULL, check_err == NGX_LYFTR_ERR_NONE);
     }
 }
 

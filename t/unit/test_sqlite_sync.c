@@ -189,7 +189,7 @@ test_begin(void *c, const char *id)
 }
 
 
-/* one sync a commit, and the next writer does not wait for it */
+/* one sync a commit, and the next writer's turn comes after it */
 
 static void
 test_order(void **state)
@@ -205,13 +205,7 @@ test_order(void **state)
     locked = 0;
     assert_int_equal(unit_one(c, "b"), NGX_OK);
     assert_int_equal(syncs, 1);
-    assert_int_equal(locked, 0);
-
-    /* what is known is synced too: its own writer may not have done it yet */
-
-    syncs = 0;
-    assert_int_equal(unit_one(c, "b"), NGX_DECLINED);
-    assert_int_equal(syncs, 1);
+    assert_int_equal(locked, 1);
 
     assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->commit(c, &err), NGX_OK);
@@ -270,10 +264,7 @@ test_upkeep(void **state)
 }
 
 
-/*
- * A transaction whose sync failed can be read, and its ids are known: one of
- * them must not be acknowledged unsynced.
- */
+/* what could not be synced is not stored, and nothing follows it in the log */
 
 static void
 test_failed(void **state)
@@ -291,13 +282,13 @@ test_failed(void **state)
     assert_int_equal(bad_sync, 0);
     b->close(c);
 
-    /* one who has the store open writes the pages anew, and so does it only */
+    /* one who has the store open empties the log, once */
 
     assert_true(words[NGX_LYFTR_WORD_UNSYNCED] != 0);
 
     syncs = 0;
-    assert_false(test_begin(d, "failed"));
-    assert_true(syncs >= 2);
+    assert_true(test_begin(d, "failed"));
+    assert_true(syncs > 0);
     assert_int_equal(b->commit(d, &err), NGX_OK);
     assert_int_equal(words[NGX_LYFTR_WORD_UNSYNCED], 0);
 
