@@ -223,11 +223,7 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sql_e  sql;
 
-    /* a writer looks at the files after its commit, which is what counts */
-
-    if (c->write != NGX_LYFTR_SQLITE_WRITE
-        && ngx_lyftr_sqlite_files(c, err) != NGX_OK)
-    {
+    if (ngx_lyftr_sqlite_files(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 

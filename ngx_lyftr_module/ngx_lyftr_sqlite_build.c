@@ -61,7 +61,9 @@ ngx_lyftr_build_push(ngx_lyftr_build_t *build, ngx_uint_t level, u_char *key,
 
     l = &build->level[level];
 
-    if (l->block.len >= NGX_LYFTR_BLOCK_LEN && l->entries > 1) {
+    /* above, a block has two entries at least, or there would be no end */
+
+    if (l->block.len >= NGX_LYFTR_BLOCK_LEN && l->entries > (level != 0)) {
 
         if (level + 1 == NGX_LYFTR_HEIGHT
             || ngx_lyftr_build_finish(build, level) != NGX_OK)
