@@ -28,7 +28,7 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module run test unit replay fuzz faults check bench asan \
+.PHONY: help build module lines run test unit replay fuzz faults check bench asan \
 	valgrind clean
 
 
@@ -58,6 +58,17 @@ $(BUILD)/Makefile: config Makefile $(NGINX_SRC)/configure
 
 module: $(BUILD)/Makefile
 	@$(MAKE) -s -f $(BUILD)/Makefile -C $(NGINX_SRC) modules
+
+
+# what turns the error log of the image into JSON
+
+LINES = docker/lines.c $(addprefix ngx_lyftr_module/ngx_lyftr_,json.c utf8.c)
+
+$(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*.h) $(BUILD)/Makefile
+	@$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror $(NGX_INCS) \
+		-I ngx_lyftr_module -o $@ $(LINES) $(LD_OPT)
+
+lines: $(BUILD)/lines
 
 
 run: build	## serve on port 8000, or PORT; see the README
