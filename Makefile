@@ -29,11 +29,11 @@ export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
 .PHONY: help build module lines run test unit replay fuzz faults check bench asan \
-	valgrind clean
+	valgrind up down logs test-docker clean
 
 
 help:		## show this list
-	@sed -En 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -En 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
 
 
 build:		## build the module into build/; the default
@@ -102,6 +102,33 @@ faults: build	## run the rigs of t/faults (FAULTS=1,5,7: only these)
 	@t/setup test
 	@t/setup faults
 	@t/faults/run
+
+
+# the version of compose that is there; BuildKit, for the older one
+
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 \
+	&& echo docker compose || echo docker-compose)
+COMPOSE_API = DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 \
+	REVISION=$$(git rev-parse HEAD 2>/dev/null) \
+	$(COMPOSE) -f docker/compose.yaml
+
+up:		## build and start the container, and wait until it is ready
+	@$(COMPOSE_API) build -q >/dev/null
+	@$(COMPOSE_API) up -d
+	@docker/wait $(COMPOSE) -f docker/compose.yaml
+
+
+down:		## stop the containers, and remove them with their data
+	@COMPOSE_PROFILES=observability $(COMPOSE_API) down --volumes
+
+
+logs:		## follow the log of the container
+	@$(COMPOSE_API) logs --no-log-prefix -f api
+
+
+test-docker: build	## test the image, with the engine of DOCKER_HOST
+	@t/setup docker
+	@t/docker/run
 
 
 check: build	## check the style, the README, and analyze the code
