@@ -126,9 +126,8 @@ logs:		## follow the log of the container
 	@$(COMPOSE_API) logs --no-log-prefix -f api
 
 
-test-docker: build	## test the image, with the engine of DOCKER_HOST
-	@t/setup docker
-	@t/docker/run
+test-docker:	## build and test the image, with the engine that docker has
+	@t/docker/run $(T)
 
 
 check: build	## check the style, the README, and analyze the code
