@@ -154,6 +154,17 @@ sub run {
 }
 
 
+# by their numbers outside
+
+sub workers {
+    my ($self) = @_;
+
+    my $processes = docker('top', $self->{id}, '-o', 'pid,args');
+
+    return sort { $a <=> $b } $processes =~ /^ *(\d+) +nginx: worker/mg;
+}
+
+
 # a copy of the store of a container that does not run
 
 sub copy {

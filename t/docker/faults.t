@@ -1,0 +1,237 @@
+# Containers under load: kills, secrets that change, and little memory.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use File::Temp qw(tempdir);
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use Lyftr;
+use Lyftr::Container qw(entries);
+use Lyftr::Load;
+use Lyftr::Server;
+
+
+sub put {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "$name: $!";
+    print $file $text;
+    close $file;
+    chmod 0444, $name;
+}
+
+
+sub created {
+    my ($server) = @_;
+
+    return $server->metric('webhook_requests_total{result="created"}') // 0;
+}
+
+
+# nothing acknowledged is lost, all is stored as it was sent, and once
+
+sub kept {
+    my ($name, $server, $least, @loads) = @_;
+
+    $server->halt;
+
+    my $db = $server->copy;
+    my $found = Lyftr::Load::compare($db, @loads);
+
+    cmp_ok($found->{acked}, '>', $least, "$name: $found->{acked} acknowledged");
+    is($found->{lost}, 0, "$name: none lost");
+    is($found->{changed}, 0, "$name: none changed");
+    is($found->{twice}, 0, "$name: none twice");
+    is(Lyftr::Load::integrity($db), 'ok', "$name: the store is sound");
+}
+
+
+sub clean_log {
+    my ($name, $server, $allowed) = @_;
+
+    my @entries = entries($server->log);
+
+    is_deeply([ grep { $_->{error} } @entries ], [], "$name: JSON lines");
+    is_deeply([ grep { $_ !~ $allowed }
+                map { $_->{message} // () } @entries ], [],
+              "$name: no complaints");
+}
+
+
+my $advice = qr/WAL-reset/;
+
+
+# docker kill
+
+my $rounds = 5;
+my $server = Lyftr::Container->new;
+my $load = Lyftr::Load->start($server->{port}, r => 2000, c => 32, d => 3600);
+
+for (1 .. $rounds) {
+    sleep 0.5 + rand 0.5;
+    $server->signal('KILL');
+    is($server->wait_exit, 137, 'killed');
+    $server->start;
+}
+
+sleep 0.5;
+
+my $report = $load->stop;
+cmp_ok($report->{retries}, '>=', $rounds, 'kill: deliveries were cut off');
+kept('kill', $server, 200 * $rounds, $load);
+clean_log('kill', $server, $advice);
+$server->stop;
+
+
+# A stop is none: all that is under way is answered.  What comes through the
+# engine's proxy while nobody listens is not.
+
+$server = Lyftr::Container->new;
+$load = Lyftr::Load->start($server->{port}, r => 2000, c => 32, d => 3600);
+
+for (1 .. 3) {
+    sleep 0.5;
+    $server->halt;
+    is($server->inspect('{{.State.ExitCode}}'), 0, 'stop: it ends with 0');
+    $server->start;
+}
+
+$load->stop;
+kept('stop', $server, 300, $load);
+clean_log('stop', $server, $advice);
+$server->stop;
+
+
+# a secret is a file of a folder; one is added, and then the old one removed
+
+my $dir = tempdir(CLEANUP => 1);
+chmod 0755, $dir;
+put("$dir/2026-05", "old\n");
+
+$server = Lyftr::Container->new(
+    env     => { WEBHOOK_SECRET => undef,
+                 WEBHOOK_SECRET_FILE => '/run/secrets/webhook' },
+    options => [ '-v', "$dir:/run/secrets/webhook:ro" ]);
+
+sub status {
+    my ($secret) = @_;
+
+    my $body = message(message_id => "probe");
+
+    return $server->exchange(join "\r\n", 'POST /webhook HTTP/1.1', 'Host: a',
+        'Connection: close', signature($body, $secret),
+        'Content-Length: ' . length $body, '', $body)->{status};
+}
+
+sub verified {
+    my ($name) = @_;
+
+    return $server->metric(
+        qq(lyftr_signatures_verified_total{secret="$name"})) // 0;
+}
+
+my $old = Lyftr::Load->start($server->{port}, r => 1000, c => 16, d => 3600,
+                             k => 'old');
+Lyftr::Server::wait_for { created($server) > 100 };
+is(status('new'), 401, 'rotation: the new one is not known');
+
+put("$dir/2026-11", "new\n");
+$server->signal('HUP');
+Lyftr::Server::wait_for { status('new') == 200 }
+    or fail('rotation: the new one is known');
+
+my $new = Lyftr::Load->start($server->{port}, r => 1000, c => 16, d => 3600,
+                             k => 'new');
+Lyftr::Server::wait_for { verified('2026-11') > 100 };
+
+my $report_old = $old->stop;
+is_deeply([ grep { $_ != 200 } keys %{ $report_old->{statuses} } ], [],
+          'rotation: the old one was good all the time');
+is($report_old->{failed}, 0, 'rotation: each was acknowledged');
+
+cmp_ok(verified('2026-05'), '>', 100, 'rotation: the metric of the old one');
+
+unlink "$dir/2026-05";
+$server->signal('HUP');
+Lyftr::Server::wait_for { status('old') == 401 }
+    or fail('rotation: the old one is no longer known');
+
+# a mistake leaves all as it is
+
+put("$dir/2027-05", '');
+$server->signal('HUP');
+Lyftr::Server::wait_for { $server->log =~ /2027-05 is empty/ }
+    or fail('rotation: an empty file is told');
+is(status('new'), 200, 'rotation: and the others are good');
+
+my $report_new = $new->stop;
+is_deeply([ grep { $_ != 200 } keys %{ $report_new->{statuses} } ], [],
+          'rotation: the new one was good all the time');
+
+kept('rotation', $server, 200, $old, $new);
+clean_log('rotation', $server, qr/$advice|2027-05 is empty/);
+unlike($server->log, qr/\b(?:old|new)\b/, 'rotation: no secret in the log');
+$server->stop;
+
+
+# one file, which is written anew
+
+put("$dir/secret", 'first');
+unlink "$dir/2027-05", "$dir/2026-11";
+
+$server = Lyftr::Container->new(
+    env     => { WEBHOOK_SECRET => 'environment',
+                 WEBHOOK_SECRET_FILE => '/run/secrets/webhook' },
+    options => [ '-v', "$dir/secret:/run/secrets/webhook:ro" ]);
+
+is(status('first'), 200, 'a file: its secret');
+is(status('environment'), 200, 'a file: and that of the environment');
+chmod 0644, "$dir/secret";
+put("$dir/secret", 'second');
+$server->signal('HUP');
+Lyftr::Server::wait_for { status('second') == 200 }
+    or fail('a file: its second secret');
+is(status('first'), 401, 'a file: and not its first');
+$server->stop;
+
+
+# 128 MB for two workers, with deliveries, reads and searches
+
+$server = Lyftr::Container->new(
+    options => [ '--memory', '128m', '--memory-swap', '128m' ]);
+
+my @workers = $server->workers;
+is(scalar @workers, 2, 'memory: two workers');
+
+$load = Lyftr::Load->start($server->{port}, c => 256, d => 3600);
+
+my @reads = map { "/messages?$_" } 'limit=100', 'q=1', 'offset=5000',
+                                   'since=2025-01-01T00:00:00Z';
+
+for (1 .. 100) {
+    $server->get($reads[$_ % @reads]);
+    sleep 0.1;
+}
+
+$report = $load->stop;
+cmp_ok($report->{acknowledged}, '>', 5000,
+       "memory: $report->{acknowledged} deliveries");
+is($report->{failed}, 0, 'memory: each was acknowledged');
+
+my $peak = $server->run('bash', '-c',
+    'cat /sys/fs/cgroup/memory/memory.max_usage_in_bytes'
+    . ' /sys/fs/cgroup/memory.peak 2>/dev/null');
+diag sprintf 'memory: at most %d MB with the page cache, %s', $peak / 1e6,
+     join ' ', $server->run('bash', '-c',
+                            'grep -h VmHWM /proc/[0-9]*/status') =~ /\d+ kB/g;
+
+is($server->inspect('{{.State.OOMKilled}}'), 'false', 'memory: not exceeded');
+is_deeply([ $server->workers ], \@workers, 'memory: they are the same');
+kept('memory', $server, 5000, $load);
+clean_log('memory', $server, $advice);
+$server->stop;
+
+done_testing();
