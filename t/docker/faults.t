@@ -211,9 +211,10 @@ $load = Lyftr::Load->start($server->{port}, c => 256, d => 3600);
 my @reads = map { "/messages?$_" } 'limit=100', 'q=1', 'offset=5000',
                                    'since=2025-01-01T00:00:00Z';
 
-for (1 .. 100) {
-    $server->get($reads[$_ % @reads]);
-    sleep 0.1;
+my $end = time + 20;
+
+for (my $n = 0; time < $end; $n++) {
+    $server->get($reads[$n % @reads]);
 }
 
 $report = $load->stop;
@@ -231,7 +232,7 @@ diag sprintf 'memory: at most %d MB with the page cache, %s', $peak / 1e6,
 is($server->inspect('{{.State.OOMKilled}}'), 'false', 'memory: not exceeded');
 is_deeply([ $server->workers ], \@workers, 'memory: they are the same');
 kept('memory', $server, 5000, $load);
-clean_log('memory', $server, $advice);
+clean_log('memory', $server, qr/$advice|interrupted \(9\)/);
 $server->stop;
 
 done_testing();
