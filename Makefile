@@ -28,8 +28,8 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module lines run test unit replay fuzz faults check bench asan \
-	valgrind up down logs test-docker clean
+.PHONY: help build module lines run test unit replay fuzz faults up down logs \
+	test-docker check bench asan valgrind clean
 
 
 help:		## show this list
