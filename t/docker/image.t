@@ -160,7 +160,8 @@ like($sick->run('/usr/lib/lyftr/ready'), qr/no webhook secret/,
      'no secret: the health check says so');
 Lyftr::Server::wait_for {
     $sick->inspect('{{.State.Health.Status}}') eq 'unhealthy'
-} 40 or fail('no secret: unhealthy');
+} 120 or fail('no secret: unhealthy')
+      or diag $sick->inspect('{{json .State.Health}}');
 well_formed('no secret', $sick->log);
 $sick->stop;
 
