@@ -93,8 +93,8 @@ refused('chunks over the limit', 413,
                           . sprintf("%x\r\n%s\r\n0\r\n\r\n",
                                     length $large, $large)));
 
-refused('a path that is too long', 414,
-        $server->request('GET /' . 'x' x 100_000));
+refused("a path that is too long: $_", 414,
+        $server->request("GET $_" . 'x' x 100_000)) for '/', '/./', '/x/../';
 
 
 # what is no request
@@ -110,8 +110,9 @@ refused('a bad escape', 400, $server->request('GET /%zz'));
 refused('two hosts', 400, $server->request('GET /stats', 'Host: b'));
 refused('a bad length', 400,
         $server->request('POST /webhook', 'Content-Length: x'));
-refused('a header that is too large', 400,
-        $server->request('GET /stats', 'X-A: ' . 'x' x 100_000));
+refused("a header that is too large: $_", 400,
+        $server->request("GET $_", 'X-A: ' . 'x' x 100_000))
+    for '/stats', '/x/../stats', '/nope/.';
 
 
 # a request id is kept if nothing is wrong with it
