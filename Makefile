@@ -72,11 +72,14 @@ lines: $(BUILD)/lines
 
 
 run: build	## serve on port 8000, or PORT; see the README
+	@t/setup docs
 	@exec docker/serve
 
 
 test: build unit replay	## run all tests, rigs in short (T=t/some.t: one)
 	@t/setup test
+	@t/setup docs
+	@t/setup openapi
 	@t/run $(T)
 	@$(if $(T),,t/faults/run --fast)
 
@@ -132,6 +135,7 @@ test-docker:	## build and test the image, with the engine that docker has
 
 check: build	## check the style, the README, and analyze the code
 	@t/setup check
+	@t/setup openapi
 	@t/check/all
 
 

@@ -12,6 +12,7 @@ use MIME::Base64;
 use Test::More;
 
 use Lyftr;
+use Lyftr::Address qw(add_addresses);
 use Lyftr::Client;
 use Lyftr::Server;
 use Lyftr::Shipped;
@@ -30,29 +31,6 @@ my @private6 = qw(fc00::1 fdff:ffff::1 fe80::1 febf:ffff::1);
 my @public6 = qw(2001:db8::1 fbff:ffff::1 fec0::1);
 my @listed = qw(192.0.2.2 192.0.2.4 198.51.100.7);
 my @listed6 = qw(2001:db8:0:1::1);
-
-
-# in a network of its own, where nothing else can be meant by an address
-
-my @added;
-
-sub add_addresses {
-    open my $routes, '<', '/proc/net/route' or return 0;
-    return 0 if $> != 0 || (() = <$routes>) > 1;
-
-    for (@_) {
-        return 0 if system 'ip', 'addr', 'add', $_, 'dev', 'lo';
-        push @added, $_;
-    }
-
-    return 1;
-}
-
-
-END {
-    local $?;
-    system 'ip', 'addr', 'del', $_, 'dev', 'lo' for @added;
-}
 
 
 # the requests of a caller at an address

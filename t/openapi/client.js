@@ -1,0 +1,115 @@
+'use strict';
+
+// A request of any bytes on a connection of its own, and its answer taken
+// apart.
+
+const net = require('net');
+
+const PATIENCE = 20000;
+
+
+// undefined if the connection was closed without an answer; nothing is sent
+// behind the bytes, which ends also what is no request
+
+function exchange(to, bytes) {
+    return new Promise((resolve, reject) => {
+        const socket = net.connect({ host: '127.0.0.1', ...to });
+        const chunks = [];
+        let broken;
+
+        socket.setTimeout(PATIENCE, () => {
+            reject(new Error('no answer in time'));
+            socket.destroy();
+        });
+
+        socket.on('connect', () => socket.end(bytes));
+
+        // the server may wait for more of a body, and then for the end
+
+        socket.on('data', (chunk) => {
+            chunks.push(chunk);
+
+            if (complete(parse(Buffer.concat(chunks)), bytes)) {
+                socket.destroy();
+            }
+        });
+
+        // the server may close before it has read all, after an answer
+
+        socket.on('error', (error) => { broken = error; });
+
+        socket.on('close', () => {
+            const all = Buffer.concat(chunks);
+
+            if (broken && all.length === 0 && broken.code !== 'ECONNRESET'
+                && broken.code !== 'EPIPE')
+            {
+                reject(broken);
+            } else {
+                resolve(parse(all));
+            }
+        });
+    });
+}
+
+
+function parse(all) {
+    const end = all.indexOf('\r\n\r\n');
+
+    if (end < 0) {
+        return undefined;
+    }
+
+    // "100 Continue" comes before the answer
+
+    if (/^HTTP\/1\.1 1/.test(all.toString('latin1', 0, 10))) {
+        return parse(all.subarray(end + 4));
+    }
+
+    const [line, ...fields] = all.toString('latin1', 0, end).split('\r\n');
+    const headers = {};
+
+    for (const field of fields) {
+        const colon = field.indexOf(':');
+        const name = field.slice(0, colon).toLowerCase();
+
+        (headers[name] ||= []).push(field.slice(colon + 1).trim());
+    }
+
+    return { status: Number(line.split(' ')[1]), headers,
+             body: all.subarray(end + 4) };
+}
+
+
+function complete(answer, bytes) {
+    if (!answer) {
+        return false;
+    }
+
+    const [length] = answer.headers['content-length'] || ['0'];
+
+    return answer.body.length >= Number(length)
+        || /^[\r\n]*HEAD /.test(bytes.toString('latin1', 0, 10));
+}
+
+
+// the usual bytes of a request; headers is a list of lines, of which a Host
+// and a Content-Length are ours
+
+function request(method, target, headers = [], body = '') {
+    const length = Buffer.byteLength(body);
+    const head = [`${method} ${target} HTTP/1.1`, 'Host: a',
+                  'Connection: close', ...headers];
+
+    if (length > 0 && !headers.some((line) => /^(content-length|transfer-enco)/i
+                                    .test(line)))
+    {
+        head.push(`Content-Length: ${length}`);
+    }
+
+    return Buffer.concat([Buffer.from(head.join('\r\n') + '\r\n\r\n', 'latin1'),
+                          Buffer.from(body)]);
+}
+
+
+module.exports = { exchange, request };

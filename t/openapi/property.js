@@ -1,0 +1,261 @@
+'use strict';
+
+// property.js JSON: asks the running servers that JSON names, and judges each
+// answer by the description.  Prints a line for each property.
+
+const assert = require('assert');
+
+const fc = require('fast-check');
+
+const { exchange, request } = require('./client');
+const { Description } = require('./description');
+const requests = require('./requests');
+
+// good: a port; unready: one whose store is no database, without Swagger UI;
+// secretless: one without a secret; foreign: an address that may not read, if
+// there is one
+
+const { file, good, unready, secretless, foreign, secret } =
+    JSON.parse(process.argv[2]);
+
+const SEED = 20260115;
+
+// no request provokes a fault of the server itself
+
+const UNPROVOKED = ['500', ...(foreign ? [] : ['403'])];
+
+const runs = Number(process.env.OPENAPI_RUNS || 400);
+const seed = Number(process.env.OPENAPI_SEED
+    || (process.env.OPENAPI_RUNS ? Date.now() % 2 ** 31 : SEED));
+
+const description = new Description(file);
+const paths = Object.keys(description.doc.paths)
+    .map((path) => path.replace('{file}', 'docs.js'));
+
+
+async function ask(to, method, target, headers, body) {
+    const answer = await exchange(to, request(method, target, headers, body));
+
+    assert(answer, `${method} ${target}: no answer`);
+    assert.deepStrictEqual(description.judge(method, target, answer), []);
+
+    return answer;
+}
+
+
+function deliver(to, body) {
+    return ask(to, 'POST', '/webhook',
+               [`X-Signature: ${requests.sign(body, secret)}`], body);
+}
+
+
+// the same server, and a caller that may not read
+
+const server = { port: good };
+const stranger = { port: good, localAddress: foreign };
+
+
+const properties = {
+
+    async 'a body is taken if and only if it is a message'() {
+        await holds(requests.body, async (value) => {
+            const body = JSON.stringify(value);
+            const { status } = await deliver(server, body);
+
+            assert.strictEqual(status, acceptable(value) ? 200 : 422);
+        });
+    },
+
+    async 'whatever is signed gets a described answer'() {
+        await holds(requests.mangled, async (body) => {
+            const { status } = await deliver(server, body);
+
+            assert([200, 422].includes(status));
+        });
+    },
+
+    async 'whatever is not signed gets a 401'() {
+        const forged = fc.tuple(requests.mangled,
+                                fc.stringMatching(/^[0-9a-fA-F]{0,64}$/));
+
+        await holds(forged, async ([body, signature]) => {
+            const { status } = await ask(server, 'POST', '/webhook',
+                [`X-Signature: ${signature}`], body);
+
+            assert.strictEqual(status, 401);
+        });
+    },
+
+    async 'parameters that are allowed are answered'() {
+        await holds(requests.query, async (query) => {
+            const target = '/messages?' + requests.encode(Object.entries(query));
+            const { status, body } = await ask(server, 'GET', target);
+            const page = JSON.parse(body);
+
+            assert.strictEqual(status, 200);
+            assert.strictEqual(page.limit, Number(query.limit || 50));
+            assert.strictEqual(page.offset, Number(query.offset || 0));
+            assert(page.data.length <= page.limit);
+        });
+    },
+
+    async 'GET and HEAD agree, whatever the query'() {
+        await holds(requests.hostileQuery, async (pairs) => {
+            const target = '/messages?' + requests.encode(pairs);
+            const get = await ask(server, 'GET', target);
+            const head = await ask(server, 'HEAD', target);
+
+            assert.strictEqual(head.status, get.status);
+            assert.deepStrictEqual(head.headers['content-length'],
+                                   get.headers['content-length']);
+        });
+    },
+
+    async 'any method, target and headers get a described answer'() {
+        await holds(requests.anything(paths), async (any) => {
+            const { method, target, headers } = any;
+            const answer = await exchange(server,
+                Buffer.concat([request(method, target, headers),
+                               Buffer.from('0\r\n\r\n')]));
+
+            assert(answer, 'no answer');
+            judgeAny(any, answer);
+        });
+    },
+
+    async 'bytes that are hardly a request get one, or none'() {
+        await holds(requests.bytes(paths), async (bytes) => {
+            const answer = await exchange(server, bytes);
+
+            if (answer && answer.status) {
+                assert.deepStrictEqual(description.judgeAny(answer), []);
+            }
+        });
+    },
+
+    async 'the pages of the links have all messages'() {
+        const { total } = JSON.parse(
+            (await ask(server, 'GET', '/messages')).body);
+        let target = '/messages?limit=100';
+        let n = 0;
+
+        while (target) {
+            const { headers, body } = await ask(server, 'GET', target);
+            const [link] = headers.link || [''];
+
+            n += JSON.parse(body).data.length;
+            target = (/^<(.*)>/.exec(link) || [])[1];
+        }
+
+        assert(total > 0);
+        assert.strictEqual(n, total);
+    },
+
+    async 'every described status was seen'() {
+        await provoke();
+        assert.deepStrictEqual(description.missed(UNPROVOKED), []);
+    },
+};
+
+
+// nginx takes some targets for others, and some for none; it refuses two
+// methods before it looks at the path
+
+function judgeAny({ method, target }, answer) {
+    const odd = !/^\/[!-~]*$/.test(target)
+                || /%(?![0-9a-f]{2})/i.test(target)
+                || method === 'get'
+                || /TRACE|CONNECT/.test(method) && /(\.|%2e)/i.test(target);
+
+    assert.deepStrictEqual(odd ? description.judgeAny(answer)
+                               : description.judge(method, target, answer), []);
+}
+
+
+// what a schema cannot tell about the fields
+
+function acceptable(value) {
+    return description.isMessage(value)
+        && ['message_id', 'from', 'to', 'ts', 'text'].every((name) =>
+            !/[\0\p{Surrogate}]/u.test(value[name] ?? ''));
+}
+
+
+// each status of each operation
+
+async function provoke() {
+    const large = 'Content-Length: 2000000';
+
+    for (const { path, method, responses } of description.operations()) {
+        const target = path.replace('{file}', 'docs.js');
+        const go = (to, how = method, ...rest) => ask(to, how, target, ...rest);
+
+        await go(server);
+        await go({ port: unready });
+        await go({ port: secretless });
+        await go(server, 'PUT');
+
+        if (foreign) {
+            await go(stranger);
+            await go(stranger, 'POST');
+        }
+
+        await go(server, method, [large]);
+        await go(server, method, ['Content-Length: x']);
+        await go(server, method, ['Transfer-Encoding: gzip']);
+        await go(server, method, ['X-Long: ' + 'x'.repeat(70000)]);
+        await ask(server, method, `${target}?${'x'.repeat(70000)}`);
+
+        const bytes = request(method, target).toString('latin1');
+        const answer = await exchange(server,
+            Buffer.from(bytes.replace('1.1', '3.0')));
+
+        assert.deepStrictEqual(description.judge(method, target, answer), []);
+
+        if (responses[304]) {
+            await go(server, method, ['If-None-Match: *']);
+            await go(server, method, ['If-Match: "x"']);
+        }
+
+        if (responses[422] && method !== 'POST') {
+            await ask(server, method, `${target}?limit=0&offset=x&since=x`);
+            await ask(server, method, `${target}?after=x`);
+        }
+    }
+
+    for (const name of ['docs.js', 'swagger-ui.css', 'swagger-ui-bundle.js']) {
+        await ask(server, 'GET', `/docs/${name}`);
+    }
+
+    await deliver(server, JSON.stringify({ message_id: 'm', from: '+1',
+        to: '+2', ts: '2025-01-15T10:00:00Z' }));
+    await deliver({ port: unready }, JSON.stringify({ message_id: 'm',
+        from: '+1', to: '+2', ts: '2025-01-15T10:00:00Z' }));
+    await deliver(server, '{}');
+}
+
+
+function holds(arbitrary, check) {
+    return fc.assert(fc.asyncProperty(arbitrary, check),
+                     { numRuns: runs, seed });
+}
+
+
+async function main() {
+    console.log(`# seed ${seed}, ${runs} requests a property`);
+
+    for (const [name, property] of Object.entries(properties)) {
+        try {
+            await property();
+            console.log(`ok ${name}`);
+        } catch (error) {
+            console.log(`not ok ${name}`);
+            console.log([error.message, error.cause?.message,
+                         `OPENAPI_SEED=${seed}`].join('\n')
+                        .replace(/^/gm, '# '));
+        }
+    }
+}
+
+
+main();
