@@ -14,6 +14,7 @@ const PATIENCE = 20000;
 function exchange(to, bytes) {
     return new Promise((resolve, reject) => {
         const socket = net.connect({ host: '127.0.0.1', ...to });
+        const start = performance.now();
         const chunks = [];
         let broken;
 
@@ -46,7 +47,10 @@ function exchange(to, bytes) {
             {
                 reject(broken);
             } else {
-                resolve(parse(all));
+                const seconds = (performance.now() - start) / 1000;
+                const answer = parse(all);
+
+                resolve(answer && { ...answer, seconds });
             }
         });
     });
@@ -88,8 +92,14 @@ function complete(answer, bytes) {
 
     const [length] = answer.headers['content-length'] || ['0'];
 
-    return answer.body.length >= Number(length)
-        || /^[\r\n]*HEAD /.test(bytes.toString('latin1', 0, 10));
+    return answer.body.length >= Number(length) || method(bytes) === 'HEAD';
+}
+
+
+// an empty line may come before a request
+
+function method(bytes) {
+    return (/^[\r\n]*([A-Z]+) /.exec(bytes.toString('latin1')) || [])[1];
 }
 
 
@@ -112,4 +122,4 @@ function request(method, target, headers = [], body = '') {
 }
 
 
-module.exports = { exchange, request };
+module.exports = { exchange, method, request };
