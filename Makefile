@@ -29,7 +29,7 @@ export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
 .PHONY: help build module lines run test unit replay fuzz faults up down logs \
-	test-docker check bench asan valgrind clean
+	test-docker check bench asan valgrind deb test-deb clean
 
 
 help:		## show this list
@@ -160,6 +160,16 @@ valgrind: build	## run a part of the suite with valgrind (slow)
 	@t/setup test
 	@t/setup valgrind
 	@t/run --valgrind $(or $(T),$(VALGRIND_TESTS))
+
+
+deb: build	## build the Debian package into build/
+	@t/setup deb
+	@docker/deb
+
+
+test-deb: deb	## install the package into a clean Debian 12, and try it
+	@t/setup testdeb
+	@t/deb/run
 
 
 clean:		## remove what was built
