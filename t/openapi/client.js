@@ -6,6 +6,7 @@
 const net = require('net');
 
 const PATIENCE = 20000;
+const GRACE = 1000;
 
 
 // undefined if the connection was closed without an answer; nothing is sent
@@ -18,10 +19,12 @@ function exchange(to, bytes) {
         const chunks = [];
         let broken;
 
-        socket.setTimeout(PATIENCE, () => {
+        // after the machine stood still the answer may be there already
+
+        socket.setTimeout(PATIENCE, () => setTimeout(() => {
             reject(new Error('no answer in time'));
             socket.destroy();
-        });
+        }, GRACE));
 
         socket.on('connect', () => socket.end(bytes));
 
