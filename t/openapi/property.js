@@ -33,13 +33,23 @@ const paths = Object.keys(description.doc.paths)
     .map((path) => path.replace('{file}', 'docs.js'));
 
 
+// a server that closes before it has read all may take its answer along
+
+async function insist(to, bytes, tries = 5) {
+    const answer = await exchange(to, bytes);
+
+    assert(answer || tries > 1, 'no answer');
+
+    return answer || insist(to, bytes, tries - 1);
+}
+
+
 // where the machine stands still, or its disk, a 503 is right: then again, as a
 // sender would
 
 async function ask(to, method, target, headers, body, tries = 5) {
-    const answer = await exchange(to, request(method, target, headers, body));
+    const answer = await insist(to, request(method, target, headers, body));
 
-    assert(answer, `${method} ${target}: no answer`);
     assert.deepStrictEqual(description.judge(method, target, answer), []);
 
     if (answer.status !== 503 || to.port !== good || tries === 1) {
@@ -128,11 +138,11 @@ const properties = {
     async 'any method, target and headers get a described answer'() {
         await holds(requests.anything(paths), async (any) => {
             const { method, target, headers } = any;
-            const answer = await exchange(server,
-                Buffer.concat([request(method, target, headers),
-                               Buffer.from('0\r\n\r\n')]));
+            const chunked = headers.some((line) => /chunked/.test(line));
+            const bytes = request(method, target, headers);
+            const answer = await insist(server, chunked
+                ? Buffer.concat([bytes, Buffer.from('0\r\n\r\n')]) : bytes);
 
-            assert(answer, 'no answer');
             judgeAny(any, answer);
         });
     },
@@ -222,7 +232,7 @@ async function provoke() {
         await ask(server, method, `${target}?${'x'.repeat(70000)}`);
 
         const bytes = request(method, target).toString('latin1');
-        const answer = await exchange(server,
+        const answer = await insist(server,
             Buffer.from(bytes.replace('1.1', '3.0')));
 
         assert.deepStrictEqual(description.judge(method, target, answer), []);
