@@ -289,6 +289,8 @@ ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_source_t   *source;
     ngx_lyftr_sources_t   sources;
 
+    seq = 0;
+    source = NULL;
     tag = NGX_LYFTR_KEY_INSTANT;
     low.data = &tag;
     low.len = 1;

@@ -4,7 +4,7 @@
 
 
 /* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_UPKEEP_PAGES     4000
+#define NGX_LYFTR_UPKEEP_PAGES     8000
 
 /* blocks of segments that are no more, deleted in one turn */
 #define NGX_LYFTR_UPKEEP_BLOCKS    200

@@ -226,9 +226,10 @@ ngx_lyftr_sqlite_verify_block(sqlite3_stmt *st)
 
     while (rc == NGX_OK && (rc = ngx_lyftr_block_next(&block)) == NGX_OK) {
 
-        if (ngx_lyftr_key_cmp(prev.data, prev.len, block.key.data,
-                              block.key.len)
-            > 0)
+        if (prev.data
+            && ngx_lyftr_key_cmp(prev.data, prev.len, block.key.data,
+                                 block.key.len)
+               > 0)
         {
             rc = NGX_DECLINED;
             break;
