@@ -370,7 +370,8 @@ test_check_failure(void **state)
         test_thread();
         assert_int_equal(lane.upkeep.code,
                          tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
-        assert_int_equal(lane.seat->conn != NULL, check_err == NGX_LYFTR_ERR_NONE);
+        assert_int_equal(lane.seat->conn != NULL,
+                         check_err == NGX_LYFTR_ERR_NONE);
     }
 }
 
