@@ -28,8 +28,8 @@ my $guard = ['ngx_lyftr_request.c',
     'if (ctx->op.state == NGX_LYFTR_OP_WAITING) {', 'if (0) {'];
 
 my $no_commit = ['ngx_lyftr_lane.c',
-    'backend->commit(lane->conn, &lane->err) == NGX_OK',
-    '(backend->rollback(lane->conn), 1)'];
+    'backend->commit(lane->seat->conn, &lane->err) == NGX_OK',
+    '(backend->rollback(lane->seat->conn), 1)'];
 
 
 sub seen {

@@ -1,4 +1,5 @@
-# The power is cut: a copy of the store's disk at one instant, under load.
+# The power is cut: a copy of the store's disk at one instant, under load; also
+# while the syncs of one worker of two fail.
 
 use strict;
 use warnings;
@@ -11,10 +12,14 @@ use Lyftr::Disk;
 use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Server;
+use Lyftr::Trace;
+use Lyftr::Watch;
 
 
 Lyftr::Disk::private();
-need(qw(mkfs.xfs mkfs.ext4));
+need(qw(mkfs.xfs mkfs.ext4 strace));
+
+my @sums = qw(acked lost changed twice broken failed);
 
 
 # Copies the disk of a new store so many times, with the length that the list
@@ -29,27 +34,49 @@ sub cut {
     my $server = Lyftr::Server->new(%server, db => "$disk->{dir}/app.db");
     my $load = Lyftr::Load->start($server->{port}, r => 6000, c => 64,
                                   d => 3600);
+
+    # who was refused delivers again
+
+    my $watch = $server{fails}
+        && Lyftr::Watch->start($server, '/webhook' => 8);
     my @cuts;
 
     Lyftr::Server::wait_for { -s $load->{acks} }
         or die "nothing is acknowledged\n";
 
     for my $n (1 .. $cuts) {
+        my $trace = $server{fails} && $n % 4 && fails($server);
+
         sleep rand 0.6;
 
-        my $cut = { acked => -s $load->{acks}, disk => "$disk->{image}.$n" };
+        my $cut = { acked => -s $load->{acks}, disk => "$disk->{image}.$n",
+                    failed => $trace ? $trace->injected : 0 };
 
         Lyftr::Disk::command('cp', '--reflink=always', $disk->{image},
                             $cut->{disk});
         push @cuts, $cut;
     }
 
+    $watch->stop if $watch;
     $load->stop;
     $server->stop;
     $disk->umount;
     unlink $disk->{image};
 
     return ($load, @cuts);
+}
+
+
+# the syncs of a worker
+
+sub fails {
+    my ($server) = @_;
+
+    my @pids = $server->workers;
+
+    return Lyftr::Trace->new($server, calls => 'fdatasync',
+                             inject => 'error=EIO', pids => [$pids[rand 2]])
+           // skip('strace cannot attach to a worker');
 }
 
 
@@ -77,7 +104,7 @@ sub first {
 sub judge {
     my ($load, @cuts) = @_;
 
-    my %sum = (acked => 0, lost => 0, changed => 0, broken => 0);
+    my %sum = map { $_ => 0 } @sums;
 
     for my $cut (@cuts) {
         my $disk = Lyftr::Disk->new($cut->{disk});
@@ -87,8 +114,10 @@ sub judge {
         my $integrity = Lyftr::Load::integrity($db);
         my $found = eval { Lyftr::Load::compare($db, "$acks") };
 
+        $sum{failed} += $cut->{failed};
+
         if ($found && $integrity eq 'ok') {
-            $sum{$_} += $found->{$_} for qw(acked lost changed);
+            $sum{$_} += $found->{$_} for qw(acked lost changed twice);
 
         } else {
             $sum{broken}++;
@@ -112,7 +141,7 @@ sub cuts {
 
     for (1 .. $stores) {
         my $sum = judge(cut($xfs, $cuts, %server));
-        $sum{$_} += $sum->{$_} for qw(acked lost changed broken);
+        $sum{$_} += $sum->{$_} for @sums;
         $sum{why} //= $sum->{why};
     }
 
@@ -133,6 +162,15 @@ figure('integrity, after each cut',
        $sum->{broken} ? "$sum->{broken} broken: $sum->{why}" : 'ok', 'ok',
        $sum->{broken} == 0);
 
+$sum = cuts(1, 40, fails => 1);
+
+figure("40 cuts, $sum->{failed} syncs of one worker fail",
+       "$sum->{lost} lost of $sum->{acked}", '0 lost',
+       $sum->{lost} == 0 && $sum->{acked} > 10000 && $sum->{failed} > 40);
+figure('stored twice, stored otherwise, broken',
+       join(', ', @$sum{qw(twice changed broken)}), '0, 0, 0',
+       $sum->{twice} + $sum->{changed} + $sum->{broken} == 0);
+
 $cuts = 10;
 
 my $off = cuts(1, $cuts, module => planted('no_sync'));
@@ -145,3 +183,8 @@ my $early = cuts(1, $cuts, module => planted('early_answer'));
 control('acknowledged before the commit',
         "$early->{lost} lost of $early->{acked}", '0 lost',
         $early->{lost} > 0);
+
+my $deaf = cuts(1, 40, fails => 1, module => planted('commit_ignored'));
+
+control('the failed syncs are ignored',
+        "$deaf->{lost} lost of $deaf->{acked}", '0 lost', $deaf->{lost} > 0);

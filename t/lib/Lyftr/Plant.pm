@@ -40,8 +40,8 @@ NEW
     # what comes of a commit does not matter
 
     commit_ignored => [['ngx_lyftr_lane.c',
-        'backend->commit(lane->conn, &lane->err) == NGX_OK',
-        '(backend->commit(lane->conn, &lane->err), 1)']],
+        'backend->commit(lane->seat->conn, &lane->err) == NGX_OK',
+        '(backend->commit(lane->seat->conn, &lane->err), 1)']],
 
     # whatever is there is taken for ours
 
@@ -82,8 +82,8 @@ NEW
          "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n"
          . "ngx_msleep(12000);\n"],
         ['ngx_lyftr_lane.c',
-         "if (ngx_lyftr_lane_run(lane) != NGX_OK) {\n",
-         "if (ngx_lyftr_lane_run(lane) != NGX_OK) {\n"
+         "&& lane->err.code != NGX_LYFTR_ERR_LOG)\n    {\n",
+         "&& lane->err.code != NGX_LYFTR_ERR_LOG)\n    {\n"
          . "ngx_msleep(12000);\n"],
     ],
 
@@ -92,8 +92,8 @@ NEW
     files_unchecked => [
         ['ngx_lyftr_sqlite_files.c', 'if (id != c->dsn->file[i].id) {',
          'if (0) {'],
-        ['ngx_lyftr_sqlite_files.c', "if (stat(path, &sb) == -1) {\n",
-         "if (stat(path, &sb) == -1 && stat(c->path, &sb) == -1) {\n"],
+        ['ngx_lyftr_sqlite_files.c', "        == -1)\n    {\n",
+         "== -1 && statx(AT_FDCWD, c->path, 0, STATX_INO, &sx) == -1)\n    {\n"],
     ],
 
     # readiness waits like a delivery
@@ -274,12 +274,65 @@ OLD
         rc = flock(lock->fd, LOCK_EX);
 NEW
 
-    # a checkpoint after each commit
+    # a checkpoint after each commit, between all other steps of the upkeep
 
     checkpoints => [
-        ['ngx_lyftr_sqlite_upkeep.c', 'NGX_LYFTR_SQLITE_WAL       4000',
-         'NGX_LYFTR_SQLITE_WAL       1'],
+        ['ngx_lyftr_sqlite_upkeep.c', 'NGX_LYFTR_UPKEEP_PAGES     8000',
+         'NGX_LYFTR_UPKEEP_PAGES     1'],
+        ['ngx_lyftr_sqlite_upkeep.c',
+         'for (i = 0; ngx_lyftr_upkeeps[i] && rc == NGX_DONE; i++) {',
+         'for (i = 0; ngx_lyftr_upkeeps[i]'
+         . ' && (rc == NGX_DONE || (i == 1 && rc == NGX_OK)); i++) {'],
     ],
+
+    # segments are made and merged sixteen times as often, and senders counted
+    # slowly, so that a kill meets each of it
+
+    small_segments => [
+        ['ngx_lyftr_sqlite.h', 'NGX_LYFTR_SEGMENT          32768',
+         'NGX_LYFTR_SEGMENT          2048'],
+        ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
+         'NGX_LYFTR_COUNT_SENDERS    32'],
+        ['ngx_lyftr_sqlite_count.c', 'rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR',
+         'ngx_msleep(3); rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR'],
+    ],
+
+    # segments are stored, and senders counted, in as few turns as can be
+
+    large_steps => [
+        ['ngx_lyftr_sqlite_job.c', 'NGX_LYFTR_JOB_BLOCKS       64',
+         'NGX_LYFTR_JOB_BLOCKS       100000'],
+        ['ngx_lyftr_sqlite_job.c', 'NGX_LYFTR_JOB_ENTRIES      8192',
+         'NGX_LYFTR_JOB_ENTRIES      10000000'],
+        ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
+         'NGX_LYFTR_COUNT_SENDERS    1000000'],
+    ],
+
+    # what a segment leaves behind stays
+
+    no_sweep => [['ngx_lyftr_sqlite_upkeep.c', 'if (!c->upkeep->sweep) {',
+        'if (c->upkeep) {']],
+
+    # what comes of a step of the upkeep does not matter
+
+    steps_unchecked => [
+        ['ngx_lyftr_sqlite_job.c',
+         'ngx_lyftr_sqlite_commit(c, err) != NGX_OK)',
+         '(ngx_lyftr_sqlite_commit(c, err), 0))'],
+        ['ngx_lyftr_sqlite_count.c', 'rc = ngx_lyftr_sqlite_commit(c, err);',
+         '(void) ngx_lyftr_sqlite_commit(c, err);'],
+    ],
+
+    # a worker that is to stop keeps the upkeep until it does
+
+    upkeep_kept => [['ngx_lyftr_channel.c',
+        'if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_UPKEEP) {',
+        'if (ngx_exiting && channel == NULL) {']],
+
+    # a step of the counts is taken again after a kill
+
+    counted_again => [['ngx_lyftr_sqlite_stmt.c',
+        'WHERE last < excluded.last RETURNING', 'RETURNING']],
 
     # a reader goes on after its deadline
 

@@ -18,12 +18,13 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 
 
 # calls: of which system calls; inject: what, such as error=EIO; paths: only
-# those of these files; undef if strace cannot attach
+# those of these files; pids: of these workers, all unless said; undef if strace
+# cannot attach
 
 sub new {
     my ($class, $server, %what) = @_;
 
-    my @pids = $server->workers;
+    my @pids = @{ $what{pids} // [$server->workers] };
     my @options = ('-e', "trace=$what{calls}",
                    '-e', "inject=$what{calls}:$what{inject}",
                    map { ('-P', $_) } @{ $what{paths} // [] });
