@@ -1,4 +1,5 @@
-# HUP again and again, under load; then what a hundred of them leave behind.
+# HUP again and again, under load; who has the upkeep of the store then; and what
+# a hundred of them leave behind.
 
 use strict;
 use warnings;
@@ -10,6 +11,7 @@ use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Memory;
 use Lyftr::Server;
+use Lyftr::Upkeep;
 
 
 # half of the load keeps its connections, half takes a new one each time
@@ -50,6 +52,49 @@ sub sum {
     $sum += $_ for @_;
 
     return $sum;
+}
+
+
+# The longest that a new worker waited for the upkeep, though a client that does
+# not read keeps each old worker; and how often the one that had it was there
+# still.
+
+sub handed_over {
+    my ($rounds, %server) = @_;
+
+    my $server = Lyftr::Server->new(%server, listen => 'reuseport');
+    my $load = Lyftr::Load->start($server->{port}, r => 3000, c => 16,
+                                  d => 3600, t => 10);
+    my ($slowest, $kept) = (0, 0);
+
+    for (1 .. $rounds) {
+        my $owner = Lyftr::Server::wait_for { Lyftr::Upkeep::owner($server) };
+        my %old = map { $_ => 1 } $server->workers;
+        my @clients = map { $server->client } 1 .. 16;
+
+        $_->send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n") for @clients;
+        $server->drained;
+
+        my $start = time;
+
+        $server->signal('HUP');
+
+        my $new = Lyftr::Server::wait_for {
+            my $pid = Lyftr::Upkeep::owner($server);
+            $pid && !$old{$pid};
+        } 10;
+
+        my $seconds = $new ? time - $start : 9**9**9;
+
+        $slowest = $seconds if $seconds > $slowest;
+        $kept += kill 0, $owner;
+    }
+
+    $load->stop;
+    my $left = Lyftr::Upkeep::settled($server);
+    $server->stop;
+
+    return ($slowest, $kept, $left);
 }
 
 
@@ -130,6 +175,19 @@ $run = under_load(10, module => planted('no_timer'));
 
 control('no timer keeps a worker', "$run->{once}{failed} failed", '0',
         $run->{once}{failed} > 0);
+
+my $rounds = 10;
+my ($slowest, $kept, $left) = handed_over($rounds);
+
+figure("$rounds times the upkeep goes to a new worker",
+       sprintf('after %.2f s, %d kept', $slowest, $kept), 'at most 3 s, all',
+       $slowest <= 3 && $kept == $rounds);
+figure('rows and blocks that stay behind', $left, '0', $left == 0);
+
+($slowest) = handed_over(1, module => planted('upkeep_kept'));
+
+control('the old worker keeps it', sprintf('after %.2f s', $slowest),
+        'at most 3 s', $slowest > 3);
 
 my @more = left_behind();
 

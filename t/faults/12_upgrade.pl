@@ -6,12 +6,13 @@ use warnings;
 use lib 't/lib';
 use File::Temp qw(tempdir);
 use List::Util qw(min sum);
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
 use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Scenario qw(held_up);
 use Lyftr::Server;
+use Lyftr::Upkeep;
 
 
 my %masters;
@@ -109,7 +110,7 @@ sub upgrade {
 
     my $old = master($server, 'nginx.pid');
     my @old = children($old);
-    my ($new, @new, $together);
+    my ($new, @new, $together, $upkeep);
 
     sleep $seconds;
     kill 'USR2', $old;
@@ -129,7 +130,13 @@ sub upgrade {
 
         # the new master is a child of the old one
 
+        my $start = time;
+
         kill 'WINCH', $old;
+
+        Lyftr::Server::wait_for { Lyftr::Upkeep::owner($server, @new) };
+        $upkeep = time - $start;
+
         Lyftr::Server::wait_for { children($old) == 1 };
 
         kill 'QUIT', $old;
@@ -146,6 +153,7 @@ sub upgrade {
     %masters = ();
 
     return { new => scalar @new, together => $together // 0, ended => $ended,
+             upkeep => $upkeep // 9**9**9,
              alarms => scalar(() = $server->alarms),
              failed => sum(map { $_->{failed}, $_->{errors},
                                  values %{ $_->{statuses} } } @reports),
@@ -162,7 +170,7 @@ sub stopped {
 
     for (1 .. $rounds) {
         my $server = Lyftr::Server->new(%server);
-        my $load = Lyftr::Load->start($server->{port}, c => 64, d => 3600,
+        my $load = Lyftr::Load->start($server->{port}, c => 256, d => 3600,
                                       t => 1);
 
         sleep 0.5 + rand 0.5;
@@ -192,6 +200,8 @@ figure('lost, changed, twice, not acknowledged', join(', ',
        && $rows->{twice} == 0 && $rows->{rows} == $rows->{acked});
 figure('the least that one of 4 workers wrote', "$run->{together} bytes",
        'old and new together', $run->{together} > 0);
+figure('a new worker has the upkeep after',
+       sprintf('%.2f s', $run->{upkeep}), 'at most 3 s', $run->{upkeep} <= 3);
 figure('alarms in the log', $run->{alarms}, '0',
        $run->{ended} && $run->{alarms} == 0);
 

@@ -313,16 +313,6 @@ NEW
     no_sweep => [['ngx_lyftr_sqlite_upkeep.c', 'if (!c->upkeep->sweep) {',
         'if (c->upkeep) {']],
 
-    # what comes of a step of the upkeep does not matter
-
-    steps_unchecked => [
-        ['ngx_lyftr_sqlite_job.c',
-         'ngx_lyftr_sqlite_commit(c, err) != NGX_OK)',
-         '(ngx_lyftr_sqlite_commit(c, err), 0))'],
-        ['ngx_lyftr_sqlite_count.c', 'rc = ngx_lyftr_sqlite_commit(c, err);',
-         '(void) ngx_lyftr_sqlite_commit(c, err);'],
-    ],
-
     # a worker that is to stop keeps the upkeep until it does
 
     upkeep_kept => [['ngx_lyftr_channel.c',
