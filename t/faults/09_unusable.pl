@@ -15,16 +15,20 @@ use Lyftr qw(message signature);
 use Lyftr::Disk;
 use Lyftr::Fault;
 use Lyftr::Server;
+use Lyftr::Upkeep;
 
 
 Lyftr::Disk::private() if $> == 0;
 
-my $rows = scale(20000, 2000);
+# in full more than a segment has
+
+my $rows = scale(40000, 2000);
+my $segment = 32768;
 my $page = 4096;
 my $nobody = 65534;
 
 
-# a store with rows in all of its tables, and nothing in its log
+# a store with rows in all of its tables, and nothing in its WAL
 
 my $base = Lyftr::Server->new(fill => <<"END_SQL");
 CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn TEXT NOT NULL,
@@ -37,6 +41,7 @@ INSERT INTO messages SELECT 'p' || i, '+' || i, '+2',
 END_SQL
 
 $base->get('/stats')->{status} == 200 or die "the store was not set up\n";
+Lyftr::Upkeep::settled($base) and die "the store is not counted\n";
 $base->stop;
 $base->sql('PRAGMA wal_checkpoint(TRUNCATE)');
 
@@ -68,8 +73,8 @@ my @cases = (
      'the store is damaged', 'malformed'],
     ['another application', sub { pragma($_[0], 'application_id = 7') },
      'the store has another schema', 'another application'],
-    ['a newer version', sub { pragma($_[0], 'user_version = 2') },
-     'the store has another schema', 'the schema is newer: version 2, not 1'],
+    ['a newer version', sub { pragma($_[0], 'user_version = 3') },
+     'the store has another schema', 'the schema is newer: version 3, not 2'],
     ['other tables', sub { unlink $_[0]; pragma($_[0], 'user_version = 0;'
                                                 . 'CREATE TABLE a (b)') },
      'the store has another schema', 'not a database of messages'],
@@ -167,45 +172,55 @@ sub crashes {
 }
 
 
-# a leaf of a table, of those in the middle: its page, and its middle row
+# the pages of a table's leaves that have rows from one to another, in the order
+# of its key
 
-sub leaf {
-    my ($table, $order) = @_;
+sub leaves {
+    my ($table, $from, $to) = @_;
 
-    my $leaves = $base->sql("SELECT pageno, ncell FROM dbstat
-                             WHERE name = '$table' AND pagetype = 'leaf'
-                             ORDER BY path");
-    my $k = int(@$leaves / 2);
+    my $n = 0;
+    my @pages;
 
-    @$leaves > 2 or die "$table has too few pages\n";
+    for (@{ $base->sql("SELECT pageno, ncell FROM dbstat WHERE name = '$table'
+                        AND pagetype = 'leaf' ORDER BY path") })
+    {
+        push @pages, $_->{pageno} if $n < $to && $n + $_->{ncell} > $from;
+        $n += $_->{ncell};
+    }
 
-    # between two leaves of a table without rowids stands one more row
-
-    my $row = sum(map { $_->{ncell} } @$leaves[0 .. $k - 1])
-              + ($table eq 'lyftr_message' ? 0 : $k)
-              + int($leaves->[$k]{ncell} / 2);
-
-    my $id = $base->sql("SELECT message_id FROM lyftr_message JOIN
-                         (SELECT seq FROM $table ORDER BY $order
-                          LIMIT 1 OFFSET $row) USING (seq)")
-                  ->[0]{message_id};
-
-    return ($leaves->[$k]{pageno}, $id);
+    return @pages;
 }
 
 
-# a page full of garbage; what a request says that needs it, and how long it is
+# those in the middle of a table, or of the blocks of a kind and level, whose
+# numbers have both
+
+sub middle {
+    my ($table, $key, $kind, $level) = @_;
+
+    my $blocks = defined $kind ? "$key >> 30 & 63 = " . ($kind << 4 | $level)
+                               : 'TRUE';
+    my ($range) = @{ $base->sql("SELECT min(i) - 1 AS first, count(*) AS n FROM
+        (SELECT $key, row_number() OVER (ORDER BY $key) AS i FROM $table)
+        WHERE $blocks") };
+
+    my ($first, $n) = @$range{qw(first n)};
+
+    return leaves($table, $first + $n / 3, $first + ($n > 2 ? 2 * $n / 3 : $n));
+}
+
+
+# pages full of garbage; what requests say that need them, and how long it is
 # until readiness knows
 
 sub garbage {
-    my ($table, $order, $request, %server) = @_;
+    my ($name, $pages, $request, %server) = @_;
 
-    my ($number, $id) = leaf($table, $order);
     my $dir = tempdir(CLEANUP => 1);
     my $db = "$dir/app.db";
 
     copy($base->{db}, $db) or die "$db: $!";
-    write_at($db, ($number - 1) * $page, "\xa5" x $page);
+    write_at($db, ($_ - 1) * $page, "\xa5" x $page) for @$pages;
 
     my $server = Lyftr::Server->new(
         dir => $dir, %server,
@@ -221,11 +236,11 @@ sub garbage {
     } 30;
 
     my $seconds = $ready->{status} == 503 ? time - $start : 9**9**9;
-    my @touching = map { $request->($server, $id)->{status} } 1 .. 6;
+    my @touching = map { $request->($server)->{status} } 1 .. 6;
     my $other = other($server);
 
     $server->stop;
-    note("$table: page $number, $id, @touching, $ready->{body}");
+    note("$name: pages @$pages, @touching, $ready->{body}");
 
     return { refused => scalar(grep { $_ == 503 } @touching),
              seconds => $seconds, logged => $server->logged('malformed'),
@@ -233,12 +248,45 @@ sub garbage {
 }
 
 
-sub deliver { return $_[0]->post(message(message_id => $_[1])) }
-sub read_all { return $_[0]->get('/messages?offset=' . ($rows - 1)) }
+# one column of the row in the middle of so many
 
-my @pages = (['lyftr_message', 'seq', \&deliver],
-             ['lyftr_id', 'id_hash, seq', \&deliver],
-             ['lyftr_time', 'instant, message_id', \&read_all]);
+sub one {
+    my ($sql, $n) = @_;
+
+    my $row = $base->sql("$sql LIMIT 1 OFFSET " . int $n / 2)->[0];
+
+    return (values %$row)[0];
+}
+
+
+# what each table, and each kind of block, is needed for
+
+sub damages {
+    my $ids = 'SELECT message_id FROM lyftr_message WHERE seq <=';
+    my %id = (row => one("$ids $rows ORDER BY seq", $rows),
+              hash => one("$ids $segment ORDER BY id_hash < 0, id_hash",
+                          $segment));
+    my $sender = one('SELECT from_msisdn FROM lyftr_count ORDER BY 1', $rows);
+
+    my $deliver = sub {
+        my ($id) = @_;
+        return sub { $_[0]->post(message(message_id => $id)) };
+    };
+
+    return (
+        ['rows', [middle('lyftr_message', 'seq')], $deliver->($id{row})],
+        ['ids', [middle('lyftr_block', 'no', 0, 0)], $deliver->($id{hash})],
+        ['the filter', [middle('lyftr_block', 'no', 0, 15)], $deliver->('new')],
+        ['times', [middle('lyftr_block', 'no', 1, 0)],
+         sub { $_[0]->get('/messages?offset=' . $segment / 2) }],
+        ['segments', [middle('lyftr_segment', 'id')], $deliver->('new')],
+        ['counts', [middle('lyftr_count', 'from_msisdn')], sub {
+            $_[0]->post(message(message_id => "of $sender", from => $sender));
+            $_[0]->get('/stats');
+        }],
+    );
+}
+
 
 my @seen = map { unusable($_) } @cases;
 my $n = @seen;
@@ -276,11 +324,12 @@ control('the schema is not checked, 200', total('acked', @accepted), '0',
 exit if fast();
 
 
+my @pages = damages();
 my @damaged = map { garbage(@$_) } @pages;
 my $refused = sum(map { $_->{refused} } @damaged);
 my $slowest = max(map { $_->{seconds} } @damaged);
 
-figure(@pages . ' pages of garbage, 503 if touched',
+figure(@pages . ' kinds of garbage, 503 if touched',
        "$refused of " . 6 * @pages, 'all', $refused == 6 * @pages);
 figure('readiness has it from the check', sprintf('%.1f s', $slowest),
        'at most 30 s', $slowest <= 30);
