@@ -1,7 +1,8 @@
 package Lyftr::Flock;
 
 # How long each process waits for a file lock, and then holds it: a preloaded
-# object whose flock() writes down each grant of LOCK_EX.
+# object whose flock() writes down each grant of LOCK_EX.  A hold is a batch's if
+# the WAL was synced in it and the database was not; all others are steps.
 
 use strict;
 use warnings;
@@ -11,9 +12,13 @@ use File::Temp qw(tempdir);
 
 # a time counts for the first of these milliseconds that it does not exceed
 
-our @sizes = (1, 10, 50, 100, 200, 500, 1000, 1e9);
+our @sizes = (1, 2, 5, 10, 50, 100, 200, 500, 1000, 1e9);
 
-my $size = 8 * (4 + 2 * @sizes);
+# of a hold that is long, in milliseconds
+
+our $long = 5;
+
+my $size = 8 * (6 + 3 * @sizes);
 
 
 sub new {
@@ -24,9 +29,10 @@ sub new {
 
     open my $source, '>', "$dir/flock.c" or die "flock.c: $!";
     print $source <<"END";
-#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -34,19 +40,24 @@ sub new {
 #include <unistd.h>
 
 #define SIZES  ${\ scalar @sizes}
+#define LONG   ($long * 1000000)
 
 typedef struct {
     uint64_t  pid;
     uint64_t  grants;
     uint64_t  waited;
     uint64_t  held;
+    uint64_t  step;
+    uint64_t  slow;
     uint64_t  waits[SIZES];
     uint64_t  holds[SIZES];
+    uint64_t  steps[SIZES];
 } slot_t;
 
 static const uint64_t     sizes[] = { $sizes };
 static slot_t            *slots, *slot;
 static __thread uint64_t  asked, got;
+static __thread int       wal, database;
 
 __attribute__((constructor)) static void map(void)
 {
@@ -90,6 +101,7 @@ static void granted(void)
     }
 
     got = now();
+    wal = database = 0;
 
     __sync_fetch_and_add(&slot->grants, 1);
     note(got - asked, &slot->waited, slot->waits);
@@ -98,14 +110,25 @@ static void granted(void)
 
 int flock(int fd, int how)
 {
-    int  rc;
+    int       rc;
+    uint64_t  time;
 
     if ((how & LOCK_EX) && asked == 0) {
         asked = now();
     }
 
     if ((how & LOCK_UN) && got) {
-        note(now() - got, &slot->held, slot->holds);
+        time = now() - got;
+        note(time, &slot->held, slot->holds);
+
+        if (!wal || database) {
+            note(time, &slot->step, slot->steps);
+        }
+
+        if ((!wal || database) && time > LONG) {
+            __sync_fetch_and_add(&slot->slow, time);
+        }
+
         got = 0;
     }
 
@@ -116,6 +139,26 @@ int flock(int fd, int how)
     }
 
     return rc;
+}
+
+int fdatasync(int fd)
+{
+    char     link[32], name[4096];
+    ssize_t  n;
+
+    if (got) {
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        n = readlink(link, name, sizeof(name));
+
+        if (n > 4 && memcmp(name + n - 4, "-wal", 4) == 0) {
+            wal = 1;
+
+        } else {
+            database = 1;
+        }
+    }
+
+    return syscall(SYS_fdatasync, fd);
 }
 END
     close $source;
@@ -134,8 +177,9 @@ END
 sub object { return "$_[0]{dir}/flock.so" }
 
 
-# of each process that took a lock: pid, grants, the longest wait and hold in
-# milliseconds (waited, held), and their numbers by the sizes (waits, holds)
+# of each process that took a lock: pid, grants, the longest wait, hold and step
+# in milliseconds (waited, held, step), their numbers by the sizes (waits, holds,
+# steps), and the milliseconds of all long steps (slow)
 
 sub processes {
     my ($self) = @_;
@@ -147,17 +191,37 @@ sub processes {
     my @found;
 
     for (@slots) {
-        my ($pid, $grants, $waited, $held, @counts) = unpack 'Q*';
+        my ($pid, $grants, $waited, $held, $step, $slow, @counts) =
+            unpack 'Q*';
         last unless $pid;
 
         push @found, {
             pid => $pid, grants => $grants, waited => $waited / 1e6,
-            held => $held / 1e6, waits => [ @counts[0 .. $#sizes] ],
-            holds => [ @counts[@sizes .. $#counts] ]
+            held => $held / 1e6, step => $step / 1e6, slow => $slow / 1e6,
+            waits => [ splice @counts, 0, @sizes ],
+            holds => [ splice @counts, 0, @sizes ], steps => \@counts
         };
     }
 
     return @found;
+}
+
+
+# of such numbers, how many there are, and how many of a hundred do not exceed a
+# size
+
+sub share {
+    my ($name, $ms, @processes) = @_;
+    my ($all, $within) = (0, 0);
+
+    for my $p (@processes) {
+        for (0 .. $#sizes) {
+            $all += $p->{$name}[$_];
+            $within += $p->{$name}[$_] if $sizes[$_] <= $ms;
+        }
+    }
+
+    return ($all, 100 * $within / ($all || 1));
 }
 
 
