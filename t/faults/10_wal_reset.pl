@@ -1,5 +1,5 @@
 # SQLite's WAL-reset bug: our checkpoints under full load, on the same library
-# that loses pages when two writers and passive checkpoints meet.
+# that loses pages when writers and passive checkpoints meet.
 
 use strict;
 use warnings;
@@ -7,6 +7,7 @@ use warnings;
 use lib 't/lib';
 use Cwd qw(getcwd);
 use File::Temp qw(tempdir);
+use List::Util qw(sum);
 use POSIX ();
 
 use Lyftr::Fault;
@@ -62,44 +63,119 @@ sub readers {
 }
 
 
-my $dir = tempdir(DIR => $shm, CLEANUP => 1);
+# So many seconds of a module that copies the WAL after each commit, without a
+# pause, while the writers of all workers commit; there are more processes than
+# processors, so that each is stopped at any place.
 
-my $server = Lyftr::Server->new(dir => $dir, workers => 4,
-                                module => planted('checkpoints'));
-my $load = Lyftr::Load->start($server->{port}, c => 64, d => 60);
-my $reads = Lyftr::Load->start($server->{port}, c => 2, r => 20, d => 60,
-                               m => 'get', u => '/messages?limit=100',
-                               acks => 0);
-my @readers = readers($server->{db}, 2);
+sub checkpoints {
+    my ($seconds) = @_;
 
-my $report = $load->wait;
-$reads->wait;
+    my $dir = tempdir(DIR => $shm, CLEANUP => 1);
+    my $server = Lyftr::Server->new(
+        dir => $dir, workers => 8, listen => 'reuseport',
+        module => planted('checkpoints'));
+    my $load = Lyftr::Load->start($server->{port}, c => 64, d => $seconds);
+    my $reads = Lyftr::Load->start($server->{port}, c => 2, r => 20,
+                                   d => $seconds, m => 'get',
+                                   u => '/messages?limit=100', acks => 0);
+    my @readers = readers($server->{db}, 4);
+    my @spinners = spinners(2);
 
-kill 'KILL', @readers;
-waitpid $_, 0 for @readers;
+    $load->wait;
+    $reads->wait;
 
-my $commits = $server->metric('lyftr_store_commits_total{store="main"}');
-my $named = $server->logged($line);
+    kill 'KILL', @readers, @spinners;
+    waitpid $_, 0 for @readers, @spinners;
 
-$server->stop;
+    my %seen = (
+        commits => $server->metric('lyftr_store_commits_total{store="main"}'),
+        named   => $server->logged($line),
+        touched => $server->sql('SELECT touched FROM lyftr_probe')
+                          ->[0]{touched},
+    );
 
-my $integrity = Lyftr::Load::integrity($server->{db});
-my $found = Lyftr::Load::compare($server->{db}, $load);
+    $server->stop;
 
-figure("60 s, $commits commits and checkpoints", $integrity, 'ok',
-       $integrity eq 'ok' && $commits > 1000);
-figure('lost', "$found->{lost} of $found->{acked}", '0',
-       $found->{lost} == 0 && $found->{acked} > 10000);
-figure('stored otherwise, or twice', $found->{changed} + $found->{twice}, '0',
-       $found->{changed} + $found->{twice} == 0);
-figure("SQLite $version is named in the log", "$named lines",
-       $affected ? 'one' : 'none', $named == ($affected ? 1 : 0));
+    $seen{integrity} = Lyftr::Load::integrity($server->{db});
+    $seen{found} = eval { Lyftr::Load::compare($server->{db}, $load) };
+
+    return \%seen;
+}
+
+
+# The same checkpoints without nginx, for many more commits: what each of so many
+# stores has become, with its commits and copies.
+
+sub storms {
+    my ($n, $seconds) = @_;
+
+    my $dir = tempdir(DIR => $shm, CLEANUP => 1);
+    my $includes = Lyftr::Plant::includes();
+
+    system 'cp', '-a', 'ngx_lyftr_module', "$dir/src" and die "cp failed\n";
+    Lyftr::Plant::put("$dir/src", Lyftr::Plant::fault('checkpoints'));
+    system "make -s -C t/faults NGX_INCS='$includes' SRC='$dir/src' "
+           . "BUILD='$dir' storm >&2" and die "the storm was not built\n";
+
+    my @runs = map {
+        open my $run, '-|', "$dir/storm", "$dir/db$_", $seconds
+            or die "storm: $!";
+        $run;
+    } 1 .. $n;
+
+    return map { [ split ' ', scalar(<$_>) // '0 0 corrupt' ] } @runs;
+}
+
+
+# processes that take the processors away from the others
+
+sub spinners {
+    my ($n) = @_;
+    my $parent = $$;
+
+    return map {
+        my $pid = fork // die "fork: $!";
+
+        if ($pid == 0) {
+            while (getppid == $parent) { 1 for 1 .. 1e5 }
+
+            POSIX::_exit(0);
+        }
+
+        $pid;
+    } 1 .. $n;
+}
+
+
+my $seconds = 120;
+my $seen = checkpoints($seconds);
+my $found = $seen->{found};
+
+figure("$seconds s, $seen->{commits} commits, $seen->{touched} copies",
+       $seen->{integrity}, 'ok',
+       $seen->{integrity} eq 'ok' && $seen->{commits} > 10000
+       && $seen->{touched} > 1000);
+figure('lost', $found ? "$found->{lost} of $found->{acked}" : 'all', '0',
+       $found && $found->{lost} == 0 && $found->{acked} > 100_000);
+figure('stored otherwise, or twice',
+       $found ? $found->{changed} + $found->{twice} : 'all', '0',
+       $found && $found->{changed} + $found->{twice} == 0);
+figure("SQLite $version is named in the log", "$seen->{named} lines",
+       $affected ? 'one' : 'none', $seen->{named} == ($affected ? 1 : 0));
+
+my @storms = storms(3, 60);
+my ($commits, $copies) = map { my $i = $_; sum(map { $_->[$i] } @storms) } 0, 1;
+
+figure(@storms . " stores without nginx, $commits commits",
+       join(' ', map { $_->[2] } @storms), 'ok',
+       $commits > 100_000 && $copies > 1000
+       && !grep { $_->[2] ne 'ok' } @storms);
 
 # a library that says it is another one
 
 my $other = Lyftr::Version->new($affected ? 3051003 : 3051002);
-$server = Lyftr::Server->new(preload => $other);
-$named = $server->logged($line);
+my $server = Lyftr::Server->new(preload => $other);
+my $named = $server->logged($line);
 $server->stop;
 
 control('a library that is named otherwise', "$named lines",
@@ -113,15 +189,15 @@ if (!$affected) {
 # the race needs a process that is stopped in the midst of a checkpoint, so there
 # are more of them than processors
 
-$dir = tempdir(DIR => $shm, CLEANUP => 1);
+my $dir = tempdir(DIR => $shm, CLEANUP => 1);
 
 my @runs = map {
-    open my $run, '-|', "$build/walreset", "$dir/db$_", 15
+    open my $run, '-|', "$build/walreset", "$dir/db$_", 20
         or die "walreset: $!";
     $run;
-} 1 .. 6;
+} 1 .. 8;
 
 my $corrupt = grep { <$_> =~ /corrupt/ } @runs;
 
-control('6 databases, two writers each, 15 s', "$corrupt corrupt",
+control('8 databases, two writers each, 20 s', "$corrupt corrupt",
         '0 corrupt', $corrupt > 0);
