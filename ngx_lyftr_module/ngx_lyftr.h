@@ -106,6 +106,7 @@ struct ngx_lyftr_store_s {
     ngx_msec_t                    delay;         /* the most in the queue */
     ngx_msec_t                    timeout;
     ngx_int_t                     max_wal;       /* bytes */
+    ngx_int_t                     search;
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
     ngx_int_t                     label;

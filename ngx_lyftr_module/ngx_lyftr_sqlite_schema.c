@@ -79,6 +79,16 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
     " senders INTEGER NOT NULL DEFAULT 0,"                                    \
     " next INTEGER NOT NULL DEFAULT 1);"                                      \
                                                                               \
+    "CREATE TABLE lyftr_search ("                                             \
+    " id INTEGER PRIMARY KEY,"                                                \
+    " level INTEGER NOT NULL,"                                                \
+    " first INTEGER NOT NULL,"                                                \
+    " last INTEGER NOT NULL);"                                                \
+                                                                              \
+    "CREATE TABLE lyftr_gram ("                                               \
+    " no INTEGER PRIMARY KEY,"                                                \
+    " data BLOB NOT NULL);"                                                   \
+                                                                              \
     "CREATE TABLE lyftr_probe ("                                              \
     " id INTEGER PRIMARY KEY CHECK (id = 1),"                                 \
     " touched INTEGER NOT NULL DEFAULT 0,"                                    \

@@ -1,44 +1,49 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_sqlite_gram.h>
 #include <ngx_lyftr_text.h>
 
 
 /*
- * Rows whose text contains a needle.  They are met in the order of the log, of
- * which those are kept that come first in time; or, for one sender, or far
- * from the first row, in the order of the list.
+ * Rows whose text contains a needle.  If the other filters leave few rows,
+ * their texts are read.  Else all rows of the log that match are found first;
+ * if they are few, they are sorted, and if not, the list is gone through, of
+ * which then a page is soon full.
  */
 
-#define NGX_LYFTR_SEARCH_KEEP      65536
+#ifndef NGX_LYFTR_SEARCH_FEW
+#define NGX_LYFTR_SEARCH_FEW       1000
+#endif
+
+/* rows that are read in the time that the index takes, */
+#ifndef NGX_LYFTR_SEARCH_READ
+#define NGX_LYFTR_SEARCH_READ      2000
+#endif
+
+/* and those that are scanned in the time that one is read */
+#define NGX_LYFTR_SEARCH_SCAN      4
 
 
 typedef struct {
-    u_char              *key;
+    size_t               key;              /* where it is, in keys */
     size_t               len;
     int64_t              seq;
-} ngx_lyftr_match_t;
+    u_char              *data;
+} ngx_lyftr_found_t;
 
 
-typedef struct {
-    ngx_lyftr_match_t   *elts;             /* a heap, the greatest first */
-    ngx_uint_t           n;
-    ngx_uint_t           max;
-} ngx_lyftr_matches_t;
-
-
+static ngx_int_t ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_text(ngx_lyftr_sqlite_t *c, int64_t seq,
-    ngx_str_t *needle, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_log(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_scan(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_matches_t *matches,
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_keep(ngx_lyftr_list_t *list,
-    ngx_lyftr_matches_t *matches, ngx_lyftr_sqlite_row_t *row);
-static void ngx_lyftr_search_sift(ngx_lyftr_matches_t *matches, ngx_uint_t i);
+static ngx_int_t ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_row(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, int64_t seq, ngx_lyftr_buf_t *keys,
+    ngx_lyftr_buf_t *rows, ngx_lyftr_error_t *err);
 static int ngx_lyftr_search_cmp(const void *one, const void *two);
 
 
@@ -46,6 +51,7 @@ ngx_int_t
 ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_error_t *err)
 {
+    int64_t             searched;
     ngx_int_t           rc;
     ngx_str_t           needle;
     ngx_lyftr_query_t  *query;
@@ -61,9 +67,17 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     (void) ngx_lyftr_fold(needle.data, query->q.data, query->q.len);
 
-    rc = (query->from.len || query->offset > NGX_LYFTR_SEARCH_KEEP)
-         ? ngx_lyftr_search_list(c, list, &needle, err)
-         : ngx_lyftr_search_log(c, list, &needle, err);
+    searched = 0;
+
+    rc = (needle.len < NGX_LYFTR_GRAM)
+         ? NGX_OK : ngx_lyftr_sqlite_searched(c, &searched, err);
+
+    if (rc == NGX_OK) {
+        rc = (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
+                            + NGX_LYFTR_SEARCH_READ)
+             ? ngx_lyftr_search_list(c, list, &needle, NULL, err)
+             : ngx_lyftr_search_found(c, list, &needle, err);
+    }
 
     sqlite3_free(needle.data);
 
@@ -72,8 +86,44 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
 
 static ngx_int_t
-ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_str_t *needle, ngx_lyftr_error_t *err)
+{
+    int64_t            i, n;
+    ngx_int_t          rc;
+    ngx_lyftr_bits_t   bits;
+
+    rc = ngx_lyftr_sqlite_match(c, needle, &bits, err);
+
+    if (rc == NGX_OK) {
+
+        for (i = 0, n = 0; i <= bits.last / 64; i++) {
+            n += __builtin_popcountll(bits.words[i]);
+        }
+
+        if (n <= NGX_LYFTR_SEARCH_FEW) {
+            rc = ngx_lyftr_search_sorted(c, list, &bits, err);
+
+        } else if (list->low.len || list->high.len) {
+            rc = ngx_lyftr_search_list(c, list, NULL, &bits, err);
+
+        } else {
+            list->page->total = n;
+            rc = ngx_lyftr_search_first(c, list, &bits, err);
+        }
+    }
+
+    sqlite3_free(bits.words);
+
+    return rc;
+}
+
+
+/* goes through the whole list, and counts */
+
+static ngx_int_t
+ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
 {
     int64_t              passed;
     ngx_int_t            rc;
@@ -84,7 +134,12 @@ ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     while ((rc = ngx_lyftr_sources_next(c, &list->sources, &source, err))
            == NGX_OK)
     {
-        rc = ngx_lyftr_search_text(c, source->seq, needle, err);
+        if (bits) {
+            rc = ngx_lyftr_bits_has(bits, source->seq) ? NGX_OK : NGX_DECLINED;
+
+        } else {
+            rc = ngx_lyftr_sqlite_contains(c, source->seq, needle, err);
+        }
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -114,199 +169,166 @@ ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 }
 
 
+/* as far as the page goes */
+
 static ngx_int_t
-ngx_lyftr_search_text(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *needle,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
 {
-    int64_t        found;
-    sqlite3_stmt  *st;
+    int64_t              passed;
+    ngx_int_t            rc;
+    ngx_lyftr_source_t  *source;
 
-    st = c->stmt[NGX_LYFTR_SQL_CONTAINS];
+    if (list->query->offset >= list->page->total) {
+        return NGX_OK;
+    }
 
-    (void) sqlite3_bind_int64(st, 1, seq);
-    (void) ngx_lyftr_sqlite_bind(st, 2, needle);
-
-    if (ngx_lyftr_sqlite_int(c, st, &found, err) != NGX_OK) {
+    if (list->from.len
+        && ngx_lyftr_sources_after(c, &list->sources, &list->from, err)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return found ? NGX_OK : NGX_DECLINED;
-}
+    passed = 0;
 
+    do {
+        rc = ngx_lyftr_sources_next(c, &list->sources, &source, err);
 
-static ngx_int_t
-ngx_lyftr_search_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
-    ngx_str_t *needle, ngx_lyftr_error_t *err)
-{
-    ngx_int_t            rc;
-    ngx_uint_t           i;
-    ngx_lyftr_query_t   *query;
-    ngx_lyftr_matches_t  matches;
+        if (rc == NGX_OK
+            && ngx_lyftr_bits_has(bits, source->seq)
+            && passed++ >= list->query->offset)
+        {
+            rc = ngx_lyftr_sqlite_emit(c, list, source->seq, err);
+        }
 
-    query = list->query;
-
-    /* one more tells if another page follows */
-
-    matches.n = 0;
-    matches.max = query->offset + query->limit + 1;
-    matches.elts = sqlite3_malloc64(matches.max * sizeof(ngx_lyftr_match_t));
-
-    if (matches.elts == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-    }
-
-    rc = ngx_lyftr_search_scan(c, list, needle, &matches, err);
-
-    ngx_qsort(matches.elts, matches.n, sizeof(ngx_lyftr_match_t),
-              ngx_lyftr_search_cmp);
-
-    for (i = query->offset; i < matches.n && rc == NGX_OK; i++) {
-        rc = ngx_lyftr_sqlite_emit(c, list, matches.elts[i].seq, err);
-    }
-
-    for (i = 0; i < matches.n; i++) {
-        sqlite3_free(matches.elts[i].key);
-    }
-
-    sqlite3_free(matches.elts);
+    } while (rc == NGX_OK);
 
     return rc == NGX_DONE ? NGX_OK : rc;
 }
 
 
 static ngx_int_t
-ngx_lyftr_search_scan(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
-    ngx_str_t *needle, ngx_lyftr_matches_t *matches, ngx_lyftr_error_t *err)
+ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
 {
-    int                      rc;
-    sqlite3_stmt            *st;
-    ngx_lyftr_query_t       *query;
-    ngx_lyftr_sqlite_row_t   row;
+    int64_t             i;
+    uint64_t            word;
+    ngx_int_t           rc;
+    ngx_uint_t          n;
+    ngx_lyftr_buf_t     keys, rows;
+    ngx_lyftr_found_t  *found;
 
-    query = list->query;
-    st = c->stmt[NGX_LYFTR_SQL_SCAN];
+    ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
+    ngx_memzero(&rows, sizeof(ngx_lyftr_buf_t));
 
-    (void) ngx_lyftr_sqlite_bind(st, 1, needle);
+    rc = NGX_OK;
 
-    if (query->since.len) {
-        (void) sqlite3_bind_blob(st, 2, query->instant.data,
-                                 query->instant.len, SQLITE_STATIC);
-    }
-
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-
-        list->page->total++;
-
-        ngx_lyftr_sqlite_row(st, &row);
-
-        if (ngx_lyftr_search_keep(list, matches, &row) != NGX_OK) {
-            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-            break;
+    for (i = 0; i <= bits->last / 64 && rc == NGX_OK; i++) {
+        for (word = bits->words[i]; word && rc == NGX_OK; word &= word - 1) {
+            rc = ngx_lyftr_search_row(c, list, i * 64 + __builtin_ctzll(word),
+                                      &keys, &rows, err);
         }
     }
 
-    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
-        (void) ngx_lyftr_sqlite_error(c, err);
+    found = (ngx_lyftr_found_t *) rows.data;
+    n = rows.len / sizeof(ngx_lyftr_found_t);
+
+    for (i = 0; i < (int64_t) n; i++) {
+        found[i].data = keys.data + found[i].key;
     }
 
-    (void) sqlite3_reset(st);
-    (void) sqlite3_clear_bindings(st);
+    if (n) {
+        ngx_qsort(found, n, sizeof(ngx_lyftr_found_t), ngx_lyftr_search_cmp);
+    }
 
-    return rc == SQLITE_DONE ? NGX_OK : NGX_ERROR;
+    for (i = list->query->offset; i < (int64_t) n && rc == NGX_OK; i++) {
+        rc = ngx_lyftr_sqlite_emit(c, list, found[i].seq, err);
+    }
+
+    ngx_lyftr_buf_free(&keys);
+    ngx_lyftr_buf_free(&rows);
+
+    return rc == NGX_DONE ? NGX_OK : rc;
 }
 
 
+/* counts a row if it is in the range, and keeps it if the page may have it */
+
 static ngx_int_t
-ngx_lyftr_search_keep(ngx_lyftr_list_t *list, ngx_lyftr_matches_t *matches,
-    ngx_lyftr_sqlite_row_t *row)
+ngx_lyftr_search_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    int64_t seq, ngx_lyftr_buf_t *keys, ngx_lyftr_buf_t *rows,
+    ngx_lyftr_error_t *err)
 {
-    u_char             *p;
-    ngx_uint_t          i;
-    ngx_lyftr_match_t   match;
+    u_char                  *key;
+    size_t                   skip;
+    ngx_int_t                rc;
+    sqlite3_stmt            *st;
+    ngx_lyftr_found_t        found;
+    ngx_lyftr_recent_row_t   to;
+    ngx_lyftr_sqlite_row_t   row;
 
-    match.seq = row->seq;
-    match.key = sqlite3_malloc64(ngx_lyftr_sqlite_key_len(row));
+    st = c->stmt[NGX_LYFTR_SQL_RECENT];
 
-    if (match.key == NULL) {
+    (void) sqlite3_bind_int64(st, 1, seq - 1);
+    (void) sqlite3_bind_int64(st, 2, seq);
+
+    if (sqlite3_step(st) != SQLITE_ROW) {
+        (void) ngx_lyftr_sqlite_error(c, err);
+        (void) sqlite3_reset(st);
         return NGX_ERROR;
     }
 
-    p = ngx_lyftr_sqlite_key_time(match.key, row);
+    ngx_lyftr_sqlite_row(st, &row);
 
-    match.len = p - match.key;
+    found.key = keys->len;
+    rc = ngx_lyftr_sqlite_row_keys(&row, keys, &to);
 
-    if ((list->from.len
-         && ngx_lyftr_key_cmp(match.key, match.len, list->from.data,
-                              list->from.len)
+    (void) sqlite3_reset(st);
+
+    if (rc != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    skip = (list->kind == NGX_LYFTR_KIND_TIME) ? to.sender : 0;
+
+    found.key += skip;
+    found.len = to.len - skip;
+    found.seq = seq;
+
+    key = keys->data + found.key;
+
+    if ((list->low.len
+         && ngx_lyftr_key_cmp(key, found.len, list->low.data, list->low.len)
             < 0)
-        || (matches->n == matches->max
-            && ngx_lyftr_search_cmp(&match, matches->elts) > 0))
+        || (list->high.len
+            && ngx_lyftr_key_cmp(key, found.len, list->high.data,
+                                 list->high.len)
+               >= 0))
     {
-        sqlite3_free(match.key);
         return NGX_OK;
     }
 
-    if (matches->n == matches->max) {
-        sqlite3_free(matches->elts[0].key);
-        matches->elts[0] = match;
-        ngx_lyftr_search_sift(matches, 0);
+    list->page->total++;
+
+    if (list->from.len
+        && ngx_lyftr_key_cmp(key, found.len, list->from.data, list->from.len)
+           < 0)
+    {
         return NGX_OK;
     }
 
-    for (i = matches->n++; i; i = (i - 1) / 2) {
-
-        if (ngx_lyftr_search_cmp(&match, &matches->elts[(i - 1) / 2]) < 0) {
-            break;
-        }
-
-        matches->elts[i] = matches->elts[(i - 1) / 2];
-    }
-
-    matches->elts[i] = match;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_lyftr_search_sift(ngx_lyftr_matches_t *matches, ngx_uint_t i)
-{
-    ngx_uint_t          child;
-    ngx_lyftr_match_t   match;
-
-    match = matches->elts[i];
-
-    for ( ;; ) {
-        child = 2 * i + 1;
-
-        if (child + 1 < matches->n
-            && ngx_lyftr_search_cmp(&matches->elts[child],
-                                    &matches->elts[child + 1])
-               < 0)
-        {
-            child++;
-        }
-
-        if (child >= matches->n
-            || ngx_lyftr_search_cmp(&match, &matches->elts[child]) >= 0)
-        {
-            break;
-        }
-
-        matches->elts[i] = matches->elts[child];
-        i = child;
-    }
-
-    matches->elts[i] = match;
+    return ngx_lyftr_buf_add(rows, &found, sizeof(found)) == NGX_OK
+           ? NGX_OK
+           : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
 }
 
 
 static int
 ngx_lyftr_search_cmp(const void *one, const void *two)
 {
-    const ngx_lyftr_match_t *a = one;
-    const ngx_lyftr_match_t *b = two;
+    const ngx_lyftr_found_t *a = one;
+    const ngx_lyftr_found_t *b = two;
 
-    return ngx_lyftr_key_cmp(a->key, a->len, b->key, b->len);
+    return ngx_lyftr_key_cmp(a->data, a->len, b->data, b->len);
 }

@@ -137,12 +137,49 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     " FROM lyftr_message WHERE seq = ?1 AND id_hash = ?2",
 
     /* NGX_LYFTR_SQL_SCAN */
-    "SELECT seq, id_hash, instant, message_id, from_msisdn"
-    " FROM lyftr_message WHERE lyftr_contains(text, ?1)"
-    " AND (?2 IS NULL OR instant >= ?2)",
+    "SELECT seq FROM lyftr_message"
+    " WHERE seq > ?1 AND lyftr_contains(text, ?2)",
 
     /* NGX_LYFTR_SQL_CONTAINS */
-    "SELECT lyftr_contains(text, ?2) FROM lyftr_message WHERE seq = ?1"
+    "SELECT lyftr_contains(text, ?2) FROM lyftr_message WHERE seq = ?1",
+
+    /* NGX_LYFTR_SQL_TEXTS */
+    "SELECT seq, text FROM lyftr_message WHERE seq > ?1 AND seq <= ?2"
+    " ORDER BY seq",
+
+    /* NGX_LYFTR_SQL_SEARCH_STATE: level -1 is being made, or is to go */
+    "SELECT ifnull((SELECT max(last) FROM lyftr_search WHERE level >= 0), 0),"
+    " ifnull((SELECT max(last) FROM lyftr_search WHERE level = 1), 0),"
+    " ifnull((SELECT min(id) FROM lyftr_search WHERE level < 0), 0)",
+
+    /* NGX_LYFTR_SQL_SEARCH */
+    "SELECT id, first, last FROM lyftr_search WHERE level >= 0"
+    " ORDER BY first, level DESC",
+
+    /* NGX_LYFTR_SQL_SEARCH_ADD */
+    "INSERT INTO lyftr_search (level, first, last) VALUES (-1, 0, 0)",
+
+    /* NGX_LYFTR_SQL_SEARCH_DONE */
+    "UPDATE lyftr_search SET level = ?2, first = ?3, last = ?4"
+    " WHERE id = ?1",
+
+    /* NGX_LYFTR_SQL_SEARCH_RETIRE */
+    "UPDATE lyftr_search SET level = -1 WHERE level = 0 AND last <= ?1",
+
+    /* NGX_LYFTR_SQL_SEARCH_DELETE */
+    "DELETE FROM lyftr_search WHERE id = ?1",
+
+    /* NGX_LYFTR_SQL_GRAM: the block with a key, and those after it */
+    "SELECT no, data FROM lyftr_gram WHERE no >="
+    " (SELECT max(no) FROM lyftr_gram WHERE no <= ?1) ORDER BY no",
+
+    /* NGX_LYFTR_SQL_GRAM_ADD */
+    "INSERT INTO lyftr_gram (no, data) VALUES (?1, ?2)",
+
+    /* NGX_LYFTR_SQL_GRAM_DELETE */
+    "DELETE FROM lyftr_gram WHERE no >= ?1 AND no <="
+    " (SELECT max(no) FROM (SELECT no FROM lyftr_gram"
+    " WHERE no >= ?1 AND no < ?2 ORDER BY no LIMIT ?3))"
 };
 
 

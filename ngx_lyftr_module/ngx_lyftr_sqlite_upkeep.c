@@ -1,6 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_sqlite_gram.h>
 
 
 /* pages of the WAL between two checkpoints */
@@ -19,6 +20,7 @@ struct ngx_lyftr_sqlite_upkeep_s {
     ngx_lyftr_job_t      flush;
     ngx_lyftr_job_t      merge;
     ngx_lyftr_count_t    count;
+    ngx_lyftr_grow_t     search;
     int                  pages;            /* at the last checkpoint */
     int64_t              rows;             /* the last one seen, */
     ngx_msec_t           since;            /* at this time */
@@ -43,6 +45,8 @@ static ngx_int_t ngx_lyftr_upkeep_sweep(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_upkeep_sweep_from(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_search(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c,
     int64_t segment);
 
@@ -61,6 +65,7 @@ static ngx_lyftr_upkeep_pt  ngx_lyftr_upkeeps[] = {
     ngx_lyftr_upkeep_count,
     ngx_lyftr_upkeep_merge,
     ngx_lyftr_upkeep_sweep,
+    ngx_lyftr_upkeep_search,
     NULL
 };
 
@@ -440,6 +445,14 @@ ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c, int64_t segment)
 }
 
 
+static ngx_int_t
+ngx_lyftr_upkeep_search(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    return ngx_lyftr_grow_step(c, &c->upkeep->search, deadline, err);
+}
+
+
 void
 ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c)
 {
@@ -458,6 +471,7 @@ ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c)
     ngx_lyftr_job_free(&upkeep->flush);
     ngx_lyftr_job_free(&upkeep->merge);
     ngx_lyftr_count_free(&upkeep->count);
+    ngx_lyftr_grow_free(&upkeep->search);
 
     sqlite3_free(upkeep);
 

@@ -50,6 +50,12 @@ static ngx_lyftr_sqlite_table_t  ngx_lyftr_sqlite_checked[] = {
     { "* FROM lyftr_count",
       "from_msisdn", "?1", 1, NULL },
 
+    { "no, data FROM lyftr_gram",
+      "no", "?1", 1, NULL },
+
+    { "* FROM lyftr_search",
+      "id", "?1", 1, NULL },
+
     { NULL, NULL, NULL, 0, NULL }
 };
 

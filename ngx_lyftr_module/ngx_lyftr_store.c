@@ -15,6 +15,8 @@ static char *ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_str_t *url);
 static char *ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_str_t *arg);
+static char *ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag,
+    ngx_str_t *arg, size_t skip);
 
 
 static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
@@ -219,6 +221,10 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
     ngx_str_t                 s;
     ngx_lyftr_store_param_t  *param;
 
+    if (ngx_strncmp(arg->data, "search=", 7) == 0) {
+        return ngx_lyftr_store_flag(cf, &store->search, arg, 7);
+    }
+
     for (param = ngx_lyftr_store_params; param->name.len; param++) {
 
         if (ngx_strncmp(arg->data, param->name.data, param->name.len) != 0) {
@@ -257,6 +263,27 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
 }
 
 
+static char *
+ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag, ngx_str_t *arg,
+    size_t skip)
+{
+    char  *value;
+
+    value = (char *) arg->data + skip;
+
+    if (ngx_strcmp(value, "on") != 0 && ngx_strcmp(value, "off") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\", it must be \"on\" or "
+                           "\"off\"", arg);
+        return NGX_CONF_ERROR;
+    }
+
+    *flag = (value[1] == 'n');
+
+    return NGX_CONF_OK;
+}
+
+
 /* the address is never printed: it may hold a password */
 
 static char *
@@ -286,6 +313,7 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
 
         store->backend = backend;
         store->dsn.max_wal = store->max_wal;
+        store->dsn.search = store->search;
         store->dsn_hash = ngx_hash_key(store->dsn.path,
                                        ngx_strlen(store->dsn.path)) | 1;
 

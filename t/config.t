@@ -75,6 +75,9 @@ my @refused = (
          [ 'timeout', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
          [ 'max_wal', '16777216 to 9223372036854775807 bytes', '15m',
            '16777215', '1x' ]),
+    (map { [ "lyftr_store main sqlite:///a.db search=$_;", '',
+             qq(invalid value in "search=$_", it must be "on" or "off") ] }
+         '', 'yes', 'onn', 'ON'),
     (map { [ "lyftr_store main sqlite:///a.db $_;", '',
              qq(invalid parameter "$_") ] } 'x', 'batches=1', 'BATCH=1'),
     [ 'lyftr_store main sqlite:///a.db thread_pool=nope;', '',
