@@ -136,18 +136,6 @@ typedef struct {
 } ngx_lyftr_segment_t;
 
 
-/* a place in a tree of a segment, at the entry of that rank */
-
-typedef struct {
-    ngx_lyftr_segment_t *segment;
-    ngx_lyftr_kind_e     kind;
-    int64_t              number;           /* of the block */
-    int64_t              rank;
-    ngx_lyftr_buf_t      data;
-    ngx_lyftr_block_t    block;
-} ngx_lyftr_cursor_t;
-
-
 /* what the indexes know of a row */
 
 typedef struct {
@@ -293,31 +281,6 @@ ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
 void ngx_lyftr_sqlite_verify_forget(ngx_lyftr_sqlite_t *c);
 
 
-/* ngx_lyftr_sqlite_key.c */
-
-/* an upper bound of a sender's key */
-size_t ngx_lyftr_sqlite_key_len(ngx_lyftr_sqlite_row_t *row);
-
-/* each writes a part, and returns its end */
-u_char *ngx_lyftr_sqlite_key_sender(u_char *p, ngx_str_t *from);
-u_char *ngx_lyftr_sqlite_key_time(u_char *p, ngx_lyftr_sqlite_row_t *row);
-
-/* the sender of such a part, in buf if need be; NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_sqlite_key_read(ngx_str_t *part, ngx_lyftr_buf_t *buf,
-    ngx_str_t *from);
-
-/* the beginning of all keys of that time */
-u_char *ngx_lyftr_sqlite_key_instant(u_char *p, ngx_str_t *instant);
-
-
-/* ngx_lyftr_sqlite_filter.c */
-
-size_t ngx_lyftr_sqlite_filter_len(int64_t rows);
-void ngx_lyftr_sqlite_filter_add(u_char *filter, size_t len, uint64_t hash);
-ngx_uint_t ngx_lyftr_sqlite_filter_has(u_char *filter, size_t len,
-    uint64_t hash);
-
-
 /* ngx_lyftr_sqlite_segment.c */
 
 /* reads lyftr_state, and the segments if they have changed */
@@ -349,177 +312,6 @@ void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
 /* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
 ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
     ngx_lyftr_buf_t *keys, ngx_lyftr_recent_row_t *to);
-
-
-/* ngx_lyftr_sqlite_cursor.c */
-
-#define NGX_LYFTR_LEVEL_FILTER     15
-#define NGX_LYFTR_FILTER_PART      4032    /* bytes in one block */
-
-/* the key of a block in its table */
-#define NGX_LYFTR_BLOCK_SEGMENT    36
-#define NGX_LYFTR_BLOCK_LEVEL      30
-#define ngx_lyftr_sqlite_block_no(segment, kind, level, n)                    \
-    ((int64_t) (segment) << NGX_LYFTR_BLOCK_SEGMENT                           \
-     | (int64_t) (kind) << 34                                                 \
-     | (int64_t) (level) << NGX_LYFTR_BLOCK_LEVEL | (int64_t) (n))
-
-/* the key of an id: its hash, big endian */
-#define ngx_lyftr_sqlite_hash_key(p, hash)                                    \
-    do {                                                                      \
-        uint64_t  h__ = htobe64(hash);                                        \
-        ngx_memcpy(p, &h__, sizeof(uint64_t));                                \
-    } while (0)
-
-#define ngx_lyftr_cursor_end(cursor)                                          \
-    ((cursor)->rank >= (cursor)->segment->rows)
-
-#define ngx_lyftr_cursor_seq(cursor)                                          \
-    ((cursor)->segment->first + (cursor)->block.value)
-
-void ngx_lyftr_cursor_init(ngx_lyftr_cursor_t *cursor,
-    ngx_lyftr_segment_t *segment, ngx_lyftr_kind_e kind);
-void ngx_lyftr_cursor_free(ngx_lyftr_cursor_t *cursor);
-
-/*
- * To the first entry whose key is not less; to the entry of a rank; to the
- * next.  NGX_OK or NGX_ERROR; after the last, the rank is the number of rows.
- */
-ngx_int_t ngx_lyftr_cursor_seek(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_cursor_t *cursor, u_char *key, size_t len,
-    ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_cursor_at(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_cursor_t *cursor, int64_t rank, ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_cursor_next(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_cursor_t *cursor, ngx_lyftr_error_t *err);
-
-ngx_int_t ngx_lyftr_sqlite_damaged(ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_build.c */
-
-/* makes the trees of a segment from entries that come in order */
-
-typedef struct {
-    ngx_lyftr_buf_t      block;            /* the one being filled */
-    ngx_lyftr_buf_t      key;              /* of its last entry */
-    int64_t              n;                /* blocks before it */
-    ngx_uint_t           entries;          /* of it, */
-    int64_t              total;            /* and of all */
-} ngx_lyftr_build_level_t;
-
-
-typedef struct {
-    int64_t                  segment;
-    ngx_lyftr_kind_e         kind;
-    int64_t                  rank;
-    ngx_uint_t               height;
-    ngx_lyftr_build_level_t  level[NGX_LYFTR_HEIGHT];
-
-    /* finished blocks: their number, length and bytes */
-    ngx_lyftr_buf_t          out;          /* of level 0, */
-    ngx_lyftr_buf_t          upper;        /* and the others */
-} ngx_lyftr_build_t;
-
-
-void ngx_lyftr_build_begin(ngx_lyftr_build_t *build, int64_t segment,
-    ngx_lyftr_kind_e kind);
-ngx_int_t ngx_lyftr_build_add(ngx_lyftr_build_t *build, u_char *key,
-    size_t len, int64_t value);
-
-/* finishes the last blocks of all levels, and moves them to out */
-ngx_int_t ngx_lyftr_build_end(ngx_lyftr_build_t *build);
-ngx_int_t ngx_lyftr_build_filter(ngx_lyftr_build_t *build, u_char *filter,
-    size_t len);
-void ngx_lyftr_build_free(ngx_lyftr_build_t *build);
-
-/* stores up to max of the finished blocks; in a transaction that writes */
-ngx_int_t ngx_lyftr_build_store(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_build_t *build, size_t *from, ngx_uint_t max,
-    ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_job.c */
-
-/* makes a segment, of rows of the log or of other segments, piece by piece */
-
-typedef struct {
-    ngx_uint_t               active;
-    ngx_lyftr_segment_t      segment;      /* it makes this one */
-    ngx_uint_t               kind;         /* and is at this tree */
-    ngx_uint_t               ended;        /* of which it has all entries */
-    ngx_lyftr_build_t        build;
-    size_t                   stored;       /* bytes of what is built */
-
-    /* of rows */
-    ngx_lyftr_buf_t          keys;
-    ngx_lyftr_buf_t          rows;
-    uint32_t                *order;
-    ngx_uint_t               pos;
-
-    /* of segments */
-    ngx_lyftr_segment_t      from[NGX_LYFTR_FANOUT];
-    ngx_lyftr_cursor_t       cursor[NGX_LYFTR_FANOUT];
-    ngx_uint_t               nfrom;
-} ngx_lyftr_job_t;
-
-
-/* of the rows after first, up to last */
-ngx_int_t ngx_lyftr_job_flush(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
-    int64_t first, int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-
-/* of n segments, which follow each other */
-ngx_int_t ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
-    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
-
-/* the next piece; NGX_DONE: the segment is in its place */
-ngx_int_t ngx_lyftr_job_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-void ngx_lyftr_job_free(ngx_lyftr_job_t *job);
-
-/* fills *err; NGX_ERROR */
-ngx_int_t ngx_lyftr_job_memory(ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_entry.c */
-
-/* adds the next entry to the tree that is being made */
-ngx_int_t ngx_lyftr_job_entry(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
-    ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_count.c */
-
-/* counts the rows of each sender, after those that are counted */
-
-typedef struct {
-    ngx_uint_t           active;
-    int64_t              to;               /* the last row */
-    ngx_lyftr_buf_t      tally;            /* of the rows, by sender */
-    size_t               done;             /* bytes of it */
-    ngx_uint_t           ntop;
-    int64_t              count[NGX_LYFTR_TOP_SENDERS];
-    ngx_lyftr_buf_t      sender[NGX_LYFTR_TOP_SENDERS];
-} ngx_lyftr_count_t;
-
-
-ngx_int_t ngx_lyftr_count_begin(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_count_t *count, int64_t to, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
-
-/* the next piece; NGX_DONE: all is counted */
-ngx_int_t ngx_lyftr_count_step(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_count_t *count, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-void ngx_lyftr_count_free(ngx_lyftr_count_t *count);
-
-/* reads the largest senders, of those that are counted */
-ngx_int_t ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
-    ngx_lyftr_error_t *err);
-
-/* puts a sender in its place among the largest; NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
-    int64_t total);
 
 
 /* ngx_lyftr_sqlite_ids.c */
@@ -613,93 +405,13 @@ ngx_int_t ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_source.c */
-
-typedef struct {
-    ngx_lyftr_cursor_t   cursor;
-    ngx_lyftr_chunk_t   *chunk;            /* NULL: a segment */
-    uint32_t            *order;
-    int64_t              rows;
-    int64_t              low;              /* ranks of the range, */
-    int64_t              high;
-    int64_t              pos;              /* and of the next entry */
-    int64_t              step;
-    ngx_str_t            key;              /* of the entry that was loaded */
-    int64_t              seq;
-    ngx_uint_t           own;              /* order is to be freed */
-    unsigned             placed:1;         /* the cursor is at its rank */
-    unsigned             loaded:1;
-} ngx_lyftr_source_t;
-
-
-typedef struct {
-    ngx_lyftr_source_t  *elts;
-    ngx_uint_t           n;
-} ngx_lyftr_sources_t;
-
-
-/* of the segments, and of c->view; to be closed in any case */
-ngx_int_t ngx_lyftr_sources_open(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sources_t *sources, ngx_lyftr_kind_e kind,
-    ngx_lyftr_error_t *err);
-void ngx_lyftr_sources_close(ngx_lyftr_sources_t *sources);
-
-/* from low on, before high; one that is empty is no limit */
-ngx_int_t ngx_lyftr_sources_range(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sources_t *sources, ngx_str_t *low, ngx_str_t *high,
-    int64_t *total, ngx_lyftr_error_t *err);
-
-/* to the first entry of the range whose key is not less */
-ngx_int_t ngx_lyftr_sources_after(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sources_t *sources, ngx_str_t *key, ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_sources_skip(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sources_t *sources, int64_t skip, ngx_lyftr_error_t *err);
-
-/* NGX_DONE: there is none */
-ngx_int_t ngx_lyftr_sources_next(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sources_t *sources, ngx_lyftr_source_t **next,
-    ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_sources_last(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sources_t *sources, int64_t *seq, ngx_lyftr_error_t *err);
-
-
 /* ngx_lyftr_sqlite_list.c */
-
-typedef struct {
-    ngx_lyftr_query_t    *query;
-    ngx_lyftr_row_pt      row;
-    void                 *data;
-    ngx_lyftr_page_t     *page;
-    ngx_lyftr_kind_e      kind;
-    ngx_lyftr_sources_t   sources;
-    int64_t               total;           /* of the range */
-    ngx_lyftr_buf_t       keys;
-    ngx_str_t             low;
-    ngx_str_t             high;
-    ngx_str_t             from;            /* if the page is after a row */
-    size_t                after;           /* where that is in keys, */
-    size_t                nafter;          /* and how long */
-    ngx_int_t             n;               /* rows of the page */
-    ngx_lyftr_position_t  last;
-} ngx_lyftr_list_t;
-
 
 ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
     ngx_lyftr_error_t *err);
 
-/* gives the next row of the page; NGX_DONE: it is on the next page */
-ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
-    int64_t seq, ngx_lyftr_error_t *err);
-
 void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
-
-
-/* ngx_lyftr_sqlite_search.c */
-
-/* lists, and counts, the rows that contain query->q */
-ngx_int_t ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_stats.c */

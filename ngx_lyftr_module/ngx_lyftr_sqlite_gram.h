@@ -10,7 +10,7 @@
 #define _NGX_LYFTR_SQLITE_GRAM_H_INCLUDED_
 
 
-#include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_sqlite_index.h>
 
 
 #define NGX_LYFTR_GRAM             3

@@ -1,7 +1,7 @@
 
 #include "fuzz.h"
 
-#include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_sqlite_index.h>
 #include <regex.h>
 
 
