@@ -6,6 +6,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_lyftr_backend.h>
+#include <ngx_lyftr_histogram.h>
 #include <ngx_lyftr_text.h>
 
 
@@ -16,7 +17,13 @@ typedef struct ngx_lyftr_ctx_s        ngx_lyftr_ctx_t;
 typedef struct ngx_lyftr_zone_s       ngx_lyftr_zone_t;
 
 
+/* that of CHANGES.md */
+#define NGX_LYFTR_VERSION          "0.1.0"
+
 #define NGX_LYFTR_UNPROCESSABLE    422
+
+/* those whose queues are known to all; each word has its cache line */
+#define NGX_LYFTR_WORKERS_MAX      256
 
 
 typedef enum {
@@ -42,6 +49,16 @@ typedef enum {
     NGX_LYFTR_ABORTED,                 /* the client left before an answer */
     NGX_LYFTR_RESULTS
 } ngx_lyftr_result_e;
+
+
+/* why a signature was refused; the order is that of ngx_lyftr_refusals[] */
+
+typedef enum {
+    NGX_LYFTR_SIGNATURE_MISSING = 0,   /* or empty */
+    NGX_LYFTR_SIGNATURE_MALFORMED,
+    NGX_LYFTR_SIGNATURE_MISMATCH,
+    NGX_LYFTR_REFUSALS
+} ngx_lyftr_refusal_e;
 
 
 /* what metrics are labelled with: names of the configuration only */
@@ -72,6 +89,25 @@ typedef struct {
     ngx_atomic_t                  opened;        /* hash of the address */
     ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
     ngx_atomic_t                  damaged;       /* see below */
+    ngx_atomic_t                  committed;     /* msec of the last one */
+
+    ngx_atomic_t                  looked;        /* msec of what follows */
+    ngx_atomic_t                  rows;
+    ngx_atomic_t                  unindexed;
+    ngx_atomic_t                  uncounted;
+    ngx_atomic_t                  wal_pages;
+    ngx_atomic_t                  wal_bytes;
+    ngx_atomic_t                  bytes;
+
+    ngx_lyftr_histogram_t         commit;        /* how long, of how many */
+    ngx_lyftr_histogram_t         batch;
+    ngx_lyftr_histogram_t         skew;          /* of what was created */
+    ngx_lyftr_histogram_t         wait[NGX_LYFTR_CHANNEL_PROBE];
+
+    struct {
+        ngx_atomic_t              n;
+        u_char                    line[64 - sizeof(ngx_atomic_t)];
+    } pending[NGX_LYFTR_WORKERS_MAX];
 } ngx_lyftr_status_t;
 
 
@@ -195,6 +231,8 @@ struct ngx_lyftr_op_s {
     ngx_lyftr_channel_t          *channel;
     ngx_http_request_t           *request;
     ngx_msec_t                    deadline;
+    int64_t                       since;         /* usec */
+    int64_t                       skew;          /* msec, of a message */
 
     ngx_lyftr_op_run_pt           run;           /* in a pool thread */
     ngx_lyftr_op_done_pt          done;          /* in the loop, or NULL */
@@ -242,8 +280,11 @@ ngx_int_t ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores);
 /* logs what an operator has to know of the libraries */
 void ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log);
 
-/* begins the checks; in one worker process */
+/* begins the work of a worker process; the first one does the checks too */
 void ngx_lyftr_store_start(ngx_array_t *stores);
+
+/* writes the versions of the backends as labels */
+u_char *ngx_lyftr_store_versions(u_char *p);
 
 /* closes the connections: the process has no pool threads any more */
 void ngx_lyftr_store_exit(ngx_array_t *stores);
@@ -273,6 +314,9 @@ ngx_int_t ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel,
 
 /* ngx_lyftr_pace.c */
 
+/* from now on all workers see how many operations of this one are pending */
+void ngx_lyftr_pace_start(ngx_lyftr_channel_t *channel);
+
 /* would a new operation be refused? */
 ngx_uint_t ngx_lyftr_pace_overload(ngx_lyftr_channel_t *channel);
 
@@ -298,6 +342,9 @@ ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
 
 ngx_int_t ngx_lyftr_live_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
+
+/* what makes the store unready, as far as the last operations have told */
+ngx_lyftr_err_e ngx_lyftr_ready_error(ngx_lyftr_store_t *store);
 
 
 /* ngx_lyftr_request.c */
@@ -393,9 +440,8 @@ char *ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
     ngx_lyftr_loc_conf_t *conf);
 
-/* NGX_OK with the secret that verified the body, or NGX_DECLINED */
-ngx_int_t ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_lyftr_secret_t **secret);
+/* NGX_OK if a secret verifies the body, or NGX_DECLINED; counts that */
+ngx_int_t ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body);
 
 
 /* ngx_lyftr_zone.c */
@@ -417,6 +463,8 @@ void ngx_lyftr_metrics_result(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_result_e result);
 void ngx_lyftr_metrics_verified(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_secret_t *secret);
+void ngx_lyftr_metrics_refused(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_refusal_e reason);
 
 
 /* ngx_lyftr_variables.c */

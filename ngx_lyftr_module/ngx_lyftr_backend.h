@@ -134,6 +134,18 @@ typedef struct {
 } ngx_lyftr_stats_t;
 
 
+/* what the housekeeping saw of the store when it looked last */
+
+typedef struct {
+    int64_t              rows;
+    int64_t              unindexed;        /* the newest of them */
+    int64_t              uncounted;
+    int64_t              wal_pages;        /* since it began anew */
+    int64_t              wal_bytes;        /* of the file */
+    int64_t              bytes;
+} ngx_lyftr_gauges_t;
+
+
 /* a store's address, filled by init(), and what it may use */
 
 typedef struct {
@@ -166,6 +178,9 @@ typedef struct {
 
     /* what an operator has to know of the library; len == 0: nothing */
     void               (*advice)(ngx_lyftr_error_t *text);
+
+    /* of the library */
+    const char        *(*version)(void);
 
     /* checks the URL and resolves its path */
     ngx_int_t          (*init)(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
@@ -224,6 +239,9 @@ typedef struct {
     ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
                              ngx_lyftr_error_t *err);
 
+    /* what the last maintain() that did not decline saw; touches nothing */
+    void               (*gauges)(void *conn, ngx_lyftr_gauges_t *gauges);
+
     /*
      * Reads the next part of the store, to see if it is damaged:
      * NGX_LYFTR_ERR_CORRUPT.  NGX_DONE: that was the last part, and the next
@@ -247,6 +265,19 @@ ngx_lyftr_clock(void)
     (void) clock_gettime(CLOCK_MONOTONIC, &ts);
 
     return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+
+/* the same clock in microseconds */
+
+static ngx_inline int64_t
+ngx_lyftr_usec(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 

@@ -145,6 +145,7 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     }
 
     op->deadline = ngx_current_msec + channel->timeout;
+    op->since = ngx_lyftr_usec();
 
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
         return NGX_BUSY;
@@ -156,6 +157,7 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     if (!full) {
         ngx_queue_insert_tail(&channel->pending, &op->queue);
         channel->npending++;
+        ngx_lyftr_channel_show(channel);
     }
 
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);

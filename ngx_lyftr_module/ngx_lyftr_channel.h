@@ -62,6 +62,7 @@ struct ngx_lyftr_channel_s {
     ngx_thread_mutex_t            mutex;         /* of these two */
     ngx_queue_t                   pending;
     ngx_uint_t                    npending;
+    ngx_atomic_t                 *shown;         /* it, to all workers */
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
     time_t                        told;          /* of the overload */
@@ -70,6 +71,14 @@ struct ngx_lyftr_channel_s {
     ngx_event_t                   expire;
     ngx_event_t                   wake;          /* for what is due */
 };
+
+
+/* has the mutex */
+
+#define ngx_lyftr_channel_show(channel)                                       \
+    if ((channel)->shown) {                                                   \
+        ngx_lyftr_status_set(*(channel)->shown, (channel)->npending);         \
+    }
 
 
 /* ngx_lyftr_channel.c */

@@ -8,6 +8,7 @@
 
 static ngx_int_t ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
     ngx_lyftr_op_t *op);
+static void ngx_lyftr_expire_waited(ngx_lyftr_op_t *op);
 
 
 void
@@ -63,6 +64,7 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     if (!taken) {
         ngx_queue_remove(&op->queue);
         channel->npending--;
+        ngx_lyftr_channel_show(channel);
     }
 
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
@@ -70,6 +72,7 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     if (!taken) {
         op->rc = NGX_ERROR;
         op->error = NGX_LYFTR_ERR_TIMEOUT;
+        ngx_lyftr_expire_waited(op);
         ngx_lyftr_channel_complete(op);
         return NGX_OK;
     }
@@ -96,4 +99,23 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     ngx_http_run_posted_requests(c);
 
     return NGX_OK;
+}
+
+
+/* what no thread has taken has waited too */
+
+static void
+ngx_lyftr_expire_waited(ngx_lyftr_op_t *op)
+{
+    ngx_lyftr_status_t   *status;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = op->channel;
+    status = channel->store->status;
+
+    if (channel->type < NGX_LYFTR_CHANNEL_PROBE) {
+        ngx_lyftr_histogram_add(&status->wait[channel->type],
+                                &ngx_lyftr_seconds,
+                                ngx_lyftr_usec() - op->since);
+    }
 }

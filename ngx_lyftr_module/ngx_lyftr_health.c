@@ -155,20 +155,10 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, error);
     }
 
-    failed = ngx_lyftr_status_get(status->error);
+    failed = ngx_lyftr_ready_error(store);
 
     if (failed) {
         return ngx_lyftr_ready_send(r, failed);
-    }
-
-    if (ngx_lyftr_status_get(status->damaged)) {
-        return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_CORRUPT);
-    }
-
-    since = ngx_lyftr_status_get(status->locked);
-
-    if (since && ngx_lyftr_ready_overdue(since)) {
-        return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_BUSY);
     }
 
     if (ngx_lyftr_pace_busy(store->channels[NGX_LYFTR_CHANNEL_WRITE])
@@ -186,6 +176,35 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
     }
 
     return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_ready);
+}
+
+
+ngx_lyftr_err_e
+ngx_lyftr_ready_error(ngx_lyftr_store_t *store)
+{
+    ngx_msec_t           since;
+    ngx_lyftr_err_e      failed;
+    ngx_lyftr_status_t  *status;
+
+    status = store->status;
+
+    failed = ngx_lyftr_status_get(status->error);
+
+    if (failed) {
+        return failed;
+    }
+
+    if (ngx_lyftr_status_get(status->damaged)) {
+        return NGX_LYFTR_ERR_CORRUPT;
+    }
+
+    since = ngx_lyftr_status_get(status->locked);
+
+    if (since && ngx_lyftr_ready_overdue(since)) {
+        return NGX_LYFTR_ERR_BUSY;
+    }
+
+    return NGX_LYFTR_ERR_NONE;
 }
 
 

@@ -9,6 +9,9 @@
 #define NGX_LYFTR_INSTANT_SECONDS_LEN   5
 #define NGX_LYFTR_INSTANT_NANOS_LEN     4
 
+/* 1970-01-01 in seconds since 0001-01-01 */
+#define NGX_LYFTR_INSTANT_EPOCH         62135596800
+
 
 /* what a template's letter stands for, in the order of the text */
 
@@ -304,4 +307,26 @@ ngx_lyftr_instant_set(ngx_lyftr_instant_t *t, int64_t seconds, uint32_t nanos)
     {
         t->len--;
     }
+}
+
+
+int64_t
+ngx_lyftr_instant_msec(ngx_lyftr_instant_t *t)
+{
+    size_t    i;
+    int64_t   seconds;
+    uint32_t  nanos;
+
+    seconds = 0;
+    nanos = 0;
+
+    for (i = 0; i < NGX_LYFTR_INSTANT_SECONDS_LEN; i++) {
+        seconds = seconds << 8 | t->data[i];
+    }
+
+    for ( /* void */ ; i < sizeof(t->data); i++) {
+        nanos = nanos << 8 | (i < t->len ? t->data[i] : 0);
+    }
+
+    return (seconds - NGX_LYFTR_INSTANT_EPOCH) * 1000 + nanos / 1000000;
 }

@@ -14,6 +14,8 @@ static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
     ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane);
+static ngx_int_t ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t n,
+    ngx_lyftr_tally_t *skew, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
 
@@ -212,15 +214,21 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 static void
 ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
 {
+    int64_t               now;
     ngx_queue_t          *q;
     ngx_lyftr_op_t       *op;
+    ngx_lyftr_tally_t     wait;
     ngx_lyftr_channel_t  *channel;
 
     channel = lane->channel;
 
+    ngx_memzero(&wait, sizeof(ngx_lyftr_tally_t));
+
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
         return;
     }
+
+    now = ngx_lyftr_usec();
 
     while (lane->n < max && !ngx_queue_empty(&channel->pending)) {
         q = ngx_queue_head(&channel->pending);
@@ -230,11 +238,20 @@ ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
         op->taken = 1;
 
+        ngx_lyftr_tally_add(&wait, &ngx_lyftr_seconds, now - op->since);
+
         ngx_queue_insert_tail(&lane->batch, q);
         lane->n++;
     }
 
+    ngx_lyftr_channel_show(channel);
+
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    if (channel->type < NGX_LYFTR_CHANNEL_PROBE) {
+        ngx_lyftr_histogram_merge(&channel->store->status->wait[channel->type],
+                                  &wait);
+    }
 }
 
 
@@ -245,11 +262,14 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
 {
     ngx_queue_t          *q;
     ngx_lyftr_op_t       *op;
+    ngx_lyftr_tally_t     skew;
     ngx_lyftr_backend_t  *backend;
     ngx_lyftr_channel_t  *channel;
 
     channel = lane->channel;
     backend = channel->store->backend;
+
+    ngx_memzero(&skew, sizeof(ngx_lyftr_tally_t));
 
     for (q = ngx_queue_head(&lane->batch);
          q != ngx_queue_sentinel(&lane->batch);
@@ -257,6 +277,10 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
     {
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
         op->rc = op->run(op, backend, lane->seat->conn, &lane->err);
+
+        if (op->rc == NGX_OK) {
+            ngx_lyftr_tally_add(&skew, &ngx_lyftr_skews, op->skew);
+        }
 
         if (op->rc != NGX_ERROR) {
             lane->err.code = NGX_LYFTR_ERR_NONE;
@@ -275,7 +299,7 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
     }
 
     if (channel->type == NGX_LYFTR_CHANNEL_PROBE
-        || backend->commit(lane->seat->conn, &lane->err) == NGX_OK)
+        || ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK)
     {
         lane->commits = 1;
         return NGX_OK;
@@ -288,6 +312,35 @@ failed:
     ngx_lyftr_lane_fail(lane, ngx_queue_head(&lane->batch));
 
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t n,
+    ngx_lyftr_tally_t *skew, ngx_lyftr_error_t *err)
+{
+    int64_t               start;
+    ngx_lyftr_status_t   *status;
+    ngx_lyftr_channel_t  *channel;
+
+    channel = lane->channel;
+    status = channel->store->status;
+
+    start = ngx_lyftr_usec();
+
+    if (channel->store->backend->commit(lane->seat->conn, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (channel->type == NGX_LYFTR_CHANNEL_WRITE) {
+        ngx_lyftr_histogram_add(&status->commit, &ngx_lyftr_seconds,
+                                ngx_lyftr_usec() - start);
+        ngx_lyftr_histogram_add(&status->batch, &ngx_lyftr_sizes, n);
+        ngx_lyftr_histogram_merge(&status->skew, skew);
+        ngx_lyftr_status_set(status->committed, ngx_lyftr_clock());
+    }
+
+    return NGX_OK;
 }
 
 
@@ -305,6 +358,7 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
     ngx_queue_t          *q;
     ngx_lyftr_op_t       *op;
     ngx_lyftr_error_t     err;
+    ngx_lyftr_tally_t     skew;
     ngx_lyftr_backend_t  *backend;
 
     conn = lane->seat->conn;
@@ -320,6 +374,8 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
         rc = backend->begin(conn, 1, deadline, &err);
 
         if (rc == NGX_OK) {
+            ngx_memzero(&skew, sizeof(ngx_lyftr_tally_t));
+
             op->rc = op->run(op, backend, conn, &err);
 
             if (op->rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
@@ -329,8 +385,12 @@ ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
                 continue;
             }
 
-            rc = (op->rc == NGX_ERROR) ? NGX_ERROR
-                                       : backend->commit(conn, &err);
+            if (op->rc == NGX_OK) {
+                ngx_lyftr_tally_add(&skew, &ngx_lyftr_skews, op->skew);
+            }
+
+            rc = (op->rc == NGX_ERROR)
+                 ? NGX_ERROR : ngx_lyftr_lane_commit(lane, 1, &skew, &err);
         }
 
         if (rc != NGX_OK) {

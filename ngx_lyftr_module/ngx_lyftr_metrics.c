@@ -1,102 +1,184 @@
-#include <ngx_lyftr_zone.h>
-
-
-/* an upper bound of a line less its label */
-#define NGX_LYFTR_LINE_LEN         256
-
-
-typedef struct ngx_lyftr_metric_s  ngx_lyftr_metric_t;
-
-struct ngx_lyftr_metric_s {
-    char                         *name;
-    char                         *type;
-    char                         *help;
-    ngx_int_t                   (*write)(ngx_lyftr_output_t *out,
-                                      ngx_lyftr_main_conf_t *lmcf,
-                                      ngx_lyftr_metric_t *metric);
-    size_t                        offset;
-};
-
-
-typedef struct {
-    ngx_uint_t                    usec;
-    char                         *le;
-} ngx_lyftr_bucket_t;
-
-
-static ngx_int_t ngx_lyftr_metrics_write_requests(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
-static ngx_int_t ngx_lyftr_metrics_write_durations(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
-static ngx_int_t ngx_lyftr_metrics_write_results(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
-static ngx_int_t ngx_lyftr_metrics_write_secrets(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
-static ngx_int_t ngx_lyftr_metrics_write_store(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
-static u_char *ngx_lyftr_metrics_escape(u_char *p, ngx_str_t *label);
+#include <ngx_lyftr_metrics.h>
 
 
 static ngx_lyftr_metric_t  ngx_lyftr_metrics[] = {
 
     { "http_requests_total", "counter",
-      "Requests that ended, by location and status.",
+      "Requests that ended, by location and status; a rise of 5xx: see "
+      "webhook_requests_total, and the error log for the reason.",
       ngx_lyftr_metrics_write_requests,
-      0 },
+      0, NULL, NULL },
 
     { "http_request_duration_seconds", "histogram",
-      "Time from the first byte of a request to its end, by location; "
-      "the same as request_latency_ms, in seconds.",
+      "Time from the first byte of a request to its end, by location; the "
+      "same as request_latency_ms, in seconds. If it grows under "
+      "/webhook, compare it with the wait and the commits of the store.",
       ngx_lyftr_metrics_write_durations,
-      0 },
+      0, NULL, NULL },
 
     { "webhook_requests_total", "counter",
       "Deliveries by what became of them; a message that is stored counts "
-      "as created even if its client has left.",
+      "as created even if its client has left. Ask the sender about "
+      "invalid_signature and validation_error, and the error log about "
+      "unavailable.",
       ngx_lyftr_metrics_write_results,
-      0 },
+      0, NULL, NULL },
+
+    { "lyftr_signature_failures_total", "counter",
+      "Deliveries with invalid signatures: missing means that somebody "
+      "else sends or a proxy drops the header, malformed that a sender "
+      "has another format, mismatch that a secret is wrong.",
+      ngx_lyftr_metrics_write_refusals,
+      0, NULL, NULL },
 
     { "lyftr_signatures_verified_total", "counter",
       "Signatures by the secret that verified them; a secret that stands "
       "still can be retired.",
       ngx_lyftr_metrics_write_secrets,
-      0 },
+      0, NULL, NULL },
+
+    { "lyftr_store_ready", "gauge",
+      "1 if nothing that is known makes the store unready; at 0 ask the "
+      "path of lyftr_ready for the reason.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, error),
+      ngx_lyftr_metrics_ready, NULL },
 
     { "lyftr_store_commits_total", "counter",
-      "Transactions committed to the store.",
+      "Transactions committed to the store; if it stands still while "
+      "deliveries come, look at the failures.",
       ngx_lyftr_metrics_write_store,
-      offsetof(ngx_lyftr_status_t, commits) },
+      offsetof(ngx_lyftr_status_t, commits),
+      ngx_lyftr_metrics_count, NULL },
 
     { "lyftr_store_commit_deliveries_total", "counter",
-      "Deliveries in these transactions; divided by their number it is the "
-      "size of a batch.",
+      "Deliveries in these transactions; divided by their number it is "
+      "the size of a batch.",
       ngx_lyftr_metrics_write_store,
-      offsetof(ngx_lyftr_status_t, messages) },
+      offsetof(ngx_lyftr_status_t, messages),
+      ngx_lyftr_metrics_count, NULL },
 
     { "lyftr_store_failures_total", "counter",
       "Batches that could not be committed; the error log says why.",
       ngx_lyftr_metrics_write_store,
-      offsetof(ngx_lyftr_status_t, failures) },
+      offsetof(ngx_lyftr_status_t, failures),
+      ngx_lyftr_metrics_count, NULL },
 
-    { NULL, NULL, NULL, NULL, 0 }
-};
+    { "lyftr_store_commit_duration_seconds", "histogram",
+      "Time that a commit took until it was durable; if it grows, the "
+      "disk is slow or busy.",
+      ngx_lyftr_metrics_write_histogram,
+      offsetof(ngx_lyftr_status_t, commit), NULL,
+      &ngx_lyftr_seconds },
 
+    { "lyftr_store_batch_deliveries", "histogram",
+      "Deliveries in a transaction; if most are as large as batch= "
+      "allows, raise it.",
+      ngx_lyftr_metrics_write_histogram,
+      offsetof(ngx_lyftr_status_t, batch), NULL,
+      &ngx_lyftr_sizes },
 
-static ngx_lyftr_bucket_t  ngx_lyftr_buckets[] = {
-    { 500, "0.0005" },
-    { 1000, "0.001" },
-    { 2500, "0.0025" },
-    { 5000, "0.005" },
-    { 10000, "0.01" },
-    { 25000, "0.025" },
-    { 50000, "0.05" },
-    { 100000, "0.1" },
-    { 250000, "0.25" },
-    { 500000, "0.5" },
-    { 1000000, "1" },
-    { 2500000, "2.5" },
-    { 5000000, "5" },
-    { (ngx_uint_t) -1, "+Inf" }
+    { "lyftr_store_queue_depth", "gauge",
+      "Deliveries that wait for a transaction; if it does not fall again, "
+      "the disk does not keep up with the senders.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, pending),
+      ngx_lyftr_metrics_pending, NULL },
+
+    { "lyftr_store_queue_wait_seconds", "histogram",
+      "Time that a delivery waited until its transaction began; if it "
+      "grows and commits are short, another process holds the lock.",
+      ngx_lyftr_metrics_write_histogram,
+      offsetof(ngx_lyftr_status_t, wait[NGX_LYFTR_CHANNEL_WRITE]), NULL,
+      &ngx_lyftr_seconds },
+
+    { "lyftr_store_read_wait_seconds", "histogram",
+      "Time that a read waited for a connection; if it grows, raise "
+      "readers= and the threads of the pool.",
+      ngx_lyftr_metrics_write_histogram,
+      offsetof(ngx_lyftr_status_t, wait[NGX_LYFTR_CHANNEL_READ]), NULL,
+      &ngx_lyftr_seconds },
+
+    { "lyftr_message_clock_skew_seconds", "histogram",
+      "Time from the ts of a message to its arrival, for those that were "
+      "created, a year at most; below 0 a sender's clock is ahead of "
+      "ours: check both, and above it the sender is behind with its "
+      "deliveries.",
+      ngx_lyftr_metrics_write_histogram,
+      offsetof(ngx_lyftr_status_t, skew), NULL,
+      &ngx_lyftr_skews },
+
+    { "lyftr_store_last_commit_age_seconds", "gauge",
+      "Time since the last commit, NaN before the first; if it grows "
+      "while deliveries come, look at the failures.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, committed),
+      ngx_lyftr_metrics_age, NULL },
+
+    { "lyftr_store_upkeep_age_seconds", "gauge",
+      "Time since the housekeeping looked at the store last: the gauges "
+      "that follow are as old; NaN before that. If it grows, the error "
+      "log says why.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, looked),
+      ngx_lyftr_metrics_age, NULL },
+
+    { "lyftr_store_rows", "gauge",
+      "Messages that are stored; plan the disk by its growth.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, rows),
+      ngx_lyftr_metrics_gauge, NULL },
+
+    { "lyftr_store_unindexed_rows", "gauge",
+      "The newest messages, which no segment has yet; if it grows beyond "
+      "131072 writers are slowed down, so lower the load or get a faster "
+      "disk.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, unindexed),
+      ngx_lyftr_metrics_gauge, NULL },
+
+    { "lyftr_store_uncounted_rows", "gauge",
+      "The newest messages, which the counts of senders do not have yet; "
+      "reads count them one by one, so if it grows the housekeeping is "
+      "behind.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, uncounted),
+      ngx_lyftr_metrics_gauge, NULL },
+
+    { "lyftr_store_wal_pages", "gauge",
+      "Pages in the WAL since it began anew; if it only grows, a reader "
+      "that does not end keeps the checkpoints from it.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, wal_pages),
+      ngx_lyftr_metrics_gauge, NULL },
+
+    { "lyftr_store_wal_bytes", "gauge",
+      "Size of the WAL; at its limit deliveries are refused, so look for "
+      "long reads before.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, wal_bytes),
+      ngx_lyftr_metrics_gauge, NULL },
+
+    { "lyftr_store_wal_limit_bytes", "gauge",
+      "The limit: max_wal= of the store.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, wal_bytes),
+      ngx_lyftr_metrics_max_wal, NULL },
+
+    { "lyftr_store_database_bytes", "gauge",
+      "Size of the database without its WAL; see that the disk has room "
+      "for more.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, bytes),
+      ngx_lyftr_metrics_gauge, NULL },
+
+    { "lyftr_build_info", "gauge",
+      "Always 1; the versions are the labels: see that all instances have "
+      "the same after an upgrade.",
+      ngx_lyftr_metrics_write_build,
+      0, NULL, NULL },
+
+    { NULL, NULL, NULL, NULL, 0, NULL, NULL }
 };
 
 
@@ -110,7 +192,7 @@ ngx_int_t
 ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
 {
     uint64_t                usec;
-    ngx_uint_t              i, n, status;
+    ngx_uint_t              n, status;
     ngx_lyftr_ctx_t        *ctx;
     ngx_lyftr_path_t       *path;
     ngx_lyftr_label_t      *label;
@@ -131,10 +213,8 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
 
     usec = ngx_lyftr_variables_latency(r);
 
-    for (i = 0; usec > ngx_lyftr_buckets[i].usec; i++) { /* void */ }
-
-    (void) ngx_atomic_fetch_add(&path->bucket[i], 1);
-    (void) ngx_atomic_fetch_add(&path->usec, (ngx_atomic_int_t) usec);
+    ngx_lyftr_histogram_add(&path->duration, &ngx_lyftr_seconds,
+                            (int64_t) usec);
 
     if (endpoint && endpoint->kind->webhook) {
         ctx = ngx_lyftr_request_ctx(r);
@@ -168,6 +248,14 @@ ngx_lyftr_metrics_verified(ngx_lyftr_main_conf_t *lmcf,
     verifier = label[secret->label].slot;
 
     (void) ngx_atomic_fetch_add(&verifier->verified, 1);
+}
+
+
+void
+ngx_lyftr_metrics_refused(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_refusal_e reason)
+{
+    (void) ngx_atomic_fetch_add(&lmcf->zone->refusals[reason], 1);
 }
 
 
@@ -206,206 +294,4 @@ ngx_lyftr_metrics_handler(ngx_http_request_t *r)
 
     return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK, &ngx_lyftr_metrics_type,
                                      out.out, ngx_lyftr_output_len(&out));
-}
-
-
-/* 200 is written from the start, other statuses once they have been seen */
-
-static ngx_int_t
-ngx_lyftr_metrics_write_requests(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
-{
-    u_char             *p;
-    ngx_uint_t          i, n;
-    ngx_lyftr_path_t   *path;
-    ngx_lyftr_label_t  *label;
-
-    label = lmcf->labels[NGX_LYFTR_LABEL_PATH].elts;
-
-    for (i = 0; i < lmcf->labels[NGX_LYFTR_LABEL_PATH].nelts; i++) {
-        path = label[i].slot;
-
-        for (n = 0; n < NGX_LYFTR_STATUSES; n++) {
-
-            if (path->status[n] == 0 && n != NGX_HTTP_OK - 99) {
-                continue;
-            }
-
-            if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
-                                              + 2 * NGX_LYFTR_LABEL_LEN)
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            p = ngx_sprintf(out->buf->last, "%s{path=\"", metric->name);
-            p = ngx_lyftr_metrics_escape(p, &label[i].name);
-            out->buf->last = ngx_sprintf(p, "\",status=\"%03ui\"} %uA\n",
-                                         n ? n + 99 : 0, path->status[n]);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_metrics_write_durations(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
-{
-    u_char             *p;
-    uint64_t            usec, count;
-    ngx_str_t           name;
-    ngx_uint_t          i, n;
-    ngx_lyftr_path_t   *path;
-    ngx_lyftr_label_t  *label;
-    u_char              buf[2 * NGX_LYFTR_LABEL_LEN];
-
-    label = lmcf->labels[NGX_LYFTR_LABEL_PATH].elts;
-
-    for (i = 0; i < lmcf->labels[NGX_LYFTR_LABEL_PATH].nelts; i++) {
-        path = label[i].slot;
-
-        name.data = buf;
-        name.len = ngx_lyftr_metrics_escape(buf, &label[i].name) - buf;
-
-        if (ngx_lyftr_output_reserve(out, (NGX_LYFTR_BUCKETS + 2)
-                                          * (NGX_LYFTR_LINE_LEN + name.len))
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        p = out->buf->last;
-        count = 0;
-
-        for (n = 0; n < NGX_LYFTR_BUCKETS; n++) {
-            count += path->bucket[n];
-
-            p = ngx_sprintf(p, "%s_bucket{path=\"%V\",le=\"%s\"} %uL\n",
-                            metric->name, &name, ngx_lyftr_buckets[n].le,
-                            count);
-        }
-
-        usec = path->usec;
-
-        p = ngx_sprintf(p, "%s_sum{path=\"%V\"} %uL.%06uL\n",
-                        metric->name, &name, usec / 1000000, usec % 1000000);
-        p = ngx_sprintf(p, "%s_count{path=\"%V\"} %uL\n",
-                        metric->name, &name, count);
-
-        out->buf->last = p;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_metrics_write_results(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
-{
-    ngx_uint_t  i;
-
-    if (ngx_lyftr_output_reserve(out, NGX_LYFTR_RESULTS * NGX_LYFTR_LINE_LEN)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    for (i = NGX_LYFTR_RESULT_NONE + 1; i < NGX_LYFTR_RESULTS; i++) {
-        out->buf->last = ngx_sprintf(out->buf->last, "%s{result=\"%V\"} %uA\n",
-                                     metric->name, &ngx_lyftr_results[i],
-                                     lmcf->zone->results[i]);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_metrics_write_secrets(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
-{
-    u_char                *p;
-    ngx_uint_t             i;
-    ngx_lyftr_label_t     *label;
-    ngx_lyftr_verifier_t  *verifier;
-
-    label = lmcf->labels[NGX_LYFTR_LABEL_SECRET].elts;
-
-    for (i = 0; i < lmcf->labels[NGX_LYFTR_LABEL_SECRET].nelts; i++) {
-        verifier = label[i].slot;
-
-        if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
-                                          + 2 * NGX_LYFTR_LABEL_LEN)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        p = ngx_sprintf(out->buf->last, "%s{secret=\"", metric->name);
-        p = ngx_lyftr_metrics_escape(p, &label[i].name);
-        out->buf->last = ngx_sprintf(p, "\"} %uA\n", verifier->verified);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_metrics_write_store(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
-{
-    u_char                  *p;
-    ngx_uint_t               i;
-    ngx_atomic_t            *counter;
-    ngx_lyftr_label_t       *label;
-    ngx_lyftr_store_slot_t  *store;
-
-    label = lmcf->labels[NGX_LYFTR_LABEL_STORE].elts;
-
-    for (i = 0; i < lmcf->labels[NGX_LYFTR_LABEL_STORE].nelts; i++) {
-        store = label[i].slot;
-        counter = (ngx_atomic_t *) ((u_char *) &store->status
-                                    + metric->offset);
-
-        if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
-                                          + 2 * NGX_LYFTR_LABEL_LEN)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        p = ngx_sprintf(out->buf->last, "%s{store=\"", metric->name);
-        p = ngx_lyftr_metrics_escape(p, &label[i].name);
-        out->buf->last = ngx_sprintf(p, "\"} %uA\n", *counter);
-    }
-
-    return NGX_OK;
-}
-
-
-/* the format takes UTF-8 and three escapes; a label here is plain ASCII */
-
-static u_char *
-ngx_lyftr_metrics_escape(u_char *p, ngx_str_t *label)
-{
-    u_char      ch;
-    ngx_uint_t  i;
-
-    for (i = 0; i < label->len; i++) {
-        ch = label->data[i];
-
-        if (ch < 0x20 || ch > 0x7e) {
-            ch = '_';
-
-        } else if (ch == '"' || ch == '\\') {
-            *p++ = '\\';
-        }
-
-        *p++ = ch;
-    }
-
-    return p;
 }

@@ -392,7 +392,7 @@ ngx_lyftr_init_process(ngx_cycle_t *cycle)
 
     lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
 
-    if (lmcf == NULL || ngx_worker != 0
+    if (lmcf == NULL
         || (ngx_process != NGX_PROCESS_WORKER
             && ngx_process != NGX_PROCESS_SINGLE))
     {

@@ -4,6 +4,23 @@
 static ngx_uint_t ngx_lyftr_pace_pending(ngx_lyftr_channel_t *channel);
 
 
+void
+ngx_lyftr_pace_start(ngx_lyftr_channel_t *channel)
+{
+    ngx_lyftr_status_t  *status;
+
+    if (ngx_worker >= NGX_LYFTR_WORKERS_MAX) {
+        return;
+    }
+
+    status = channel->store->status;
+
+    channel->shown = &status->pending[ngx_worker].n;
+
+    ngx_lyftr_channel_show(channel);
+}
+
+
 /*
  * How fast a channel's queue is emptied: the time that a batch has taken of
  * late, from the hand-over to a thread until it came back.

@@ -27,30 +27,35 @@ static ngx_lyftr_preset_t  ngx_lyftr_presets[] = {
 
 
 ngx_int_t
-ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_lyftr_secret_t **secret)
+ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body)
 {
     u_char                      sent[NGX_LYFTR_HMAC_LEN];
     u_char                      mac[NGX_LYFTR_HMAC_LEN];
     ngx_uint_t                  i;
-    ngx_lyftr_secret_t         *secrets;
+    ngx_lyftr_secret_t         *secrets, *secret;
     ngx_lyftr_loc_conf_t       *llcf;
+    ngx_lyftr_main_conf_t      *lmcf;
     ngx_http_variable_value_t  *vv;
 
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
 
     vv = ngx_http_get_indexed_variable(r, llcf->preset_index);
 
-    if (vv == NULL || vv->not_found
-        || ngx_lyftr_hmac_decode(vv->data, vv->len, &llcf->preset->prefix,
-                                 sent)
-           != NGX_OK)
+    if (vv == NULL || vv->not_found || vv->len == 0) {
+        ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MISSING);
+        return NGX_DECLINED;
+    }
+
+    if (ngx_lyftr_hmac_decode(vv->data, vv->len, &llcf->preset->prefix, sent)
+        != NGX_OK)
     {
+        ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MALFORMED);
         return NGX_DECLINED;
     }
 
     secrets = llcf->secrets->elts;
-    *secret = NULL;
+    secret = NULL;
 
     /* every secret is tried, whichever verifies */
 
@@ -59,15 +64,23 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body,
         if (ngx_lyftr_hmac_sign(secrets[i].key, body, mac) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
                           "ngx_lyftr_hmac_sign() failed");
-            return NGX_DECLINED;
+            secret = NULL;
+            break;
         }
 
-        if (ngx_lyftr_hmac_equal(mac, sent) && *secret == NULL) {
-            *secret = &secrets[i];
+        if (ngx_lyftr_hmac_equal(mac, sent) && secret == NULL) {
+            secret = &secrets[i];
         }
     }
 
-    return *secret ? NGX_OK : NGX_DECLINED;
+    if (secret == NULL) {
+        ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MISMATCH);
+        return NGX_DECLINED;
+    }
+
+    ngx_lyftr_metrics_verified(lmcf, secret);
+
+    return NGX_OK;
 }
 
 

@@ -28,6 +28,7 @@ static ngx_int_t ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c,
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_string("sqlite"),
     ngx_lyftr_sqlite_advice,
+    sqlite3_libversion,
     ngx_lyftr_sqlite_init,
     ngx_lyftr_sqlite_open,
     ngx_lyftr_sqlite_close,
@@ -39,6 +40,7 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_stats,
     ngx_lyftr_sqlite_probe,
     ngx_lyftr_sqlite_maintain,
+    ngx_lyftr_sqlite_gauges,
     ngx_lyftr_sqlite_verify
 };
 

@@ -192,6 +192,7 @@ typedef struct {
 
     int                  wal;              /* pages after the last commit */
     off_t                wal_size;         /* bytes */
+    off_t                size;             /* of the database */
     ngx_msec_t           wal_retry;        /* not made to start anew before */
 
     ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
@@ -419,6 +420,7 @@ void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
 ngx_int_t ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c);
+void ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges);
 
 
 #endif /* _NGX_LYFTR_SQLITE_H_INCLUDED_ */

@@ -164,6 +164,9 @@ ngx_lyftr_sqlite_files_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
 
     if (file == NGX_LYFTR_FILE_WAL) {
         c->wal_size = sx.stx_size;
+
+    } else if (file == NGX_LYFTR_FILE_DB) {
+        c->size = sx.stx_size;
     }
 
     ngx_memzero(&inode, sizeof(ngx_lyftr_sqlite_inode_t));

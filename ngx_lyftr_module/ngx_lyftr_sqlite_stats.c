@@ -385,3 +385,26 @@ ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c)
         sqlite3_free(c->kept[--c->nkept]);
     }
 }
+
+
+/* by what upkeep_look() has read; a step after it may have changed the state */
+
+void
+ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_uint_t  i;
+
+    gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
+    gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
+    gauges->rows = gauges->unindexed;
+
+    for (i = 0; i < c->nsegments; i++) {
+        gauges->rows += c->segments[i].rows;
+    }
+
+    gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
+    gauges->wal_bytes = c->wal_size;
+    gauges->bytes = c->size;
+}

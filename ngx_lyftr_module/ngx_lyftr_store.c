@@ -445,9 +445,32 @@ ngx_lyftr_store_start(ngx_array_t *stores)
     store = stores->elts;
 
     for (i = 0; i < stores->nelts; i++) {
+        ngx_lyftr_pace_start(store[i]->channels[NGX_LYFTR_CHANNEL_WRITE]);
+
+        if (ngx_worker != 0) {
+            continue;
+        }
+
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_UPKEEP]);
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_CHECK]);
     }
+}
+
+
+u_char *
+ngx_lyftr_store_versions(u_char *p)
+{
+    ngx_uint_t            i;
+    ngx_lyftr_backend_t  *backend;
+
+    for (i = 0; ngx_lyftr_backends[i]; i++) {
+        backend = ngx_lyftr_backends[i];
+
+        p = ngx_sprintf(p, ",%V=\"%s\"", &backend->scheme,
+                        backend->version());
+    }
+
+    return p;
 }
 
 

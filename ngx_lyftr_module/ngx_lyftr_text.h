@@ -137,6 +137,9 @@ ngx_int_t ngx_lyftr_instant_parse(u_char *s, size_t len,
 ngx_int_t ngx_lyftr_instant_parse_since(u_char *s, size_t len,
     ngx_lyftr_instant_t *t);
 
+/* milliseconds since 1970, rounded down */
+int64_t ngx_lyftr_instant_msec(ngx_lyftr_instant_t *t);
+
 
 /* ngx_lyftr_fold.c */
 

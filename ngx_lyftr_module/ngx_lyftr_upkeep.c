@@ -19,6 +19,7 @@
 
 static ngx_int_t ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane,
     ngx_msec_t deadline);
+static void ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane);
 
 
 /*
@@ -70,6 +71,10 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     } while (rc == NGX_OK
              && ngx_lyftr_clock() - start < NGX_LYFTR_UPKEEP_SPELL);
 
+    if (rc == NGX_OK || rc == NGX_DONE) {
+        ngx_lyftr_upkeep_gauges(lane);
+    }
+
     switch (rc) {
 
     case NGX_OK:
@@ -98,6 +103,30 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
 
     lane->due = 1;
     lane->at = ngx_lyftr_clock() + rest;
+}
+
+
+/* for the metrics, which never ask the store */
+
+static void
+ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_store_t   *store;
+    ngx_lyftr_gauges_t   gauges;
+    ngx_lyftr_status_t  *status;
+
+    store = lane->channel->store;
+    status = store->status;
+
+    store->backend->gauges(lane->seat->conn, &gauges);
+
+    ngx_lyftr_status_set(status->rows, gauges.rows);
+    ngx_lyftr_status_set(status->unindexed, gauges.unindexed);
+    ngx_lyftr_status_set(status->uncounted, gauges.uncounted);
+    ngx_lyftr_status_set(status->wal_pages, gauges.wal_pages);
+    ngx_lyftr_status_set(status->wal_bytes, gauges.wal_bytes);
+    ngx_lyftr_status_set(status->bytes, gauges.bytes);
+    ngx_lyftr_status_set(status->looked, ngx_lyftr_clock());
 }
 
 

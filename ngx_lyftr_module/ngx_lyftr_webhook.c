@@ -1,8 +1,13 @@
 #include <ngx_lyftr.h>
 
 
+/* msec: the sum of all skews is to have room */
+#define NGX_LYFTR_SKEW_MAX         (365LL * 24 * 3600 * 1000)
+
+
 static void ngx_lyftr_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_process(ngx_http_request_t *r);
+static int64_t ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message);
 static ngx_int_t ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static void ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op);
@@ -69,7 +74,6 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
     ngx_str_t             body, detail;
     ngx_lyftr_ctx_t      *ctx;
     ngx_lyftr_faults_t    faults;
-    ngx_lyftr_secret_t   *secret;
     ngx_lyftr_message_t  *message;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
@@ -78,15 +82,13 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_lyftr_signature_verify(r, &body, &secret) != NGX_OK) {
+    if (ngx_lyftr_signature_verify(r, &body) != NGX_OK) {
         ctx->result = NGX_LYFTR_INVALID_SIGNATURE;
 
         ngx_str_set(&detail, "invalid signature");
 
         return ngx_lyftr_http_error(r, NGX_HTTP_UNAUTHORIZED, &detail);
     }
-
-    ngx_lyftr_metrics_verified(ctx->main, secret);
 
     message = ngx_palloc(r->pool, sizeof(ngx_lyftr_message_t));
     arena = ngx_pnalloc(r->pool, body.len + 1);
@@ -109,10 +111,31 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
         return ngx_lyftr_http_faults(r, &faults);
     }
 
+    ctx->op.skew = ngx_lyftr_webhook_skew(message);
+
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_WRITE,
                                     ngx_lyftr_webhook_insert_run,
                                     ngx_lyftr_webhook_insert_done, message,
                                     ngx_lyftr_webhook_answer);
+}
+
+
+/* how long ago the message says it was made; less than 0: it is to come */
+
+static int64_t
+ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message)
+{
+    int64_t      skew;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    skew = (int64_t) tp->sec * 1000 + (int64_t) tp->msec
+           - ngx_lyftr_instant_msec(&message->instant);
+
+    skew = ngx_min(skew, NGX_LYFTR_SKEW_MAX);
+
+    return ngx_max(skew, -NGX_LYFTR_SKEW_MAX);
 }
 
 

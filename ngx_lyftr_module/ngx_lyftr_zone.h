@@ -13,8 +13,6 @@
 /* statuses from 100 to 599, and one for all others */
 #define NGX_LYFTR_STATUSES         501
 
-#define NGX_LYFTR_BUCKETS          14
-
 
 /*
  * The zone has a fixed size, and its slots are found by their labels, so that
@@ -32,8 +30,7 @@ typedef struct {
 typedef struct {
     ngx_lyftr_slot_t              slot;
     ngx_atomic_t                  status[NGX_LYFTR_STATUSES];
-    ngx_atomic_t                  bucket[NGX_LYFTR_BUCKETS];
-    ngx_atomic_t                  usec;
+    ngx_lyftr_histogram_t         duration;
 } ngx_lyftr_path_t;
 
 
@@ -51,6 +48,7 @@ typedef struct {
 
 struct ngx_lyftr_zone_s {
     ngx_atomic_t                  results[NGX_LYFTR_RESULTS];
+    ngx_atomic_t                  refusals[NGX_LYFTR_REFUSALS];
     ngx_lyftr_path_t              paths[NGX_LYFTR_PATHS_MAX];
     ngx_lyftr_verifier_t          secrets[NGX_LYFTR_SECRETS_MAX];
     ngx_lyftr_store_slot_t        stores[NGX_LYFTR_STORES_MAX];

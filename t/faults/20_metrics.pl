@@ -86,6 +86,19 @@ sub samples {
 }
 
 
+# those that never go back
+
+sub counters {
+    my ($text) = @_;
+
+    my %gauge = map { $_ => 1 } $text =~ /^# TYPE (\S+) gauge$/mg;
+    my %samples = samples($text);
+
+    return map { $_ => $samples{$_} } grep { !$gauge{s/\{.*//r} }
+                                          keys %samples;
+}
+
+
 # kills a worker so many times, or until one is missed: how long the first
 # delivery and the first scrape took at most, and counters that went back
 
@@ -116,7 +129,7 @@ sub kills {
 
         last if $seconds == $patience;
 
-        my %now = samples($text);
+        my %now = counters($text);
         $back += grep { ($now{$_} // -1) < $last{$_} } keys %last;
         %last = %now;
     }

@@ -338,6 +338,33 @@ test_order(void **state)
 }
 
 
+static struct {
+    char     *ts;
+    int64_t   msec;
+} test_msecs[] = {
+    { "1970-01-01T00:00:00Z", 0 },
+    { "1970-01-01T00:00:00.0009Z", 0 },
+    { "1970-01-01T00:00:01.5Z", 1500 },
+    { "1969-12-31T23:59:59.999999Z", -1 },
+    { "2025-01-15T10:00:00.123456789Z", 1736935200123 },
+    { "0001-01-01T00:00:00Z", -62135596800000 },
+    { "9999-12-31T23:59:59.999Z", 253402300799999 }
+};
+
+
+static void
+test_msec(void **state)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_instant_t  t;
+
+    for (i = 0; i < unit_count(test_msecs); i++) {
+        assert_int_equal(test_parse(test_msecs[i].ts, 0, &t), NGX_OK);
+        assert_int_equal(ngx_lyftr_instant_msec(&t), test_msecs[i].msec);
+    }
+}
+
+
 int
 main(void)
 {
@@ -346,7 +373,8 @@ main(void)
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_value),
         cmocka_unit_test(test_days),
-        cmocka_unit_test(test_order)
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_msec)
     };
 
     return cmocka_run_group_tests_name("instant", tests, NULL, NULL);

@@ -105,6 +105,15 @@ test_maintain(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 }
 
 
+static void
+test_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
+{
+    ngx_memset(gauges, 0, sizeof(ngx_lyftr_gauges_t));
+
+    gauges->rows = 7;
+}
+
+
 static ngx_int_t
 test_check(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
@@ -140,6 +149,7 @@ static ngx_lyftr_backend_t  backend = {
     .commit = test_commit,
     .rollback = test_rollback,
     .maintain = test_maintain,
+    .gauges = test_gauges,
     .check = test_check
 };
 

@@ -225,6 +225,15 @@ sub metric {
 }
 
 
+# all of them
+
+sub samples {
+    my ($self) = @_;
+
+    return { $self->get('/metrics')->{body} =~ /^([^#].*) (\S+)$/mg };
+}
+
+
 sub created {
     return $_[0]->metric('webhook_requests_total{result="created"}');
 }
