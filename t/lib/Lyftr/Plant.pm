@@ -40,8 +40,8 @@ NEW
     # what comes of a commit does not matter
 
     commit_ignored => [['ngx_lyftr_lane.c',
-        'backend->commit(lane->seat->conn, &lane->err) == NGX_OK',
-        '(backend->commit(lane->seat->conn, &lane->err), 1)']],
+        'ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK',
+        '(ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err), 1)']],
 
     # whatever is there is taken for ours
 
@@ -126,7 +126,7 @@ NEW
 NEW
 
     signature_logged => [['ngx_lyftr_signature.c',
-        'return *secret ? NGX_OK : NGX_DECLINED;', <<'NEW']],
+        'if (secret == NULL) {', <<'NEW']],
     {
         u_char  hex[64];
 
@@ -135,7 +135,7 @@ NEW
                        "signature %*s", sizeof(hex), hex);
     }
 
-    return *secret ? NGX_OK : NGX_DECLINED;
+    if (secret == NULL) {
 NEW
 
     # anybody may read the database
@@ -148,19 +148,21 @@ NEW
     lock_kept => [
         ['ngx_lyftr_metrics.c',
             '(void) ngx_atomic_fetch_add(&path->status[n], 1);', <<'NEW'],
-    ngx_spinlock(&lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec, 1, 1024);
+    ngx_spinlock(&lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified, 1,
+                 1024);
     (void) ngx_atomic_fetch_add(&path->status[n], 1);
-    lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec = 0;
+    lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified = 0;
 NEW
         ['ngx_lyftr_metrics.c',
             'ngx_lyftr_output_init(&out, r->pool);', <<'NEW'],
     ngx_lyftr_output_init(&out, r->pool);
-    ngx_spinlock(&lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec, 1, 1024);
+    ngx_spinlock(&lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified, 1,
+                 1024);
     ngx_msleep(2);
 NEW
         ['ngx_lyftr_metrics.c',
             'return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK,', <<'NEW'],
-    lmcf->zone->paths[NGX_LYFTR_PATHS_MAX - 1].usec = 0;
+    lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified = 0;
     return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK,
 NEW
     ],
@@ -180,12 +182,12 @@ NEW
     # the last byte of a signature does not count
 
     short_compare => [['ngx_lyftr_signature.c',
-        'return *secret ? NGX_OK : NGX_DECLINED;', <<'NEW']],
-    if (*secret == NULL && memcmp(mac, sent, 31) == 0) {
-        *secret = secrets;
+        'if (secret == NULL) {', <<'NEW']],
+    if (secret == NULL && memcmp(mac, sent, 31) == 0) {
+        secret = secrets;
     }
 
-    return *secret ? NGX_OK : NGX_DECLINED;
+    if (secret == NULL) {
 NEW
 
     # nothing keeps a worker that is to stop while operations are under way
