@@ -384,10 +384,8 @@ ngx_lyftr_metrics_decimal(u_char *p, int64_t n, int64_t unit)
 
     *p++ = '.';
 
-    while (unit > 1) {
-        n %= unit;
-        unit /= 10;
-        *p++ = (u_char) ('0' + n / unit);
+    for (unit /= 10; unit > 0; unit /= 10) {
+        *p++ = (u_char) ('0' + n / unit % 10);
     }
 
     return p;
