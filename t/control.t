@@ -28,7 +28,7 @@ my $guard = ['ngx_lyftr_request.c',
     'if (ctx->op.state == NGX_LYFTR_OP_WAITING) {', 'if (0) {'];
 
 my $no_commit = ['ngx_lyftr_lane.c',
-    'backend->commit(lane->seat->conn, &lane->err) == NGX_OK',
+    'ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK',
     '(backend->rollback(lane->seat->conn), 1)'];
 
 
