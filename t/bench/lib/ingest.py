@@ -189,8 +189,8 @@ def scale():
 
     for number in range(1, ROUNDS + 1):
         for workers in (1, 2, 4):
-            run = fresh("%d workers" % workers,
-                        lambda: Ours(workers=workers), number)
-            runs.append(dict(run, workers=workers))
+            for target, server in (("bare", Nginx), ("ours", Ours)):
+                run = fresh(target, lambda: server(workers=workers), number)
+                runs.append(dict(run, workers=workers))
 
     return {"seconds": SECONDS, "rounds": ROUNDS, "runs": runs}

@@ -119,19 +119,24 @@ class Nginx(Server):
 
 class Ours(Nginx):
     database = "app.db"
+    store = STORE
 
     def modules(self):
         return (MODULE,)
 
     def http(self):
         return "lyftr_store main sqlite:///%s %s;\n    lyftr_secret %s;" % (
-            self.path("app.db"), STORE, SECRET)
+            self.path("app.db"), self.store, SECRET)
 
     def server(self):
         return OURS
 
     def metrics(self):
         return gauges(self.get("/metrics")[2])
+
+
+class Searching(Ours):
+    store = STORE + " search=on"
 
 
 class Refusing(Ours):

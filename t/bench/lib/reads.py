@@ -127,11 +127,13 @@ def kinds(server, rows, n=100):
     }
 
 
-def measure(server, rows, busy):
+def measure(server, rows, busy, only=""):
     runs = []
     seconds = BUSY if busy else ALONE
 
     for kind, paths in kinds(server, rows).items():
+        if only not in kind:
+            continue
         if not paths:
             say("  %s: there are no pages" % kind)
             continue
@@ -153,19 +155,27 @@ def stage(server, rows):
     say("  at rest after %.0f s, %.0f bytes a message"
         % (rest, sum(size.values()) / rows))
 
-    runs = measure(server, rows, False)
+    runs, run = both(server, rows)
+
+    return {"rows": rows, "after": total(server), "rest": rest, "size": size,
+            "points": points, "runs": runs, "ingest": run}
+
+
+def both(server, rows, only=""):
+    """Reads alone, and beside full ingest."""
+
+    runs = measure(server, rows, False, only)
 
     before = total(server)
     with load.Background(server.port, c=64, d=3600) as ingest:
-        runs += measure(server, rows, True)
+        runs += measure(server, rows, True, only)
         run = ingest.stop()
 
     have = total(server)
     verify(run, have, have, before)
     show("ingest beside the reads", run)
 
-    return {"rows": rows, "after": have, "rest": rest, "size": size,
-            "points": points, "runs": runs, "ingest": run}
+    return runs, run
 
 
 def reads():

@@ -190,6 +190,25 @@ def grown(part):
             starts, number(memory), number(beside)))
 
 
+def search(part):
+    rows = []
+    for kind in dict.fromkeys(r["kind"] for r in part["runs"]):
+        rows.append([kind] + [cell(pick(part["runs"], kind=kind, busy=busy)[0])
+                              for busy in (False, True)])
+
+    on, off = (median(pick(part["ingest"], target=name), "rate")
+               for name in ("search=on", "search=off"))
+    return table(
+        "With search=on, at %s rows" % number(part["rows"]),
+        ("p50 / p99 in ms", "alone", "beside ingest"), rows,
+        "Ingest with 64 connections into an empty store: %s a second, and "
+        "%s without the index (%s).\nThe index was caught up %s s after the "
+        "start, and then there were %s bytes a message on disk." % (
+            number(on), number(off), number(ratio(on, off)),
+            number(part["rest"]),
+            number(sum(part["size"].values()) / part["rows"])))
+
+
 def sustained(part):
     bare = median(part["bare"], "rate")
     rows = [[str(m["minute"]), number(ratio(m["rate"], bare)),
@@ -206,14 +225,18 @@ def sustained(part):
 
 def scale(part):
     rows = []
-    one = median(pick(part["runs"], workers=1), "rate")
+    one = median(pick(part["runs"], target="ours", workers=1), "rate")
     for workers in (1, 2, 4):
-        runs = pick(part["runs"], workers=workers)
+        bare = median(pick(part["runs"], target="bare", workers=workers),
+                      "rate")
+        runs = pick(part["runs"], target="ours", workers=workers)
         rate = median(runs, "rate")
-        rows.append([str(workers), number(ratio(rate, one)), number(rate),
+        rows.append([str(workers), number(ratio(rate, one)),
+                     number(ratio(rate, bare)), number(bare), number(rate),
                      *latencies(runs), *cost(runs)])
-    return table("Workers", ("workers", "to one", "/s", *LATENCIES, *COST),
-                 rows)
+    return table("Workers", ("workers", "to one", "to bare", "bare /s",
+                             "ours /s", *LATENCIES, *COST), rows,
+                 "64 connections; bare nginx has as many workers as ours.")
 
 
 def machine(m):
@@ -225,7 +248,8 @@ def machine(m):
 
 
 PARTS = {"ingest": ingest, "peers": peers, "open": open_loop, "reads": reads,
-         "grown": grown, "sustained": sustained, "scale": scale}
+         "grown": grown, "search": search, "sustained": sustained,
+         "scale": scale}
 
 
 def text(results):
