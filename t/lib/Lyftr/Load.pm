@@ -49,6 +49,13 @@ sub start {
 }
 
 
+sub running {
+    my ($self) = @_;
+
+    return $self->{pid} && waitpid($self->{pid}, POSIX::WNOHANG()) == 0;
+}
+
+
 # ends it before its time
 
 sub stop {
