@@ -18,24 +18,32 @@ use Lyftr::Server;
 sub new {
     my ($class, $server, @calls) = @_;
 
-    my @pids = $server->workers;
-    my $self = bless { file => File::Temp->new, owner => $$ }, $class;
-
     # -y: a file by its path; a string is as long as a page of the store
 
-    my @command = ('strace', '-f', '-y', '-s', 4096, '-o', "$self->{file}",
-                   '-e', 'trace=' . join(',', @calls),
-                   map { ('-p', $_) } @pids);
+    return $class->attach([$server->workers], '-y', '-s', 4096,
+                          '-e', 'trace=' . join(',', @calls));
+}
+
+
+# runs strace with these options; undef if it does not get all threads
+
+sub attach {
+    my ($class, $pids, @options) = @_;
+
+    my $file = File::Temp->new;
+    my $self = bless { file => $file, owner => $$ }, $class;
 
     $self->{pid} = fork // die "fork: $!";
 
     if ($self->{pid} == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         open STDERR, '>', '/dev/null';
-        exec @command or POSIX::_exit(1);
+        exec 'strace', '-f', '-o', "$file", @options, map { ('-p', $_) } @$pids
+            or POSIX::_exit(1);
     }
 
     Lyftr::Server::wait_for {
-        !grep { !traced($_) } map { glob "/proc/$_/task/*/status" } @pids;
+        !grep { !traced($_) } map { glob "/proc/$_/task/*/status" } @$pids;
     } 10 or return undef;
 
     return $self;

@@ -7,7 +7,7 @@ package Lyftr::Flock;
 use strict;
 use warnings;
 
-use File::Temp qw(tempdir);
+use parent 'Lyftr::Preload';
 
 
 # a time counts for the first of these milliseconds that it does not exceed
@@ -24,11 +24,9 @@ my $size = 8 * (6 + 3 * @sizes);
 sub new {
     my ($class) = @_;
 
-    my $dir = tempdir(CLEANUP => 1);
     my $sizes = join ', ', map { $_ * 1000000 } @sizes;
 
-    open my $source, '>', "$dir/flock.c" or die "flock.c: $!";
-    print $source <<"END";
+    my $self = $class->build(<<"END") or return undef;
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -61,7 +59,7 @@ static __thread int       wal, database;
 
 __attribute__((constructor)) static void map(void)
 {
-    int  fd = open("$dir/slots", O_RDWR);
+    int  fd = open(DIR "/slots", O_RDWR);
 
     slots = mmap(NULL, 4096 * sizeof(slot_t), PROT_READ|PROT_WRITE, MAP_SHARED,
                  fd, 0);
@@ -161,20 +159,13 @@ int fdatasync(int fd)
     return syscall(SYS_fdatasync, fd);
 }
 END
-    close $source;
 
-    open my $file, '>', "$dir/slots" or die "slots: $!";
+    open my $file, '>', "$self->{dir}/slots" or die "slots: $!";
     truncate $file, 4096 * $size or die "slots: $!";
     close $file;
 
-    system 'cc', '-D_GNU_SOURCE', '-O2', '-shared', '-fPIC', '-o',
-           "$dir/flock.so", "$dir/flock.c" and return undef;
-
-    return bless { dir => $dir }, $class;
+    return $self;
 }
-
-
-sub object { return "$_[0]{dir}/flock.so" }
 
 
 # of each process that took a lock: pid, grants, the longest wait, hold and step

@@ -6,7 +6,7 @@ package Lyftr::Slow;
 use strict;
 use warnings;
 
-use File::Temp qw(tempdir);
+use parent 'Lyftr::Preload';
 
 
 # undef where there is no compiler
@@ -14,10 +14,7 @@ use File::Temp qw(tempdir);
 sub new {
     my ($class, $msec) = @_;
 
-    my $dir = tempdir(CLEANUP => 1);
-
-    open my $source, '>', "$dir/slow.c" or die "slow.c: $!";
-    print $source <<"END";
+    return $class->build(<<"END");
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,16 +24,7 @@ int fdatasync(int fd)
     return syscall(SYS_fdatasync, fd);
 }
 END
-    close $source;
-
-    system 'cc', '-D_GNU_SOURCE', '-shared', '-fPIC', '-o', "$dir/slow.so",
-           "$dir/slow.c" and return undef;
-
-    return bless { dir => $dir }, $class;
 }
-
-
-sub object { return "$_[0]{dir}/slow.so" }
 
 
 1;

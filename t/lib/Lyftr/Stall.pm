@@ -6,7 +6,7 @@ package Lyftr::Stall;
 use strict;
 use warnings;
 
-use File::Temp qw(tempdir);
+use parent 'Lyftr::Preload';
 
 
 # undef where there is no compiler, or nginx does not take the object in
@@ -14,18 +14,15 @@ use File::Temp qw(tempdir);
 sub new {
     my ($class) = @_;
 
-    my $dir = tempdir(CLEANUP => 1);
-
-    open my $source, '>', "$dir/stall.c" or die "stall.c: $!";
-    print $source <<"END";
+    my $self = $class->build(<<'END') or return undef;
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static void wait_for_disk(void)
 {
-    while (access("$dir/on", F_OK) == 0) {
-        close(open("$dir/reached", O_CREAT|O_WRONLY, 0600));
+    while (access(DIR "/on", F_OK) == 0) {
+        close(open(DIR "/reached", O_CREAT|O_WRONLY, 0600));
         usleep(10000);
     }
 }
@@ -33,7 +30,7 @@ static void wait_for_disk(void)
 /* not of a shell that goes on as nginx without it */
 __attribute__((destructor)) static void loaded(void)
 {
-    close(open("$dir/loaded", O_CREAT|O_WRONLY, 0600));
+    close(open(DIR "/loaded", O_CREAT|O_WRONLY, 0600));
 }
 
 int fdatasync(int fd)
@@ -48,21 +45,14 @@ int fsync(int fd)
     return syscall(SYS_fsync, fd);
 }
 END
-    close $source;
-
-    system 'cc', '-D_GNU_SOURCE', '-shared', '-fPIC', '-o', "$dir/stall.so",
-           "$dir/stall.c" and return undef;
 
     my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+    my $object = $self->object;
 
-    system "LD_PRELOAD=$dir/stall.so '$nginx' -v 2>$dir/version";
-    return undef unless -e "$dir/loaded";
+    system "LD_PRELOAD=$object '$nginx' -v 2>$self->{dir}/version";
 
-    return bless { dir => $dir }, $class;
+    return -e "$self->{dir}/loaded" ? $self : undef;
 }
-
-
-sub object { return "$_[0]{dir}/stall.so" }
 
 
 sub on {

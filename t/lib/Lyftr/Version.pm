@@ -6,7 +6,7 @@ package Lyftr::Version;
 use strict;
 use warnings;
 
-use File::Temp qw(tempdir);
+use parent 'Lyftr::Preload';
 
 
 # the first release of a branch that has not the bug
@@ -24,22 +24,17 @@ sub affected {
 sub new {
     my ($class, $number) = @_;
 
-    my $dir = tempdir(CLEANUP => 1);
+    my $self = $class->build(<<"END");
+int sqlite3_libversion_number(void);
 
-    open my $source, '>', "$dir/version.c" or die "version.c: $!";
-    print $source "int sqlite3_libversion_number(void);\n"
-                  . "int sqlite3_libversion_number(void)\n"
-                  . "{ return $number; }\n";
-    close $source;
-
-    system 'cc', '-shared', '-fPIC', '-o', "$dir/version.so",
-           "$dir/version.c" and die "the version was not built\n";
-
-    return bless { dir => $dir }, $class;
+int sqlite3_libversion_number(void)
+{
+    return $number;
 }
+END
 
-
-sub object { return "$_[0]{dir}/version.so" }
+    return $self || die "the version was not built\n";
+}
 
 
 1;
