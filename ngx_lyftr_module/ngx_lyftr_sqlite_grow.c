@@ -245,6 +245,7 @@ ngx_lyftr_grow_texts(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
     ngx_str_t      text;
     sqlite3_stmt  *st;
 
+    rc = SQLITE_ROW;
     to = ngx_min(grow->seq + NGX_LYFTR_GROW_ROWS, grow->last);
     st = c->stmt[NGX_LYFTR_SQL_TEXTS];
 

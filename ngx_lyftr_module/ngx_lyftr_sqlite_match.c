@@ -115,11 +115,11 @@ ngx_lyftr_match_parts(ngx_lyftr_sqlite_t *c, ngx_lyftr_match_t *match,
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
+    rc = SQLITE_ROW;
     ok = NGX_OK;
     st = c->stmt[NGX_LYFTR_SQL_SEARCH];
 
     while (ok == NGX_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-
         first = sqlite3_column_int64(st, 1);
         last = sqlite3_column_int64(st, 2);
 
@@ -268,6 +268,7 @@ ngx_lyftr_match_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_buf_t *list,
 
     list->len = 0;
 
+    rc = SQLITE_ROW;
     more = 1;
     found = NGX_OK;
     st = c->stmt[NGX_LYFTR_SQL_GRAM];
@@ -275,7 +276,6 @@ ngx_lyftr_match_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_buf_t *list,
     (void) sqlite3_bind_int64(st, 1, ngx_lyftr_gram_no(id, gram, 0));
 
     while (more && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-
         block = (u_char *) sqlite3_column_blob(st, 1);
 
         found = ngx_lyftr_gram_find(block, sqlite3_column_bytes(st, 1), gram,
