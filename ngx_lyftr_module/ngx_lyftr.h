@@ -142,6 +142,7 @@ struct ngx_lyftr_store_s {
     ngx_msec_t                    delay;         /* the most in the queue */
     ngx_msec_t                    timeout;
     ngx_int_t                     max_wal;       /* bytes */
+    ngx_int_t                     cache;         /* bytes, of a process */
     ngx_int_t                     search;
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
@@ -292,9 +293,11 @@ void ngx_lyftr_store_exit(ngx_array_t *stores);
 /* a plain sentence for the caller */
 ngx_str_t *ngx_lyftr_store_error(ngx_lyftr_err_e error);
 
+
+/* ngx_lyftr_env.c */
+
 /* reads the value of an env:NAME argument and keeps NAME for the workers */
-ngx_int_t ngx_lyftr_store_env(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *value);
+ngx_int_t ngx_lyftr_env_get(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *value);
 
 
 /* ngx_lyftr_channel.c */

@@ -158,6 +158,7 @@ typedef struct {
     void                *shared;           /* by this process */
     ngx_atomic_t        *words;            /* by all processes, or NULL */
     ngx_int_t            max_wal;          /* bytes */
+    ngx_int_t            cache;            /* bytes, of a connection */
     ngx_int_t            search;           /* an index of texts, 1: is made */
 } ngx_lyftr_dsn_t;
 

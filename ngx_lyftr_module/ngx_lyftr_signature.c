@@ -129,7 +129,7 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         value[1].len -= 4;
         value[1].data += 4;
 
-        if (ngx_lyftr_store_env(cf, &value[1], &secret) != NGX_OK) {
+        if (ngx_lyftr_env_get(cf, &value[1], &secret) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 

@@ -3,7 +3,6 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-#define NGX_LYFTR_SQLITE_CACHE     "16384"     /* KiB */
 #define NGX_LYFTR_SQLITE_WAL_SIZE  "67108864"  /* kept after a long WAL */
 
 /* of a string, a row or a statement */
@@ -255,6 +254,7 @@ static ngx_int_t
 ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int         rc;
+    char        cache[64];
     int64_t     sync;
     ngx_uint_t  i;
 
@@ -278,9 +278,15 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                       "PRAGMA mmap_size = 0;"
                       "PRAGMA secure_delete = OFF;"
                       "PRAGMA temp_store = MEMORY;"
-                      "PRAGMA cache_size = -" NGX_LYFTR_SQLITE_CACHE ";"
                       "PRAGMA journal_size_limit = " NGX_LYFTR_SQLITE_WAL_SIZE,
                       NULL, NULL, NULL);
+
+    if (rc == SQLITE_OK) {
+        (void) snprintf(cache, sizeof(cache), "PRAGMA cache_size = -%lld",
+                        (long long) (c->dsn->cache / 1024));
+
+        rc = sqlite3_exec(c->db, cache, NULL, NULL, NULL);
+    }
 
     if (rc != SQLITE_OK) {
         return ngx_lyftr_sqlite_error(c, err);

@@ -2,6 +2,16 @@
 #include <ngx_thread_pool.h>
 
 
+/*
+ * Connections of a process besides its readers: the writer, the probe, the
+ * check, and two of the housekeeping.
+ */
+#define NGX_LYFTR_STORE_OTHERS     5
+
+/* the least that a connection works well with */
+#define NGX_LYFTR_STORE_CACHE      (256 * 1024)
+
+
 typedef struct {
     ngx_str_t     name;
     size_t        offset;
@@ -15,6 +25,7 @@ static char *ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_str_t *url);
 static char *ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_str_t *arg);
+static char *ngx_lyftr_store_cache(ngx_conf_t *cf, ngx_lyftr_store_t *store);
 static char *ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag,
     ngx_str_t *arg, size_t skip);
 
@@ -54,6 +65,10 @@ static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
     { ngx_string("max_wal="),
       offsetof(ngx_lyftr_store_t, max_wal),
       ngx_lyftr_store_bytes, 16 << 20, NGX_MAX_INT_T_VALUE },
+
+    { ngx_string("cache="),
+      offsetof(ngx_lyftr_store_t, cache),
+      ngx_lyftr_store_bytes, 1 << 20, NGX_MAX_INT_T_VALUE },
 
     { ngx_null_string, 0, NULL, 0, 0 }
 };
@@ -123,6 +138,7 @@ ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
     store->delay = 500;
     store->timeout = 4000;
     store->max_wal = 256 << 20;
+    store->cache = 144 << 20;
     store->file_name = cf->conf_file->file.name.data;
     store->line = cf->conf_file->line;
 
@@ -182,7 +198,7 @@ ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name.len = url.len - 4;
         name.data = url.data + 4;
 
-        if (ngx_lyftr_store_env(cf, &name, &url) != NGX_OK) {
+        if (ngx_lyftr_env_get(cf, &name, &url) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
@@ -263,6 +279,29 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
 }
 
 
+/* all connections have the same share of it */
+
+static char *
+ngx_lyftr_store_cache(ngx_conf_t *cf, ngx_lyftr_store_t *store)
+{
+    ngx_int_t  n;
+
+    n = store->readers + NGX_LYFTR_STORE_OTHERS;
+
+    if (store->cache < n * NGX_LYFTR_STORE_CACHE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the cache of the store \"%V\" must be at least "
+                           "%i bytes with readers=%i", &store->name,
+                           n * NGX_LYFTR_STORE_CACHE, store->readers);
+        return NGX_CONF_ERROR;
+    }
+
+    store->dsn.cache = store->cache / n;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag, ngx_str_t *arg,
     size_t skip)
@@ -317,7 +356,7 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
         store->dsn_hash = ngx_hash_key(store->dsn.path,
                                        ngx_strlen(store->dsn.path)) | 1;
 
-        return NGX_CONF_OK;
+        return ngx_lyftr_store_cache(cf, store);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -325,53 +364,6 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
                        "\"sqlite:///path\" is known", &store->name);
 
     return NGX_CONF_ERROR;
-}
-
-
-/*
- * A binary upgrade starts from an environment that holds only the names of the
- * core's "env" list, so the name is added there.
- */
-
-ngx_int_t
-ngx_lyftr_store_env(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *value)
-{
-    ngx_str_t        *var;
-    ngx_uint_t        i;
-    ngx_core_conf_t  *ccf;
-
-    if (name->len == 0
-        || ngx_strlchr(name->data, name->data + name->len, '='))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid name of an environment variable \"%V\"",
-                           name);
-        return NGX_ERROR;
-    }
-
-    value->data = (u_char *) getenv((char *) name->data);
-    value->len = value->data ? ngx_strlen(value->data) : 0;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
-                                           ngx_core_module);
-    var = ccf->env.elts;
-
-    for (i = 0; i < ccf->env.nelts; i++) {
-        if (var[i].len == name->len
-            && ngx_strncmp(var[i].data, name->data, name->len) == 0)
-        {
-            return NGX_OK;
-        }
-    }
-
-    var = ngx_array_push(&ccf->env);
-    if (var == NULL) {
-        return NGX_ERROR;
-    }
-
-    *var = *name;
-
-    return NGX_OK;
 }
 
 

@@ -74,7 +74,16 @@ my @refused = (
          [ 'delay', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
          [ 'timeout', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
          [ 'max_wal', '16777216 to 9223372036854775807 bytes', '15m',
-           '16777215', '1x' ]),
+           '16777215', '1x' ],
+         [ 'cache', '1048576 to 9223372036854775807 bytes', '1023k',
+           '1x' ]),
+    (map { my ($values, $least, $readers) = @$_;
+           [ "lyftr_store main sqlite:///a.db $values;", '',
+             qq(the cache of the store "main" must be at least $least bytes)
+             . " with readers=$readers" ] }
+         [ 'cache=2303k', 2359296, 4 ],
+         [ 'readers=64 cache=17m', 18087936, 64 ],
+         [ 'cache=1m readers=1', 1572864, 1 ]),
     (map { [ "lyftr_store main sqlite:///a.db search=$_;", '',
              qq(invalid value in "search=$_", it must be "on" or "off") ] }
          '', 'yes', 'onn', 'ON'),
@@ -148,9 +157,9 @@ my @accepted = (
     [ "lyftr_store main sqlite+aiosqlite:///$dir/a.db;", '' ],
     [ 'lyftr_store main sqlite:///a.db?check_same_thread=false;', '' ],
     [ 'lyftr_store main sqlite:///a.db batch=1 readers=1 queue=1 timeout=1ms'
-      . ' delay=1ms max_wal=16m;', '' ],
+      . ' delay=1ms max_wal=16m cache=1536k;', '' ],
     [ 'lyftr_store main sqlite:///a.db batch=2048 readers=64 queue=1000000'
-      . ' timeout=1m delay=60s max_wal=2g thread_pool=default;',
+      . ' timeout=1m delay=60s max_wal=2g cache=1g thread_pool=default;',
       'lyftr_stats main;' ],
     [ 'lyftr_store main env:LYFTR_TEST_URL;', '' ],
     [ 'lyftr_store main env:LYFTR_TEST_UNSET default=sqlite:///a.db;', '' ],

@@ -186,6 +186,7 @@ main(int argc, char *const *argv)
     }
 
     dsn.max_wal = 256 * 1024 * 1024;
+    dsn.cache = 16 * 1024 * 1024;
     dsn.words = storm->words;
 
     for (i = 0; i < sizeof(storm_processes) / sizeof(storm_processes[0]); i++)

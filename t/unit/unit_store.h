@@ -59,6 +59,7 @@ unit_setup(void **state)
     }
 
     dsn.max_wal = 256 << 20;
+    dsn.cache = 16 << 20;
 
     return 0;
 }
