@@ -189,6 +189,8 @@ refuses(qr/LOG_LEVEL/, LOG_LEVEL => 'LOUD');
 refuses(qr/URL/, DATABASE_URL => 'mysql://a/b');
 refuses(qr/not writable/, DATABASE_URL => 'sqlite:////usr/app.db');
 refuses(qr/LYFTR_READ_ALLOW/, LYFTR_READ_ALLOW => '10.0.0.0/33');
+refuses(qr/LYFTR_CACHE must be/, LYFTR_CACHE => '8m; user root');
+refuses(qr/LYFTR_CACHE: .*at least/, LYFTR_CACHE => '2m');
 refuses(qr/WEBHOOK_SECRET_FILE/, WEBHOOK_SECRET_FILE => '/run/none');
 
 done_testing();
