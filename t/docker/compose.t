@@ -36,6 +36,25 @@ END {
 }
 
 
+# what this compose understands
+
+sub understood {
+    my (@args) = @_;
+
+    local $ENV{WEBHOOK_SECRET} = 'testsecret';
+    my $pid = open(my $out, '-|') // die "fork: $!";
+
+    if ($pid == 0) {
+        open STDERR, '>', '/dev/null';
+        exec @compose, @args or POSIX::_exit(127);
+    }
+
+    my $text = join '', <$out>;
+
+    return close $out ? $text : "failed: $text";
+}
+
+
 # a script, and what it says
 
 sub bash {
@@ -66,6 +85,27 @@ sub make {
 $ENV{LYFTR_IMAGE} or die "t/docker/run sets LYFTR_IMAGE\n";
 $ENV{WEBHOOK_SECRET} = 'testsecret';
 $ENV{DATABASE_URL} = 'sqlite:////data/app.db';
+
+# the profile adds two services
+
+is(join(' ', sort split ' ', understood('--profile', 'observability', 'config',
+                                        '--services')),
+   'api grafana prometheus', 'those of the profile');
+
+{
+    local $ENV{PROMETHEUS_PORT} = '19090';
+    local $ENV{PROMETHEUS_IMAGE} = 'another/prometheus';
+    my $said = understood(qw(--profile observability config));
+
+    like($said, qr/\b19090\b/, 'another port of Prometheus');
+    like($said, qr{another/prometheus}, 'and another image');
+}
+
+{
+    local $ENV{PROMETHEUS_PORT} = 'x';
+    like(understood(qw(--profile observability config)), qr/^failed/,
+         'a port that is none is refused');
+}
 
 cmp_ok(make('up'), '<', 10, 'within ten seconds');
 
@@ -141,6 +181,7 @@ is(bash("@compose logs --no-log-prefix api 2>/dev/null | $clean"
 
 my $id = docker('ps', '-q', '-f',
                 "label=com.docker.compose.project=$ENV{COMPOSE_PROJECT_NAME}");
+like($id, qr/^\w+$/, 'one container, without the profile');
 my $server = bless { id => $id, port => $port, owner => 0 },
                    'Lyftr::Container';
 

@@ -124,6 +124,20 @@ Lyftr::Server::wait_for {
     $container->log =~ /invalid ..Content-Length/
 } or fail('nginx told of a bad request');
 
+# the description, and its page if npm could be had while the image was built
+
+my $description = decode_json($container->get('/openapi.json')->{body});
+like($description->{openapi}, qr/^3\.1\./, 'the description');
+
+my $ui = inside('cd /usr/lib/lyftr/swagger-ui && ls') ne '';
+my $page = $container->get('/docs');
+my ($script) = $page->{body} =~ /src="([^"]*bundle[^"]*)"/;
+
+is($page->{status}, $ui ? 200 : 404,
+   'its page, ' . ($ui ? '' : 'not ') . 'there');
+cmp_ok(length $container->get("/$script")->{body}, '>', 1e6, 'and its script')
+    if $ui;
+
 is($container->inspect('{{.State.Running}}'), 'true', 'it runs');
 $container->halt;
 is($container->inspect('{{.State.ExitCode}}'), 0, 'it ends with 0');
