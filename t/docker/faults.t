@@ -5,6 +5,7 @@ use warnings;
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
+use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -46,6 +47,8 @@ sub kept {
     is($found->{changed}, 0, "$name: none changed");
     is($found->{twice}, 0, "$name: none twice");
     is(Lyftr::Load::integrity($db), 'ok', "$name: the store is sound");
+
+    return $db;
 }
 
 
@@ -81,8 +84,25 @@ sleep 0.5;
 
 my $report = $load->stop;
 cmp_ok($report->{retries}, '>=', $rounds, 'kill: deliveries were cut off');
-kept('kill', $server, 200 * $rounds, $load);
+my $db = kept('kill', $server, 200 * $rounds, $load);
 clean_log('kill', $server, $advice);
+
+# kept() and clean_log() would see it otherwise
+
+my $forged = File::Temp->new;
+open my $acks, '<', $load->{acks} or die "acks: $!";
+chomp(my $first = <$acks>);
+close $acks;
+print $forged message(message_id => 'never'), "\n",
+              encode_json({ %{ decode_json($first) }, text => 'another' }), "\n";
+close $forged;
+
+my $found = Lyftr::Load::compare($db, $load, $forged->filename);
+is_deeply([ @$found{qw(lost changed)} ], [1, 1],
+          'what is lost and what is changed would be seen');
+is(scalar(grep { $_->{error} } entries($server->log . "no JSON\n{}\n")), 1,
+   'and so would a line that is no JSON');
+
 $server->stop;
 
 
