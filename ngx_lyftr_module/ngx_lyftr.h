@@ -95,6 +95,7 @@ typedef struct {
     ngx_atomic_t                  rows;
     ngx_atomic_t                  unindexed;
     ngx_atomic_t                  uncounted;
+    ngx_atomic_t                  search_lag;
     ngx_atomic_t                  wal_pages;
     ngx_atomic_t                  wal_bytes;
     ngx_atomic_t                  bytes;

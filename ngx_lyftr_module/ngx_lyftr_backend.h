@@ -140,6 +140,7 @@ typedef struct {
     int64_t              rows;
     int64_t              unindexed;        /* the newest of them */
     int64_t              uncounted;
+    int64_t              search_lag;
     int64_t              wal_pages;        /* since it began anew */
     int64_t              wal_bytes;        /* of the file */
     int64_t              bytes;

@@ -145,6 +145,14 @@ static ngx_lyftr_metric_t  ngx_lyftr_metrics[] = {
       offsetof(ngx_lyftr_status_t, uncounted),
       ngx_lyftr_metrics_gauge, NULL },
 
+    { "lyftr_store_search_lag_rows", "gauge",
+      "The newest messages, which the search index does not have yet, 0 if "
+      "the store makes none; a search scans them, so if it grows the "
+      "housekeeping is behind.",
+      ngx_lyftr_metrics_write_store,
+      offsetof(ngx_lyftr_status_t, search_lag),
+      ngx_lyftr_metrics_gauge, NULL },
+
     { "lyftr_store_wal_pages", "gauge",
       "Pages in the WAL since it began anew; if it only grows, a reader "
       "that does not end keeps the checkpoints from it.",

@@ -160,6 +160,24 @@ typedef struct {
 } ngx_lyftr_sqlite_state_t;
 
 
+/* how far the check has come in a list of the search index */
+
+typedef struct {
+    int64_t              part;
+    int64_t              rows;             /* of the part, or 0 */
+    uint32_t             gram;             /* and one; 0: there was none */
+    uint32_t             piece;
+    uint64_t             row;              /* of the place that is read */
+    uint64_t             number;           /* as far as it is read, */
+    ngx_uint_t           shift;            /* bits of it */
+    unsigned             asked:1;          /* rows are of this snapshot */
+    unsigned             lost:1;           /* it was not there before */
+    unsigned             more:1;           /* the list goes on */
+    unsigned             pos:1;            /* a position comes next, */
+    unsigned             same:1;           /* in the row of the last place */
+} ngx_lyftr_sqlite_list_t;
+
+
 typedef struct ngx_lyftr_sqlite_upkeep_s  ngx_lyftr_sqlite_upkeep_t;
 
 
@@ -196,10 +214,12 @@ typedef struct {
     ngx_msec_t           wal_retry;        /* not made to start anew before */
 
     ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
+    int64_t              searched;         /* the search index has this row */
 
     /* of the check: the table, and the key of the last row read */
     ngx_uint_t           table;
     sqlite3_value       *key[NGX_LYFTR_SQLITE_KEY];
+    ngx_lyftr_sqlite_list_t  list;
 
     /* what the strings of the last stats() point to */
     ngx_uint_t           nkept;
@@ -293,9 +313,11 @@ ngx_uint_t ngx_lyftr_sqlite_changed(ngx_lyftr_sqlite_t *c);
 /* forgets the segments, and frees their memory */
 void ngx_lyftr_sqlite_unlook(ngx_lyftr_sqlite_t *c);
 
-/* loads the filters of the segments that have none yet */
+/* loads the filters of the segments that have none yet, or that of one */
 ngx_int_t ngx_lyftr_sqlite_filters(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_filter(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_segment_t *segment, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_follow.c */

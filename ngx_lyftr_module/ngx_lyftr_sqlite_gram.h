@@ -34,8 +34,10 @@
 #endif
 
 /* the key of a block: of its first gram, and the pieces of it before */
+#define NGX_LYFTR_GRAM_PART        40
 #define ngx_lyftr_gram_no(id, gram, piece)                                    \
-    ((int64_t) (id) << 40 | (int64_t) (gram) << 16 | (int64_t) (piece))
+    ((int64_t) (id) << NGX_LYFTR_GRAM_PART                                    \
+     | (int64_t) (gram) << 16 | (int64_t) (piece))
 
 #define ngx_lyftr_gram_of(p)                                                  \
     ((uint32_t) (p)[0] << 16 | (p)[1] << 8 | (p)[2])

@@ -66,6 +66,7 @@ ngx_lyftr_grow_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
         rc = ngx_lyftr_grow_store(c, grow, deadline, err);
 
         if (rc == NGX_DONE) {
+            c->searched = ngx_max(c->searched, grow->last);
             ngx_lyftr_grow_free(grow);
             return NGX_OK;
         }

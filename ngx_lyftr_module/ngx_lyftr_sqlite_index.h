@@ -60,6 +60,10 @@ typedef struct {
      | (int64_t) (kind) << 34                                                 \
      | (int64_t) (level) << NGX_LYFTR_BLOCK_LEVEL | (int64_t) (n))
 
+#define ngx_lyftr_sqlite_block_kind(no)   ((no) >> 34 & 3)
+#define ngx_lyftr_sqlite_block_level(no)                                      \
+    ((no) >> NGX_LYFTR_BLOCK_LEVEL & NGX_LYFTR_LEVEL_FILTER)
+
 /* the key of an id: its hash, big endian */
 #define ngx_lyftr_sqlite_hash_key(p, hash)                                    \
     do {                                                                      \
@@ -216,6 +220,15 @@ ngx_int_t ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 /* puts a sender in its place among the largest; NGX_ERROR: no memory */
 ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
     int64_t total);
+
+
+/* ngx_lyftr_sqlite_verify_index.c */
+
+/* is a block right?  NGX_OK, NGX_DECLINED or NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_verify_block(ngx_lyftr_sqlite_t *c,
+    sqlite3_stmt *st, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_verify_gram(ngx_lyftr_sqlite_t *c,
+    sqlite3_stmt *st, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_source.c */

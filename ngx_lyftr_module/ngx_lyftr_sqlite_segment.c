@@ -7,8 +7,6 @@ static ngx_int_t ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static void ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     ngx_lyftr_segment_t *segment);
-static ngx_int_t ngx_lyftr_sqlite_filter(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_segment_t *segment, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -184,7 +182,7 @@ ngx_lyftr_sqlite_filters(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_filter(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     ngx_lyftr_error_t *err)
 {

@@ -398,6 +398,8 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 
     gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
     gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
+    gauges->search_lag = c->dsn->search ? ngx_max(c->last - c->searched, 0)
+                                        : 0;
     gauges->rows = gauges->unindexed;
 
     for (i = 0; i < c->nsegments; i++) {

@@ -173,6 +173,12 @@ ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
                                   err);
     }
 
+    /* nobody else adds to it */
+
+    if (rc == NGX_OK && c->dsn->search && c->searched == 0) {
+        rc = ngx_lyftr_sqlite_searched(c, &c->searched, err);
+    }
+
     ngx_lyftr_sqlite_rollback(c);
 
     if (rc == NGX_OK && c->last != upkeep->rows) {

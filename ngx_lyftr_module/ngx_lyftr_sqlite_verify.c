@@ -4,14 +4,17 @@
 
 
 /* rows of a part, and bytes of its columns, whichever are reached first */
+#ifndef NGX_LYFTR_SQLITE_PART
 #define NGX_LYFTR_SQLITE_PART      1000
+#endif
 #define NGX_LYFTR_SQLITE_PART_LEN  (4 * 1024 * 1024)
 
 
 /*
  * Looks for damage as SQLite finds it, by reading: every row of every table,
  * with all of its columns, in the order of the keys.  Of bytes that were
- * changed and still make sense only the hash of an id tells.
+ * changed and still make sense others tell: the hash of an id, the order of
+ * entries, and the filter, which must have each id of its segment.
  */
 
 typedef struct {
@@ -19,7 +22,11 @@ typedef struct {
     const char          *key;
     const char          *after;
     int                  nkey;
-    ngx_int_t          (*row)(sqlite3_stmt *st);       /* is it right? */
+    const char          *faults;           /* counts what does not fit */
+
+    /* is a row right?  NGX_OK, NGX_DECLINED or NGX_ERROR */
+    ngx_int_t          (*row)(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+                           ngx_lyftr_error_t *err);
 } ngx_lyftr_sqlite_table_t;
 
 
@@ -28,10 +35,11 @@ static ngx_int_t ngx_lyftr_sqlite_verify_part(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_table_t *table, sqlite3_stmt *st,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st,
-    ngx_lyftr_sqlite_table_t *table, size_t *len);
-static ngx_int_t ngx_lyftr_sqlite_verify_message(sqlite3_stmt *st);
-static ngx_int_t ngx_lyftr_sqlite_verify_block(sqlite3_stmt *st);
+static ngx_int_t ngx_lyftr_sqlite_verify_row(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_table_t *table, sqlite3_stmt *st, size_t *len,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_verify_message(ngx_lyftr_sqlite_t *c,
+    sqlite3_stmt *st, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_verify_key(ngx_lyftr_sqlite_t *c,
     sqlite3_stmt *st, int n);
 
@@ -39,24 +47,42 @@ static ngx_int_t ngx_lyftr_sqlite_verify_key(ngx_lyftr_sqlite_t *c,
 static ngx_lyftr_sqlite_table_t  ngx_lyftr_sqlite_checked[] = {
 
     { "seq, id_hash, message_id, * FROM lyftr_message",
-      "seq", "?1", 1, ngx_lyftr_sqlite_verify_message },
+      "seq", "?1", 1, NULL, ngx_lyftr_sqlite_verify_message },
 
     { "no, data FROM lyftr_block",
-      "no", "?1", 1, ngx_lyftr_sqlite_verify_block },
+      "no", "?1", 1, NULL, ngx_lyftr_sqlite_verify_block },
+
+    /* segments follow each other */
 
     { "* FROM lyftr_segment",
-      "id", "?1", 1, NULL },
+      "id", "?1", 1,
+      "SELECT (SELECT count(*) FROM"
+      " (SELECT first, last, rows, lag(last, 1, 0) OVER (ORDER BY first)"
+      " AS before FROM lyftr_segment)"
+      " WHERE first <> before OR last <= first OR rows > last - first)"
+      " + (indexed <> (SELECT ifnull(max(last), 0) FROM lyftr_segment))"
+      " FROM lyftr_state", NULL },
 
     { "* FROM lyftr_count",
-      "from_msisdn", "?1", 1, NULL },
+      "from_msisdn", "?1", 1, NULL, NULL },
 
     { "no, data FROM lyftr_gram",
-      "no", "?1", 1, NULL },
+      "no", "?1", 1, NULL, ngx_lyftr_sqlite_verify_gram },
+
+    /* parts of a level do not overlap, and all of them have no gap */
 
     { "* FROM lyftr_search",
-      "id", "?1", 1, NULL },
+      "id", "?1", 1,
+      "SELECT count(*) FROM"
+      " (SELECT first, last, max(last) OVER (PARTITION BY level"
+      " ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+      " AS same, max(last) OVER (ORDER BY first, level DESC"
+      " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+      " FROM lyftr_search WHERE level >= 0)"
+      " WHERE last <= first OR first < same OR first > ifnull(before, 0)"
+      " OR last > (SELECT max(seq) FROM lyftr_message)", NULL },
 
-    { NULL, NULL, NULL, 0, NULL }
+    { NULL, NULL, NULL, 0, NULL, NULL }
 };
 
 
@@ -77,7 +103,13 @@ ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
         return rc == NGX_DECLINED ? NGX_OK : rc;
     }
 
-    rc = ngx_lyftr_sqlite_verify_part(c, table, err);
+    c->list.asked = 0;
+
+    rc = ngx_lyftr_sqlite_look(c, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_verify_part(c, table, err);
+    }
 
     ngx_lyftr_sqlite_rollback(c);
 
@@ -89,7 +121,11 @@ ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
         return rc;
     }
 
+    /* the next check reads the filters anew */
+
     ngx_lyftr_sqlite_verify_forget(c);
+    ngx_lyftr_sqlite_unlook(c);
+    ngx_memzero(&c->list, sizeof(ngx_lyftr_sqlite_list_t));
 
     c->table++;
 
@@ -111,11 +147,23 @@ ngx_lyftr_sqlite_verify_part(ngx_lyftr_sqlite_t *c,
 {
     int            i;
     char           sql[NGX_LYFTR_ERROR_LEN];
+    int64_t        faults;
     ngx_int_t      rc;
     ngx_uint_t     next;
     sqlite3_stmt  *st;
 
     next = (c->key[0] != NULL);
+    faults = 0;
+
+    if (table->faults && !next
+        && ngx_lyftr_sqlite_get(c, table->faults, &faults, err) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (faults) {
+        return ngx_lyftr_sqlite_damaged(err);
+    }
 
     (void) snprintf(sql, sizeof(sql),
                     "SELECT %s%s%s%s%s%s ORDER BY %s LIMIT %d",
@@ -153,13 +201,20 @@ ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
 {
     int         rc;
     size_t      len;
+    ngx_int_t   ok;
     ngx_uint_t  n;
 
     len = 0;
 
     for (n = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {
 
-        if (ngx_lyftr_sqlite_verify_row(st, table, &len) != NGX_OK) {
+        ok = ngx_lyftr_sqlite_verify_row(c, table, st, &len, err);
+
+        if (ok == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (ok != NGX_OK) {
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
                                          "row %lld is damaged", (long long)
                                          sqlite3_column_int64(st, 0));
@@ -178,8 +233,9 @@ ngx_lyftr_sqlite_verify_rows(ngx_lyftr_sqlite_t *c,
 
 
 static ngx_int_t
-ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table,
-    size_t *len)
+ngx_lyftr_sqlite_verify_row(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_table_t *table, sqlite3_stmt *st, size_t *len,
+    ngx_lyftr_error_t *err)
 {
     int  i;
 
@@ -188,12 +244,13 @@ ngx_lyftr_sqlite_verify_row(sqlite3_stmt *st, ngx_lyftr_sqlite_table_t *table,
         *len += sqlite3_column_bytes(st, i);
     }
 
-    return table->row ? table->row(st) : NGX_OK;
+    return table->row ? table->row(c, st, err) : NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_lyftr_sqlite_verify_message(sqlite3_stmt *st)
+ngx_lyftr_sqlite_verify_message(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err)
 {
     uint64_t   hash;
     ngx_str_t  id;
@@ -204,51 +261,6 @@ ngx_lyftr_sqlite_verify_message(sqlite3_stmt *st)
 
     return ngx_lyftr_sqlite_hash(id.data, id.len) == hash ? NGX_OK
                                                           : NGX_DECLINED;
-}
-
-
-/* entries, in rising order */
-
-static ngx_int_t
-ngx_lyftr_sqlite_verify_block(sqlite3_stmt *st)
-{
-    ngx_int_t          rc;
-    ngx_uint_t         level;
-    ngx_lyftr_buf_t    prev;
-    ngx_lyftr_block_t  block;
-
-    level = sqlite3_column_int64(st, 0) >> NGX_LYFTR_BLOCK_LEVEL
-            & NGX_LYFTR_LEVEL_FILTER;
-
-    if (level == NGX_LYFTR_LEVEL_FILTER) {
-        return NGX_OK;
-    }
-
-    ngx_memzero(&prev, sizeof(ngx_lyftr_buf_t));
-    ngx_memzero(&block, sizeof(ngx_lyftr_block_t));
-
-    rc = ngx_lyftr_block_open(&block, (u_char *) sqlite3_column_blob(st, 1),
-                              sqlite3_column_bytes(st, 1));
-
-    while (rc == NGX_OK && (rc = ngx_lyftr_block_next(&block)) == NGX_OK) {
-
-        if (prev.data
-            && ngx_lyftr_key_cmp(prev.data, prev.len, block.key.data,
-                                 block.key.len)
-               > 0)
-        {
-            rc = NGX_DECLINED;
-            break;
-        }
-
-        prev.len = 0;
-        rc = ngx_lyftr_buf_add(&prev, block.key.data, block.key.len);
-    }
-
-    ngx_lyftr_buf_free(&prev);
-    ngx_lyftr_buf_free(&block.key);
-
-    return rc == NGX_DONE ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -123,6 +123,7 @@ ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
     ngx_lyftr_status_set(status->rows, gauges.rows);
     ngx_lyftr_status_set(status->unindexed, gauges.unindexed);
     ngx_lyftr_status_set(status->uncounted, gauges.uncounted);
+    ngx_lyftr_status_set(status->search_lag, gauges.search_lag);
     ngx_lyftr_status_set(status->wal_pages, gauges.wal_pages);
     ngx_lyftr_status_set(status->wal_bytes, gauges.wal_bytes);
     ngx_lyftr_status_set(status->bytes, gauges.bytes);

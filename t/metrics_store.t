@@ -85,8 +85,8 @@ sub size {
 my $server = Lyftr::Server->new(workers => 2, store => 'max_wal=32m batch=64');
 my $samples = $server->samples;
 
-for (qw(rows unindexed_rows uncounted_rows wal_bytes wal_pages database_bytes
-        upkeep_age_seconds last_commit_age_seconds))
+for (qw(rows unindexed_rows uncounted_rows search_lag_rows wal_bytes
+        wal_pages database_bytes upkeep_age_seconds last_commit_age_seconds))
 {
     is($samples->{series("lyftr_store_$_")}, 'NaN', "$_ is not known");
 }
@@ -122,6 +122,7 @@ becomes($server, 'lyftr_store_rows', $rows, 'the rows that are stored');
 is($rows, 300, 'which are 300');
 becomes($server, 'lyftr_store_unindexed_rows', 300, 'none has a segment');
 becomes($server, 'lyftr_store_uncounted_rows', 0, 'all are counted, idle');
+becomes($server, 'lyftr_store_search_lag_rows', 0, 'there is no search index');
 becomes($server, 'lyftr_store_database_bytes', size($server, ''),
         'bytes of the database');
 becomes($server, 'lyftr_store_wal_bytes', size($server, '-wal'), 'of the WAL');
@@ -314,6 +315,13 @@ becomes($server, 'lyftr_store_unindexed_rows', $adopted - $segment,
 becomes($server, 'lyftr_store_rows', $adopted, 'all of them are rows');
 $server->post(message());
 becomes($server, 'lyftr_store_rows', $adopted + 1, 'as is a new one');
+
+$server->{store} = 'search=on';
+$server->configure;
+$server->signal('HUP');
+
+becomes($server, 'lyftr_store_search_lag_rows', ($adopted + 1) % 4096,
+        'the search index has all but the last rows');
 
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
 

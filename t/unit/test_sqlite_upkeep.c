@@ -1,8 +1,7 @@
-/* The WAL's limit, the checkpoints, who does the upkeep, and the damage. */
+/* The WAL's limit, the checkpoints, and who does the upkeep. */
 
 #include "unit_store.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 
@@ -199,108 +198,6 @@ test_owner(void **state)
 }
 
 
-/* the calls that one check takes; -1: damage */
-
-static int
-test_verify(void *c)
-{
-    int        n;
-    ngx_int_t  rc;
-
-    for (n = 1; n < 1000; n++) {
-        rc = b->check(c, unit_in(4000), &err);
-
-        if (rc == NGX_DONE) {
-            return n;
-        }
-
-        if (rc == NGX_ERROR) {
-            assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
-            return -1;
-        }
-    }
-
-    fail();
-
-    return 0;
-}
-
-
-/* a leaf of every tree, overwritten and put right */
-
-static void
-test_damage(void **state)
-{
-    int             fd, parts;
-    void           *c;
-    char            sql[256];
-    u_char          page[4096], bad[4096];
-    int64_t         n;
-    ngx_uint_t      i;
-
-    static const char  *trees[] = {
-        "lyftr_message", "lyftr_block"
-    };
-
-    dsn.max_wal = 256 << 20;
-
-    c = unit_open();
-
-    for (i = 0; i < 6; i++) {
-        assert_int_equal(test_add(c, 200), NGX_OK);
-        unit_maintain_all(c);
-    }
-
-    b->close(c);
-
-    unit_sql("PRAGMA wal_checkpoint(TRUNCATE)");
-
-    /* that was the last connection: the files that it leaves are new ones */
-
-    unit_forget();
-
-    /* 1200 rows are two parts, and the segments one of each other table */
-
-    c = unit_open();
-    parts = test_verify(c);
-    assert_true(parts >= 5);
-
-    ngx_memset(bad, 0xa5, sizeof(bad));
-
-    for (i = 0; i < unit_count(trees); i++) {
-        (void) snprintf(sql, sizeof(sql), "SELECT max(pageno) FROM dbstat"
-                        " WHERE name = '%s' AND pagetype = 'leaf'", trees[i]);
-        n = unit_sql_int(sql);
-
-        fd = open((char *) dsn.path, O_RDWR);
-        assert_int_equal(pread(fd, page, 4096, (n - 1) * 4096), 4096);
-        assert_int_equal(pwrite(fd, bad, 4096, (n - 1) * 4096), 4096);
-
-        assert_int_equal(test_verify(c), -1);
-
-        /* as one who has opened it anew */
-
-        b->close(c);
-        c = unit_open();
-        assert_int_equal(test_verify(c), -1);
-        b->close(c);
-
-        assert_int_equal(pwrite(fd, page, 4096, (n - 1) * 4096), 4096);
-        (void) close(fd);
-
-        c = unit_open();
-        assert_int_equal(test_verify(c), parts);
-    }
-
-    /* what only the hash of the id tells */
-
-    unit_sql("UPDATE lyftr_message SET message_id = 'M7' WHERE seq = 8");
-    assert_int_equal(test_verify(c), -1);
-
-    b->close(c);
-}
-
-
 /* the versions are those of https://sqlite.org/wal.html#walresetbug */
 
 static void
@@ -328,7 +225,6 @@ main(void)
         test_fresh(test_limit),
         test_fresh(test_checkpoint),
         test_fresh(test_owner),
-        test_fresh(test_damage),
         cmocka_unit_test(test_advice)
     };
 
