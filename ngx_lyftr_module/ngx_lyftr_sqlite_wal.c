@@ -6,6 +6,7 @@
 /* so many pages, or half of what is allowed, and the WAL is to start anew */
 #define NGX_LYFTR_SQLITE_WAL_LONG  16000
 #define NGX_LYFTR_SQLITE_PAGE      4096
+#define NGX_LYFTR_SQLITE_FRAME     24      /* bytes before each page */
 
 /* msec that this waits for readers, if no more is allowed, and between tries */
 #define NGX_LYFTR_SQLITE_WAL_WAIT  5
@@ -15,6 +16,9 @@
 
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static int ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode);
+static ngx_int_t ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c,
+    int64_t *content, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
@@ -67,7 +71,6 @@ ngx_int_t
 ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    int         log, done;
     ngx_int_t   rc;
     ngx_uint_t  i;
 
@@ -91,9 +94,7 @@ ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
         (void) ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
 
     } else if (rc == NGX_OK) {
-        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
-                                         SQLITE_CHECKPOINT_PASSIVE, &log,
-                                         &done);
+        (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
     }
 
     ngx_lyftr_flock_release(&c->lock);
@@ -114,7 +115,6 @@ static ngx_int_t
 ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    int        log, done;
     ngx_int_t  rc;
 
     rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
@@ -140,12 +140,31 @@ ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
     ngx_lyftr_sqlite_rollback(c);
 
     if (rc == NGX_OK) {
-        (void) sqlite3_wal_checkpoint_v2(c->db, NULL,
-                                         SQLITE_CHECKPOINT_PASSIVE, &log,
-                                         &done);
+        (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
     }
 
     ngx_lyftr_sqlite_rollback(guard);
+
+    return rc;
+}
+
+
+/*
+ * It syncs the log first, in which the upkeep's commits are not synced yet: if
+ * that fails the kernel may take for written what is lost, and the rows behind
+ * it with it.
+ */
+
+static int
+ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode)
+{
+    int  rc;
+
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
+
+    if ((rc & 0xff) == SQLITE_IOERR) {
+        ngx_lyftr_sqlite_unsynced(c);
+    }
 
     return rc;
 }
@@ -189,7 +208,7 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 
     (void) sqlite3_busy_timeout(c->db, wait);
 
-    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
+    rc = ngx_lyftr_sqlite_checkpoint_as(c, mode);
 
     if (rc != SQLITE_OK) {
         c->wal_retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
@@ -206,14 +225,26 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 }
 
 
-/* refuses what would make a WAL longer that is as long as is allowed */
+/*
+ * Refuses what would make a WAL longer that is as long as is allowed.  One that
+ * begins anew has the length that it had before, until it can be cut.
+ */
 
 ngx_int_t
 ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int  rc, wait;
+    int      rc, wait;
+    int64_t  content;
 
     if (c->wal_size < c->dsn->max_wal) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_sqlite_content(c, &content, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (content < c->dsn->max_wal) {
         return NGX_OK;
     }
 
@@ -234,6 +265,32 @@ ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,
                                  "a reader holds the WAL of %lld bytes",
                                  (long long) c->wal_size);
+}
+
+
+/* if nobody has committed since the zone was made, it is not known: the file */
+
+static ngx_int_t
+ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c, int64_t *content,
+    ngx_lyftr_error_t *err)
+{
+    int      pages;
+    int64_t  size;
+
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages == 0) {
+        *content = c->wal_size;
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_sqlite_get(c, "PRAGMA page_size", &size, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *content = pages * (size + NGX_LYFTR_SQLITE_FRAME);
+
+    return NGX_OK;
 }
 
 
@@ -267,7 +324,7 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     mode = failed ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_FULL;
 
-    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
+    rc = ngx_lyftr_sqlite_checkpoint_as(c, mode);
 
     if (rc != SQLITE_OK && ((rc & 0xff) != SQLITE_BUSY || failed)) {
         return ngx_lyftr_sqlite_error(c, err);
@@ -322,6 +379,8 @@ ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     rc = NGX_OK;
 
     if (fd == -1 || fdatasync(fd) == -1) {
+        ngx_lyftr_sqlite_unsynced(c);
+
         rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
                                    "cannot sync \"%.180s\": %s", path,
                                    strerror(errno));

@@ -300,6 +300,81 @@ test_failed(void **state)
 }
 
 
+/*
+ * What the upkeep has committed stands in the log before what others will, and
+ * is not synced: a sync that fails for a checkpoint must not lose it, also if a
+ * reader keeps the rest from being copied.
+ */
+
+static void
+test_failed_checkpoint(void **state)
+{
+    char                id[32];
+    void               *c, *r, *upkeep;
+    ngx_uint_t          i, n;
+    ngx_lyftr_stats_t   s;
+
+    watched = 1;
+
+    /* in the upkeep's checkpoint; in that of a connection that is new */
+
+    for (n = 0; n < 2; n++) {
+        c = unit_open();
+        r = unit_open();
+        upkeep = unit_open();
+
+        for (i = 0; i < 200; i++) {
+            (void) sprintf(id, "%c%d", (int) ('a' + n), (int) i);
+            assert_int_equal(unit_one(c, id), NGX_OK);
+
+            if (i == 100) {
+                unit_maintain_all(upkeep);
+            }
+        }
+
+        assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
+        assert_int_equal(b->stats(r, &s, &err), NGX_OK);
+
+        unit_maintain_all(upkeep);
+
+        bad_sync = 1;
+
+        if (n == 0) {
+            (void) ngx_lyftr_sqlite_checkpoint(upkeep, c, unit_in(1000), &err);
+
+        } else {
+            b->close(c);
+            c = unit_open();
+            assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_ERROR);
+            b->close(c);
+            c = unit_open();
+        }
+
+        assert_int_equal(bad_sync, 0);
+
+        if (b->begin(c, 1, unit_in(300), &err) != NGX_OK) {
+            assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+            b->rollback(r);
+        }
+
+        b->rollback(c);
+
+        (void) sprintf(id, "acknowledged%d", (int) n);
+        assert_int_equal(unit_one(c, id), NGX_OK);
+
+        b->rollback(r);
+        b->close(r);
+        b->close(c);
+        b->close(upkeep);
+        test_power_cut();
+
+        c = unit_open();
+        assert_int_equal(unit_one(c, id), NGX_DECLINED);
+        b->close(c);
+    }
+}
+
+
 /* if that fails too, it is tried again */
 
 static void
@@ -504,6 +579,7 @@ main(void)
         test_fresh(test_order),
         test_fresh(test_upkeep),
         test_fresh(test_failed),
+        test_fresh(test_failed_checkpoint),
         test_fresh(test_failed_again),
         test_fresh(test_failed_flag),
         test_fresh(test_failed_frames),

@@ -142,6 +142,50 @@ test_limit(void **state)
 }
 
 
+/* the file stays as long as the log once was: what it holds counts */
+
+static void
+test_content(void **state)
+{
+    void                *c, *r;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_lyftr_stats_t    stats;
+    ngx_lyftr_sqlite_t  *s;
+
+    dsn.max_wal = 256 << 20;
+
+    c = unit_open();
+    r = unit_open();
+    s = c;
+
+    assert_int_equal(test_add(c, 250), NGX_OK);
+    assert_int_equal(sqlite3_wal_checkpoint_v2(s->db, NULL,
+                                               SQLITE_CHECKPOINT_RESTART,
+                                               NULL, NULL), SQLITE_OK);
+    assert_int_equal(test_add(c, 1), NGX_OK);
+
+    dsn.max_wal = TEST_WAL / 2;
+    assert_true(test_wal() > TEST_WAL);
+
+    assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
+    assert_int_equal(b->stats(r, &stats, &err), NGX_OK);
+
+    rc = NGX_OK;
+
+    for (i = 0; i < 25 && rc == NGX_OK; i++) {
+        rc = test_add(c, 10);
+    }
+
+    assert_int_equal(rc, NGX_DECLINED);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_LOG);
+    assert_in_range(i, 5, 15);
+
+    b->close(c);
+    b->close(r);
+}
+
+
 /* a checkpoint leaves nothing in the log, and the next commit begins there */
 
 static void
@@ -223,6 +267,7 @@ main(void)
 
     const struct CMUnitTest  tests[] = {
         test_fresh(test_limit),
+        test_fresh(test_content),
         test_fresh(test_checkpoint),
         test_fresh(test_owner),
         cmocka_unit_test(test_advice)
