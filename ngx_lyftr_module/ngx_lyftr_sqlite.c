@@ -331,6 +331,7 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
+    int64_t                  seq;
     uint64_t                 hash;
     ngx_int_t                rc;
     sqlite3_stmt            *st;
@@ -351,6 +352,12 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
                              SQLITE_STATIC);
     (void) sqlite3_bind_text(st, 7, c->now, sizeof(c->now) - 1,
                              SQLITE_STATIC);
+
+    seq = ngx_lyftr_sqlite_number(c);
+
+    if (seq) {
+        (void) sqlite3_bind_int64(st, 9, seq);
+    }
 
     if (ngx_lyftr_sqlite_bind(st, 3, &m->message_id) != SQLITE_OK
         || ngx_lyftr_sqlite_bind(st, 4, &m->from) != SQLITE_OK

@@ -203,7 +203,8 @@ typedef struct {
     /* of the writer */
     ngx_lyftr_sqlite_tail_t  tail;         /* the ids of the recent rows */
     ngx_uint_t           committed;        /* of these */
-    int64_t              seen;             /* the last row */
+    int64_t              seen;             /* the last row, */
+    size_t               weight;           /* and the keys of its chunk */
     ngx_lyftr_buf_t      keys;             /* of rows not yet committed, */
     ngx_lyftr_buf_t      rows;             /* which are these */
     char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
@@ -346,6 +347,9 @@ ngx_int_t ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c,
 /* NGX_OK if the id is new, NGX_DECLINED if it is known */
 ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
     uint64_t hash, ngx_lyftr_error_t *err);
+
+/* the number that a new row is to have; 0: the next one */
+int64_t ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c);
 
 /* a row of this transaction; then all of them are committed, or none */
 ngx_int_t ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c,

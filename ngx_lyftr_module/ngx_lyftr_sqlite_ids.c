@@ -8,6 +8,8 @@
  * those of the segments by filters that tell where to look.
  */
 
+static void ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq,
+    size_t len);
 static ngx_int_t ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash,
     ngx_lyftr_error_t *err);
@@ -51,7 +53,7 @@ ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
             row = &chunk->row[n];
 
             if (row->seq > c->seen) {
-                c->seen = row->seq;
+                ngx_lyftr_sqlite_see(c, row->seq, row->len);
                 rc = ngx_lyftr_sqlite_tail_add(&c->tail, row->hash, row->seq);
             }
         }
@@ -64,6 +66,35 @@ ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     return rc == NGX_OK ? NGX_OK
                         : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
                                                 "no memory");
+}
+
+
+static void
+ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq, size_t len)
+{
+    if (ngx_lyftr_recent_number(seq) != ngx_lyftr_recent_number(c->seen)) {
+        c->weight = 0;
+    }
+
+    c->weight += len;
+    c->seen = seq;
+}
+
+
+/*
+ * All that is kept in memory, and each step of the upkeep, is limited by
+ * numbers of rows.  So a row after long ids takes more of them: the places
+ * between stay empty.
+ */
+
+int64_t
+ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c)
+{
+    if (c->weight < NGX_LYFTR_CHUNK_LEN) {
+        return 0;
+    }
+
+    return ngx_lyftr_recent_number(c->seen) + NGX_LYFTR_CHUNK + 1;
 }
 
 
@@ -196,7 +227,7 @@ ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_row_t *row,
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
-    c->seen = row->seq;
+    ngx_lyftr_sqlite_see(c, row->seq, recent.len);
 
     return NGX_OK;
 }

@@ -212,7 +212,7 @@ ngx_lyftr_recent_chunk(ngx_lyftr_recent_t *recent, int64_t seq)
     int64_t             number;
     ngx_lyftr_chunk_t  *chunk;
 
-    number = (seq - 1) & ~(int64_t) (NGX_LYFTR_CHUNK - 1);
+    number = ngx_lyftr_recent_number(seq);
 
     chunk = recent->tail;
 

@@ -18,6 +18,12 @@
 #define NGX_LYFTR_CHUNK            1024
 #endif
 
+/* bytes of keys, after which a row gets the first number of the next chunk */
+#define NGX_LYFTR_CHUNK_LEN        (1024 * 1024)
+
+#define ngx_lyftr_recent_number(seq)                                          \
+    (((seq) - 1) & ~(int64_t) (NGX_LYFTR_CHUNK - 1))
+
 
 /* what rows are sorted by, and the trees of a segment */
 

@@ -65,8 +65,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_INSERT */
     "INSERT INTO lyftr_message (id_hash, instant, message_id, from_msisdn,"
-    " to_msisdn, ts, created_at, text)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    " to_msisdn, ts, created_at, text, seq)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 
     /* NGX_LYFTR_SQL_PROBE: as much as a batch, for one page may still fit */
     "UPDATE lyftr_probe SET data = randomblob(65536)",

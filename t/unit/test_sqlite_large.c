@@ -1,0 +1,177 @@
+/* Ids that are long: what is in memory stays within limits. */
+
+#include "unit_model.h"
+
+
+#define TEST_MB      (1024 * 1024)
+#define TEST_LEN     (200 * 1024)
+
+/* chunks of so many rows as may wait for a segment, each with a row too many */
+#define TEST_LIMIT                                                            \
+    ((NGX_LYFTR_MOST / NGX_LYFTR_CHUNK + 1)                                   \
+     * (NGX_LYFTR_CHUNK_LEN + TEST_LEN))
+
+
+static unit_row_t *
+test_row(size_t len)
+{
+    char        from[16], ts[40];
+    u_char     *id;
+    ngx_str_t   s[4];
+
+    id = malloc(len + 16);
+    assert_non_null(id);
+
+    ngx_memset(id, 'p', len);
+
+    s[0].data = id;
+    s[0].len = len + sprintf((char *) id + len, "%u", (unsigned) nmodel);
+    (void) sprintf(from, "+%u", (unsigned) nmodel % 7);
+    (void) sprintf(ts, "2025-01-15T10:00:%02dZ", rand_r(&seed) % 60);
+    s[1] = unit_str(from);
+    s[2] = unit_str(ts);
+    s[3] = unit_str("a needle");
+
+    (void) unit_model_row(&s[0], &s[1], &s[2], &s[3]);
+    free(id);
+
+    return &model[nmodel - 1];
+}
+
+
+/* one row; NGX_DECLINED: too many wait */
+
+static ngx_int_t
+test_insert(void *c, size_t len)
+{
+    ngx_int_t  rc;
+
+    rc = b->begin(c, 1, unit_in(4000), &err);
+
+    if (rc == NGX_OK) {
+        assert_int_equal(unit_model_insert(c, test_row(len)), NGX_OK);
+        assert_int_equal(b->commit(c, &err), NGX_OK);
+    }
+
+    return rc;
+}
+
+
+static void
+test_most(void **state)
+{
+    void           *c, *other, *upkeep;
+    ngx_int_t       rc;
+    sqlite3_int64   used, most;
+
+    seed = 1;
+    dsn.search = 1;
+
+    c = unit_open();
+    other = unit_open();
+    upkeep = unit_open();
+
+    used = sqlite3_memory_used();
+    most = 0;
+
+    do {
+        rc = test_insert(nmodel % 3 ? c : other, TEST_LEN);
+        most = ngx_max(most, sqlite3_memory_used() - used);
+    } while (rc == NGX_OK);
+
+    assert_int_equal(rc, NGX_DECLINED);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+
+    /* the page caches are of 16 MiB each */
+
+    assert_in_range(most, 10 * TEST_MB, TEST_LIMIT + 2 * 16 * TEST_MB);
+    assert_in_range(nmodel, 100, 400);
+
+    /* neither do the segments take more, one after the other */
+
+    (void) sqlite3_memory_highwater(1);
+    unit_maintain_all(upkeep);
+
+    assert_in_range(sqlite3_memory_highwater(0) - used, 0,
+                    TEST_LIMIT + 3 * 16 * TEST_MB
+                    + 8 * NGX_LYFTR_SEGMENT / NGX_LYFTR_CHUNK * 2 * TEST_MB);
+
+    unit_check(c, 10, 1);
+    unit_model_known(other);
+
+    /* short ones take the next number again */
+
+    while (test_insert(c, 10) == NGX_OK && nmodel % 64) { /* void */ }
+
+    assert_int_equal(unit_sql_int("SELECT max(seq) - (SELECT max(seq) FROM"
+                                  " lyftr_message WHERE seq < m) FROM"
+                                  " lyftr_message, (SELECT max(seq) AS m"
+                                  " FROM lyftr_message)"), 1);
+
+    unit_maintain_all(upkeep);
+    unit_check(c, 10, 1);
+
+    b->close(c);
+    b->close(other);
+    b->close(upkeep);
+}
+
+
+/* lengths of all kinds, read and indexed as they come */
+
+static void
+test_mixed(void **state)
+{
+    void       *c, *r, *upkeep;
+    ngx_int_t   rc;
+
+    seed = 2;
+    dsn.search = 1;
+
+    c = unit_open();
+    r = unit_open();
+    upkeep = unit_open();
+
+    while (nmodel < 300) {
+
+        if (test_insert(c, rand_r(&seed) % 4 ? rand_r(&seed) % 50
+                                             : rand_r(&seed) % (3 * TEST_LEN))
+            != NGX_OK
+            || nmodel % 3 == 0)
+        {
+            (void) unit_maintain(upkeep);
+        }
+
+        if (nmodel % 50 == 0) {
+            unit_check(r, 2, 0);
+        }
+    }
+
+    unit_maintain_all(upkeep);
+    unit_check(r, 10, 1);
+    unit_model_known(c);
+
+    do {
+        rc = b->check(r, unit_in(4000), &err);
+    } while (rc == NGX_OK);
+
+    assert_int_equal(rc, NGX_DONE);
+    assert_true(unit_sql_int("SELECT max(seq) > count(*) + 16"
+                             " FROM lyftr_message"));
+
+    b->close(c);
+    b->close(r);
+    b->close(upkeep);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        unit_fresh_model(test_most),
+        unit_fresh_model(test_mixed)
+    };
+
+    return cmocka_run_group_tests_name("sqlite_large", tests, NULL, NULL);
+}
