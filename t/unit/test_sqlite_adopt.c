@@ -1,9 +1,6 @@
-/* What is there when a store is opened. */
+/* A database of another program, or of an older version, is opened. */
 
 #include "unit_model.h"
-
-
-#define TEST_PROCS   8
 
 
 static void
@@ -20,45 +17,6 @@ test_fails(ngx_lyftr_err_e code)
 
     assert_true(err.len > 0 && err.len < NGX_LYFTR_ERROR_LEN);
     assert_null(memchr(err.text, '\n', err.len));
-}
-
-
-static void
-test_moved(void **state)
-{
-    void         *c;
-    char          path[160], other[170];
-    ngx_uint_t    i;
-
-    static char  *suffixes[] = { "", "-wal", "-shm", "-lock" };
-
-    for (i = 0; i < unit_count(suffixes); i++) {
-        c = unit_open();
-        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
-
-        (void) snprintf(path, sizeof(path), "%s/t.db%s", dir, suffixes[i]);
-        (void) snprintf(other, sizeof(other), "%s.away", path);
-        assert_int_equal(rename(path, other), 0);
-
-        assert_int_equal(b->commit(c, &err), NGX_ERROR);
-        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_ERROR);
-        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-        assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_ERROR);
-        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-        assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
-        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-
-        /* replaced: the lock file by a new one, made by another process */
-
-        assert_int_equal(close(open(path, O_CREAT|O_WRONLY, 0600)), 0);
-        assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
-        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-        assert_int_equal(rename(other, path), 0);
-
-        assert_int_equal(b->probe(c, 1, &err), NGX_OK);
-        b->close(c);
-    }
 }
 
 
@@ -196,69 +154,6 @@ test_refuse(void **state)
 
     (void) unit_teardown(NULL);
     test_fails(NGX_LYFTR_ERR_OPEN);
-}
-
-
-/* all open the same new file at once and write the same rows */
-
-static void
-test_racing(void)
-{
-    int                i, k, status, n;
-    void              *c;
-    char               id[32];
-    ngx_lyftr_stats_t  s;
-
-    for (i = 0; i < TEST_PROCS; i++) {
-
-        if (fork() == 0) {
-            c = b->open(&dsn, 1, unit_in(4000), &err);
-
-            if (c == NULL) {
-                print_error("%.*s\n", (int) err.len, err.text);
-                _exit(255);
-            }
-
-            for (k = 0, n = 0; k < 20; k++) {
-                (void) snprintf(id, sizeof(id), "id%d", k);
-                n += (unit_one(c, id) == NGX_OK);
-            }
-
-            b->close(c);
-            _exit(n);
-        }
-    }
-
-    for (i = 0, n = 0; i < TEST_PROCS; i++) {
-        assert_true(wait(&status) > 0);
-        assert_true(WIFEXITED(status));
-        assert_int_not_equal(WEXITSTATUS(status), 255);
-        n += WEXITSTATUS(status);
-    }
-
-    assert_int_equal(n, 20);
-
-    c = unit_open();
-    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
-    assert_int_equal(b->stats(c, &s, &err), NGX_OK);
-    assert_int_equal(s.total, 20);
-    b->close(c);
-}
-
-
-static void
-test_race(void **state)
-{
-    test_racing();
-}
-
-
-static void
-test_race_adopt(void **state)
-{
-    unit_sql("CREATE TABLE messages (message_id, from_msisdn, to_msisdn,"
-             " ts, text)");
-    test_racing();
 }
 
 
@@ -497,9 +392,6 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        unit_fresh(test_race),
-        unit_fresh(test_race_adopt),
-        unit_fresh(test_moved),
         unit_fresh(test_adopt),
         unit_fresh(test_refuse),
         unit_fresh_model(test_adopt_model),

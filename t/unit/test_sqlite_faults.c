@@ -4,6 +4,7 @@
  * end the store must be what the model is.
  */
 
+#include "unit_fault.h"
 #include "unit_model.h"
 
 
@@ -14,172 +15,6 @@
 
 /* the counts of senders take so many without waiting */
 #define TEST_ROWS    (14 * NGX_LYFTR_TALLY)
-
-
-typedef enum {
-    TEST_MALLOC = 0,
-    TEST_WRITE,
-    TEST_READ,
-    TEST_SYNC,
-    TEST_LOCK,
-    TEST_TRUNCATE,
-    TEST_KINDS
-} test_kind_e;
-
-
-/* 1: the next call fails; 0: none does */
-static ngx_uint_t           calls[TEST_KINDS];
-static ngx_uint_t           bad[TEST_KINDS];
-static ngx_uint_t           hits;
-
-static sqlite3_mem_methods  memory;
-static sqlite3_mem_methods  faulty;
-
-
-static ngx_uint_t
-test_fails(test_kind_e kind)
-{
-    calls[kind]++;
-
-    if (bad[kind] == 0 || --bad[kind]) {
-        return 0;
-    }
-
-    hits++;
-
-    return 1;
-}
-
-
-static void *
-test_memory_new(int size)
-{
-    return test_fails(TEST_MALLOC) ? NULL : memory.xMalloc(size);
-}
-
-
-static void *
-test_memory_more(void *p, int size)
-{
-    return test_fails(TEST_MALLOC) ? NULL : memory.xRealloc(p, size);
-}
-
-
-static ssize_t
-test_pwrite(int fd, const void *p, size_t len, off_t at)
-{
-    if (test_fails(TEST_WRITE)) {
-        errno = EIO;
-        return -1;
-    }
-
-    return pwrite(fd, p, len, at);
-}
-
-
-static ssize_t
-test_pread(int fd, void *p, size_t len, off_t at)
-{
-    if (test_fails(TEST_READ)) {
-        errno = EIO;
-        return -1;
-    }
-
-    return pread(fd, p, len, at);
-}
-
-
-static int
-test_ftruncate(int fd, off_t len)
-{
-    if (test_fails(TEST_TRUNCATE)) {
-        errno = ENOSPC;
-        return -1;
-    }
-
-    return ftruncate(fd, len);
-}
-
-
-/* of the locks, those that are taken; another command has one argument, too */
-
-static int
-test_fcntl(int fd, int cmd, ...)
-{
-    void         *arg;
-    va_list       args;
-    struct flock *lock;
-
-    va_start(args, cmd);
-    arg = va_arg(args, void *);
-    va_end(args);
-
-    if (cmd == F_SETLK) {
-        lock = arg;
-
-        if (lock->l_type != F_UNLCK && test_fails(TEST_LOCK)) {
-            errno = EAGAIN;
-            return -1;
-        }
-    }
-
-    return fcntl(fd, cmd, arg);
-}
-
-
-/* SQLite's calls come here, too; no power is cut */
-
-int
-fdatasync(int fd)
-{
-    if (test_fails(TEST_SYNC)) {
-        errno = EIO;
-        return -1;
-    }
-
-    return 0;
-}
-
-
-static int
-test_install(void **state)
-{
-    ngx_uint_t    i, n;
-    sqlite3_vfs  *vfs;
-
-    static struct {
-        const char         *name;
-        sqlite3_syscall_ptr f;
-    } f[] = {
-        { "pwrite", (sqlite3_syscall_ptr) test_pwrite },
-        { "pwrite64", (sqlite3_syscall_ptr) test_pwrite },
-        { "pread", (sqlite3_syscall_ptr) test_pread },
-        { "pread64", (sqlite3_syscall_ptr) test_pread },
-        { "ftruncate", (sqlite3_syscall_ptr) test_ftruncate },
-        { "fcntl", (sqlite3_syscall_ptr) test_fcntl }
-    };
-
-    (void) sqlite3_shutdown();
-    (void) sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory);
-
-    faulty = memory;
-    faulty.xMalloc = test_memory_new;
-    faulty.xRealloc = test_memory_more;
-
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &faulty) != SQLITE_OK) {
-        return -1;
-    }
-
-    vfs = sqlite3_vfs_find(NULL);
-
-    for (i = 0, n = 0; i < unit_count(f); i++) {
-        if (vfs->xGetSystemCall(vfs, f[i].name)) {
-            n += (vfs->xSetSystemCall(vfs, f[i].name, f[i].f) == SQLITE_OK);
-        }
-    }
-
-    return n < 4;
-}
 
 
 /* a connection of a lane, and if its last commit failed */
@@ -335,7 +170,7 @@ test_check(test_lane_t *lane, ngx_uint_t parts)
 
             /* a read that failed is told as damage */
 
-            if (err.code == NGX_LYFTR_ERR_CORRUPT && bad[TEST_READ] == 0
+            if (err.code == NGX_LYFTR_ERR_CORRUPT && bad[UNIT_READ] == 0
                 && hits == 0)
             {
                 fail_msg("check: %.*s", (int) err.len, err.text);
@@ -439,7 +274,7 @@ test_judge(void)
 /* the calls of the script */
 
 static ngx_uint_t
-test_run(test_kind_e kind, ngx_uint_t n)
+test_run(unit_fault_e kind, ngx_uint_t n)
 {
     ngx_uint_t  i, total;
 
@@ -474,7 +309,7 @@ test_run(test_kind_e kind, ngx_uint_t n)
 
 
 static void
-test_kind(test_kind_e kind)
+test_kind(unit_fault_e kind)
 {
     ngx_uint_t  i, n, runs, total, met;
 
@@ -504,12 +339,12 @@ test_kind(test_kind_e kind)
     }
 
 
-test_of(test_no_memory, TEST_MALLOC)
-test_of(test_no_write, TEST_WRITE)
-test_of(test_no_read, TEST_READ)
-test_of(test_no_sync, TEST_SYNC)
-test_of(test_locked, TEST_LOCK)
-test_of(test_no_truncate, TEST_TRUNCATE)
+test_of(test_no_memory, UNIT_MALLOC)
+test_of(test_no_write, UNIT_WRITE)
+test_of(test_no_read, UNIT_READ)
+test_of(test_no_sync, UNIT_SYNC)
+test_of(test_locked, UNIT_LOCK)
+test_of(test_no_truncate, UNIT_TRUNCATE)
 
 
 int
@@ -524,6 +359,6 @@ main(void)
         cmocka_unit_test(test_no_truncate)
     };
 
-    return cmocka_run_group_tests_name("sqlite_faults", tests, test_install,
+    return cmocka_run_group_tests_name("sqlite_faults", tests, unit_faults,
                                        NULL);
 }

@@ -475,4 +475,14 @@ unit_check(void *c, ngx_uint_t lists, ngx_uint_t all)
 }
 
 
+/* blocks that no segment has */
+
+static ngx_inline ngx_uint_t
+unit_strays(void)
+{
+    return unit_sql_int("SELECT count(*) FROM lyftr_block WHERE no >> 36"
+                        " NOT IN (SELECT id FROM lyftr_segment)");
+}
+
+
 #endif /* _UNIT_MODEL_H_INCLUDED_ */
