@@ -161,8 +161,8 @@ static ngx_lyftr_metric_t  ngx_lyftr_metrics[] = {
       ngx_lyftr_metrics_gauge, NULL },
 
     { "lyftr_store_wal_bytes", "gauge",
-      "Size of the WAL; at its limit deliveries are refused, so look for "
-      "long reads before.",
+      "Size of the WAL's file; when what it holds comes to the limit "
+      "deliveries are refused, so look for long reads before.",
       ngx_lyftr_metrics_write_store,
       offsetof(ngx_lyftr_status_t, wal_bytes),
       ngx_lyftr_metrics_gauge, NULL },
