@@ -35,6 +35,7 @@
 typedef enum {
     NGX_LYFTR_ERR_NONE = 0,
     NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
+    NGX_LYFTR_ERR_BEHIND,        /* its housekeeping has too much to do */
     NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
     NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big */
     NGX_LYFTR_ERR_FULL,          /* no space */
@@ -170,9 +171,9 @@ typedef struct {
  *
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
  * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR
- * but that of insert() with NGX_LYFTR_ERR_DATA, and that of probe() with
- * NGX_LYFTR_ERR_LOG, the caller closes the connection and does not use it
- * again.
+ * but that of insert() with NGX_LYFTR_ERR_DATA, and those with
+ * NGX_LYFTR_ERR_LOG or NGX_LYFTR_ERR_BEHIND, the caller closes the connection
+ * and does not use it again.
  */
 
 typedef struct {

@@ -65,7 +65,7 @@ struct ngx_lyftr_channel_s {
     ngx_atomic_t                 *shown;         /* it, to all workers */
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
-    time_t                        told;          /* of the overload */
+    time_t                        told;          /* of what lasts */
 
     ngx_queue_t                   outstanding;   /* oldest first */
     ngx_event_t                   expire;

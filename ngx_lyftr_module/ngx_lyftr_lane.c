@@ -6,6 +6,12 @@
  * the operations it has taken, and neither a request nor a log of one.
  */
 
+/* errors that tell nothing of the connection */
+
+#define ngx_lyftr_lane_sound(error)                                           \
+    ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND)
+
+
 static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
@@ -86,7 +92,7 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
     }
 
     if (ngx_lyftr_lane_run(lane) != NGX_OK
-        && lane->err.code != NGX_LYFTR_ERR_LOG)
+        && !ngx_lyftr_lane_sound(lane->err.code))
     {
         ngx_lyftr_lane_close(lane);
     }
@@ -141,9 +147,9 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
     store = lane->channel->store;
     error = ngx_lyftr_status_get(store->status->error);
 
-    /* what was refused because of the log has left nothing in it */
+    /* what was refused beforehand has left nothing in the log */
 
-    if (error != NGX_LYFTR_ERR_NONE && error != NGX_LYFTR_ERR_LOG) {
+    if (error != NGX_LYFTR_ERR_NONE && !ngx_lyftr_lane_sound(error)) {
         flags |= NGX_LYFTR_OPEN_FAILED;
     }
 

@@ -145,6 +145,7 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
     ngx_lyftr_sqlite_rollback(c);
 
     return (err->code == NGX_LYFTR_ERR_BUSY
+            || err->code == NGX_LYFTR_ERR_BEHIND
             || err->code == NGX_LYFTR_ERR_LOG) ? NGX_DECLINED : NGX_ERROR;
 }
 
@@ -435,7 +436,10 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
 
     st = c->stmt[NGX_LYFTR_SQL_BEGIN_WRITE];
 
-    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK
+        || ngx_lyftr_sqlite_look(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_last(c, err) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -323,6 +323,10 @@ ngx_int_t ngx_lyftr_sqlite_filter(ngx_lyftr_sqlite_t *c,
 
 /* ngx_lyftr_sqlite_follow.c */
 
+/* sets c->last; NGX_LYFTR_ERR_BEHIND: too many rows are in no segment */
+ngx_int_t ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
 /* reads the recent rows that the process does not have yet, and locks them */
 ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);

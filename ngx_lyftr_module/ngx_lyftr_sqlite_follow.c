@@ -14,30 +14,40 @@ static ngx_int_t ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c,
 
 
 ngx_int_t
-ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int64_t    from, last;
-    ngx_int_t  rc;
-
-    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &last, err)
+    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last, err)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    c->last = last;
-
-    if (last - c->state.indexed > NGX_LYFTR_MOST) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
+    if (c->last - c->state.indexed > NGX_LYFTR_MOST) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BEHIND,
                                      "%lld rows have no index yet",
-                                     (long long) (last - c->state.indexed));
+                                     (long long) (c->last
+                                                  - c->state.indexed));
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t    from;
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_sqlite_last(c, err) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_lyftr_recent_lock(c->recent);
 
     from = ngx_lyftr_recent_last(c->recent, c->state.indexed);
 
-    rc = (from < last) ? ngx_lyftr_sqlite_follow_rows(c, from, err) : NGX_OK;
+    rc = (from < c->last) ? ngx_lyftr_sqlite_follow_rows(c, from, err) : NGX_OK;
 
     ngx_lyftr_recent_unlock(c->recent);
 

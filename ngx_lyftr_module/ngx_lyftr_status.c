@@ -1,6 +1,7 @@
 #include <ngx_lyftr_channel.h>
 
 
+static ngx_uint_t ngx_lyftr_status_news(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane);
 
 
@@ -15,7 +16,7 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     store = lane->channel->store;
     status = store->status;
 
-    if (lane->err.code != NGX_LYFTR_ERR_NONE) {
+    if (lane->err.code != NGX_LYFTR_ERR_NONE && ngx_lyftr_status_news(lane)) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "lyftr store \"%V\": %*s, %ui of %ui operations failed",
                       &store->name, lane->err.len, lane->err.text,
@@ -66,6 +67,29 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     default:
         ngx_lyftr_status_set(status->error, lane->err.code);
     }
+}
+
+
+/* all meet it until the housekeeping has caught up: a line a second will do */
+
+static ngx_uint_t
+ngx_lyftr_status_news(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_channel_t  *channel;
+
+    channel = lane->channel;
+
+    if (lane->err.code != NGX_LYFTR_ERR_BEHIND) {
+        return 1;
+    }
+
+    if (channel->told == ngx_time()) {
+        return 0;
+    }
+
+    channel->told = ngx_time();
+
+    return 1;
 }
 
 

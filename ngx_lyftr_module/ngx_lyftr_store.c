@@ -79,6 +79,7 @@ static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
 static ngx_str_t  ngx_lyftr_store_errors[] = {
     ngx_string("the store failed"),
     ngx_string("the store is locked"),
+    ngx_string("the store is catching up"),
     ngx_string("the store did not answer in time"),
     ngx_string("the store cannot hold this message"),
     ngx_string("the store is full"),

@@ -208,7 +208,7 @@ test_follow(void)
 
     if (nmodel > NGX_LYFTR_MOST) {
         assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
-        assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
     }
 
     while (s->last - s->state.indexed > NGX_LYFTR_MOST - 100) {

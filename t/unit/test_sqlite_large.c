@@ -80,7 +80,7 @@ test_most(void **state)
     } while (rc == NGX_OK);
 
     assert_int_equal(rc, NGX_DECLINED);
-    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
 
     /* the page caches are of 16 MiB each */
 

@@ -303,14 +303,19 @@ test_most(void **state)
     }
 
     assert_int_equal(b->begin(c, 1, unit_in(100), &err), NGX_DECLINED);
-    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
+
+    assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
 
     assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->stats(c, &s, &err), NGX_ERROR);
-    assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
     b->rollback(c);
 
     unit_maintain_all(upkeep);
+
+    assert_int_equal(b->probe(c, 0, &err), NGX_OK);
 
     unit_check(c, 10, 1);
     unit_model_add(c, 10);
