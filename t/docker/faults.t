@@ -94,10 +94,10 @@ open my $acks, '<', $load->{acks} or die "acks: $!";
 chomp(my $first = <$acks>);
 close $acks;
 print $forged message(message_id => 'never'), "\n",
-              encode_json({ %{ decode_json($first) }, text => 'another' }), "\n";
+              encode_json({ %{ decode_json($first) }, text => 'other' }), "\n";
 close $forged;
 
-my $found = Lyftr::Load::compare($db, $load, $forged->filename);
+my $found = Lyftr::Load::compare($db, $forged->filename);
 is_deeply([ @$found{qw(lost changed)} ], [1, 1],
           'what is lost and what is changed would be seen');
 is(scalar(grep { $_->{error} } entries($server->log . "no JSON\n{}\n")), 1,
