@@ -32,7 +32,7 @@ test_keys(ngx_uint_t n, ngx_uint_t same)
 
     for (k = 0; k < n; k++) {
         key = &keys[k];
-        from = &keys[rand_r(&seed) % (k + 1)];
+        from = &keys[rand_r(&seed) % ngx_max(k, 1)];
 
         len = rand_r(&seed) % 12;
         len += (rand_r(&seed) % 50 == 0) ? rand_r(&seed) % 3000 : 0;
