@@ -153,11 +153,15 @@ sanitized:
 
 asan: sanitized		## run the suite with AddressSanitizer and UBSan
 	@t/setup test
+	@t/setup docs
+	@t/setup openapi
 	@MODULE=$(BUILD)/asan/ngx_http_lyftr_module.so t/run --asan $(T)
 
 
 valgrind: build	## run a part of the suite with valgrind (slow)
 	@t/setup test
+	@t/setup docs
+	@t/setup openapi
 	@t/setup valgrind
 	@t/run --valgrind $(or $(T),$(VALGRIND_TESTS))
 
