@@ -79,7 +79,8 @@ sub stops {
 
     is_deeply([ compare($server, 'warm', @ids) ], [], "$name: rows");
     logged($name, @ids + 1, $server->lines(@ids + 1));
-    is(join("\n", grep { !/^make|^setup: |$Lyftr::advice/ } split /\n/, $server->log),
+    is(join("\n", grep { !/^make|^setup: |$Lyftr::advice/ }
+                        split /\n/, $server->log),
        '', "$name: nothing else is said");
 }
 

@@ -82,8 +82,8 @@ NEW
          "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n"
          . "ngx_msleep(12000);\n"],
         ['ngx_lyftr_lane.c',
-         "&& lane->err.code != NGX_LYFTR_ERR_LOG)\n    {\n",
-         "&& lane->err.code != NGX_LYFTR_ERR_LOG)\n    {\n"
+         "&& !ngx_lyftr_lane_sound(lane->err.code))\n    {\n",
+         "&& !ngx_lyftr_lane_sound(lane->err.code))\n    {\n"
          . "ngx_msleep(12000);\n"],
     ],
 
@@ -211,7 +211,7 @@ OLD
 
     # what is read from the environment is not handed on to a new binary
 
-    env_not_kept => [['ngx_lyftr_store.c', '*var = *name;',
+    env_not_kept => [['ngx_lyftr_env.c', '*var = *name;',
         '*var = *name; ccf->env.nelts--;'],
     ],
 
@@ -371,6 +371,9 @@ sub fault {
 }
 
 
+sub names { return sort keys %faults }
+
+
 # undef where the module was not built by its own Makefile
 
 sub new {
@@ -455,7 +458,7 @@ sub put {
     for (@faults) {
         my ($name, $old, $new) = @$_;
         my $text = contents("$src/$name");
-        my $n = () = $text =~ /\Q$old\E/g;
+        my $n = fits($text, $old);
 
         die "a fault fits $n times into $name, not once: $old" if $n != 1;
 
@@ -465,6 +468,15 @@ sub put {
     }
 
     return %saved;
+}
+
+
+# in how many places of a text
+
+sub fits {
+    my ($text, $old) = @_;
+
+    return scalar(() = $text =~ /\Q$old\E/g);
 }
 
 
