@@ -73,6 +73,12 @@ struct ngx_lyftr_channel_s {
 };
 
 
+/* errors that refuse beforehand, and tell nothing of the connection */
+
+#define ngx_lyftr_lane_sound(error)                                           \
+    ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND)
+
+
 /* has the mutex */
 
 #define ngx_lyftr_channel_show(channel)                                       \

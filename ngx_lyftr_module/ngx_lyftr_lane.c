@@ -6,12 +6,6 @@
  * the operations it has taken, and neither a request nor a log of one.
  */
 
-/* errors that tell nothing of the connection */
-
-#define ngx_lyftr_lane_sound(error)                                           \
-    ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND)
-
-
 static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);

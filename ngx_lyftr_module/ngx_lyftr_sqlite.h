@@ -86,8 +86,6 @@ typedef enum {
     NGX_LYFTR_SQL_TOP_ADD,
     NGX_LYFTR_SQL_ROW,
     NGX_LYFTR_SQL_POSITION,
-    NGX_LYFTR_SQL_SCAN,
-    NGX_LYFTR_SQL_CONTAINS,
     NGX_LYFTR_SQL_TEXTS,
     NGX_LYFTR_SQL_SEARCH_STATE,
     NGX_LYFTR_SQL_SEARCH,
@@ -333,6 +331,9 @@ ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
 
 /* fills c->view with the rows that are in no segment; in a transaction */
 ngx_int_t ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* a reader's transaction ends, and another one begins */
+ngx_int_t ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
 /* reads what the indexes know of rows, from a statement that gives that */
 void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);

@@ -9,8 +9,6 @@
 
 static ngx_int_t ngx_lyftr_sqlite_follow_rows(ngx_lyftr_sqlite_t *c,
     int64_t from, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -177,8 +175,6 @@ ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
             return NGX_OK;
         }
 
-        ngx_lyftr_recent_leave(c->recent, &c->view);
-
         if (rc == NGX_ERROR) {
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
                                          "no memory");
@@ -190,10 +186,14 @@ ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     sqlite3_stmt  *st;
+
+    ngx_lyftr_recent_leave(c->recent, &c->view);
+
+    c->viewed = 0;
 
     (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 

@@ -122,6 +122,8 @@ void ngx_lyftr_grow_free(ngx_lyftr_grow_t *grow);
 typedef struct {
     uint64_t            *words;
     int64_t              last;             /* row */
+    int64_t              first;            /* from the row after this one */
+    int64_t              scanned;          /* to this one, all are known */
 } ngx_lyftr_bits_t;
 
 
@@ -135,7 +137,13 @@ typedef struct {
 ngx_int_t ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
     ngx_lyftr_error_t *err);
 
-/* those whose text contains the folded needle; words are to be freed */
+/*
+ * Those whose text contains the folded needle; words are to be freed.  The scan
+ * of the rows after one leaves the rest to the match, which is in a new
+ * transaction then.
+ */
+ngx_int_t ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 

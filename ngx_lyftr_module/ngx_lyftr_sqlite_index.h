@@ -302,6 +302,13 @@ typedef struct {
 } ngx_lyftr_list_t;
 
 
+/*
+ * Opens the sources of a transaction, and bounds them by the filters.
+ * NGX_DECLINED: the position is no row's.
+ */
+ngx_int_t ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+
 /* gives the next row of the page; NGX_DONE: it is on the next page */
 ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_error_t *err);

@@ -4,10 +4,10 @@
 #include <ngx_lyftr_text.h>
 
 
-static ngx_int_t ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_query_t *query, ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_query_t *query, ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
@@ -31,24 +31,12 @@ ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     list.page = page;
     list.kind = query->from.len ? NGX_LYFTR_KIND_SENDER : NGX_LYFTR_KIND_TIME;
 
-    rc = ngx_lyftr_sqlite_view(c, err);
+    rc = ngx_lyftr_sqlite_range(c, &list, err);
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_after(c, query, &list, err);
-    }
-
-    if (rc != NGX_OK || query->none) {
-        goto done;
-    }
-
-    rc = ngx_lyftr_sqlite_keys(c, query, &list, err);
-
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && !query->none) {
         rc = query->q.len ? ngx_lyftr_sqlite_search(c, &list, err)
                           : ngx_lyftr_sqlite_page(c, &list, err);
     }
-
-done:
 
     ngx_lyftr_sources_close(&list.sources);
     ngx_lyftr_buf_free(&list.keys);
@@ -57,18 +45,52 @@ done:
 }
 
 
+ngx_int_t
+ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    list->keys.len = 0;
+
+    rc = ngx_lyftr_sqlite_view(c, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_after(c, list, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_keys(c, list, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sources_open(c, &list->sources, list->kind, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sources_range(c, &list->sources, &list->low,
+                                     &list->high, &list->total, err);
+    }
+
+    return rc;
+}
+
+
 /* the key that the page begins after; NGX_DECLINED if it is no row's */
 
 static ngx_int_t
-ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
-    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
 {
     int                      rc;
     size_t                   skip;
     ngx_int_t                result;
     sqlite3_stmt            *st;
+    ngx_lyftr_query_t       *query;
     ngx_lyftr_recent_row_t   keys;
     ngx_lyftr_sqlite_row_t   row;
+
+    query = list->query;
 
     if (query->after.seq == 0) {
         return NGX_OK;
@@ -119,12 +141,15 @@ ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
 /* those that the filters begin and end with */
 
 static ngx_int_t
-ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
-    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
 {
-    u_char     *p;
-    size_t      len;
-    ngx_str_t   instant;
+    u_char             *p;
+    size_t              len;
+    ngx_str_t           instant;
+    ngx_lyftr_query_t  *query;
+
+    query = list->query;
 
     len = 2 * (2 * query->from.len + 2) + sizeof(query->instant.data) + 1;
 
@@ -163,12 +188,7 @@ ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
         list->from.len = list->nafter;
     }
 
-    if (ngx_lyftr_sources_open(c, &list->sources, list->kind, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_lyftr_sources_range(c, &list->sources, &list->low, &list->high,
-                                   &list->total, err);
+    return NGX_OK;
 }
 
 

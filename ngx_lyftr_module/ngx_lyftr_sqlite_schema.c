@@ -12,8 +12,6 @@ static void ngx_lyftr_sqlite_hash_sql(sqlite3_context *ctx, int n,
     sqlite3_value **v);
 static void ngx_lyftr_sqlite_instant_sql(sqlite3_context *ctx, int n,
     sqlite3_value **v);
-static void ngx_lyftr_sqlite_contains_sql(sqlite3_context *ctx, int n,
-    sqlite3_value **v);
 static ngx_int_t ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c,
@@ -36,7 +34,6 @@ typedef struct {
 static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
     { "lyftr_hash", 1, ngx_lyftr_sqlite_hash_sql },
     { "lyftr_instant", 1, ngx_lyftr_sqlite_instant_sql },
-    { "lyftr_contains", 2, ngx_lyftr_sqlite_contains_sql },
     { NULL, 0, NULL }
 };
 
@@ -207,26 +204,6 @@ ngx_lyftr_sqlite_instant_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
 
 
 /* of a text and a folded needle; null never contains */
-
-static void
-ngx_lyftr_sqlite_contains_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
-{
-    u_char  *s, *needle;
-
-    s = (u_char *) sqlite3_value_text(v[0]);
-    needle = (u_char *) sqlite3_value_text(v[1]);
-
-    if (s == NULL || needle == NULL) {
-        sqlite3_result_int(ctx, 0);
-        return;
-    }
-
-    sqlite3_result_int(ctx,
-                       ngx_lyftr_fold_contains(s, sqlite3_value_bytes(v[0]),
-                                               needle,
-                                               sqlite3_value_bytes(v[1])));
-}
-
 
 /* in one snapshot: another process may be creating it just now */
 

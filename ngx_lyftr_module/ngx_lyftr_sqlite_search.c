@@ -23,6 +23,11 @@
 /* and those that are scanned in the time that one is read */
 #define NGX_LYFTR_SEARCH_SCAN      4
 
+/* so many are scanned before the transaction of the list begins */
+#ifndef NGX_LYFTR_SEARCH_LONG
+#define NGX_LYFTR_SEARCH_LONG      10000
+#endif
+
 
 typedef struct {
     size_t               key;              /* where it is, in keys */
@@ -32,8 +37,12 @@ typedef struct {
 } ngx_lyftr_found_t;
 
 
+static ngx_int_t ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
+    int64_t searched, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_error_t *err);
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
     ngx_lyftr_error_t *err);
@@ -54,6 +63,7 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t             searched;
     ngx_int_t           rc;
     ngx_str_t           needle;
+    ngx_lyftr_bits_t    bits;
     ngx_lyftr_query_t  *query;
 
     query = list->query;
@@ -67,18 +77,33 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     (void) ngx_lyftr_fold(needle.data, query->q.data, query->q.len);
 
+    ngx_memzero(&bits, sizeof(ngx_lyftr_bits_t));
+
     searched = 0;
 
     rc = (needle.len < NGX_LYFTR_GRAM)
          ? NGX_OK : ngx_lyftr_sqlite_searched(c, &searched, err);
 
-    if (rc == NGX_OK) {
-        rc = (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
-                            + NGX_LYFTR_SEARCH_READ)
-             ? ngx_lyftr_search_list(c, list, &needle, NULL, err)
-             : ngx_lyftr_search_found(c, list, &needle, err);
+    if (rc != NGX_OK) {
+        goto done;
     }
 
+    if (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
+                      + NGX_LYFTR_SEARCH_READ)
+    {
+        rc = ngx_lyftr_search_list(c, list, &needle, NULL, err);
+        goto done;
+    }
+
+    rc = ngx_lyftr_search_ahead(c, list, &needle, &bits, searched, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_search_found(c, list, &needle, &bits, err);
+    }
+
+done:
+
+    sqlite3_free(bits.words);
     sqlite3_free(needle.data);
 
     return rc;
@@ -86,36 +111,49 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
 
 static ngx_int_t
-ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
-    ngx_str_t *needle, ngx_lyftr_error_t *err)
+ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_str_t *needle, ngx_lyftr_bits_t *bits, int64_t searched,
+    ngx_lyftr_error_t *err)
 {
-    int64_t            i, n;
-    ngx_int_t          rc;
-    ngx_lyftr_bits_t   bits;
-
-    rc = ngx_lyftr_sqlite_match(c, needle, &bits, err);
-
-    if (rc == NGX_OK) {
-
-        for (i = 0, n = 0; i <= bits.last / 64; i++) {
-            n += __builtin_popcountll(bits.words[i]);
-        }
-
-        if (n <= NGX_LYFTR_SEARCH_FEW) {
-            rc = ngx_lyftr_search_sorted(c, list, &bits, err);
-
-        } else if (list->low.len || list->high.len) {
-            rc = ngx_lyftr_search_list(c, list, NULL, &bits, err);
-
-        } else {
-            list->page->total = n;
-            rc = ngx_lyftr_search_first(c, list, &bits, err);
-        }
+    if (c->last - searched < NGX_LYFTR_SEARCH_LONG) {
+        return NGX_OK;
     }
 
-    sqlite3_free(bits.words);
+    ngx_lyftr_sources_close(&list->sources);
 
-    return rc;
+    if (ngx_lyftr_sqlite_scan(c, needle, bits, searched, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_sqlite_range(c, list, err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
+{
+    int64_t  i, n;
+
+    if (ngx_lyftr_sqlite_match(c, needle, bits, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0, n = 0; i <= bits->last / 64; i++) {
+        n += __builtin_popcountll(bits->words[i]);
+    }
+
+    if (n <= NGX_LYFTR_SEARCH_FEW) {
+        return ngx_lyftr_search_sorted(c, list, bits, err);
+    }
+
+    if (list->low.len || list->high.len) {
+        return ngx_lyftr_search_list(c, list, NULL, bits, err);
+    }
+
+    list->page->total = n;
+
+    return ngx_lyftr_search_first(c, list, bits, err);
 }
 
 

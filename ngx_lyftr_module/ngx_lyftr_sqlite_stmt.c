@@ -136,13 +136,6 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "SELECT seq, id_hash, instant, message_id, from_msisdn"
     " FROM lyftr_message WHERE seq = ?1 AND id_hash = ?2",
 
-    /* NGX_LYFTR_SQL_SCAN */
-    "SELECT seq FROM lyftr_message"
-    " WHERE seq > ?1 AND lyftr_contains(text, ?2)",
-
-    /* NGX_LYFTR_SQL_CONTAINS */
-    "SELECT lyftr_contains(text, ?2) FROM lyftr_message WHERE seq = ?1",
-
     /* NGX_LYFTR_SQL_TEXTS */
     "SELECT seq, text FROM lyftr_message WHERE seq > ?1 AND seq <= ?2"
     " ORDER BY seq",

@@ -70,7 +70,7 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
 }
 
 
-/* all meet it until the housekeeping has caught up: a line a second will do */
+/* all meet what refuses beforehand, until it ends: a line a second will do */
 
 static ngx_uint_t
 ngx_lyftr_status_news(ngx_lyftr_lane_t *lane)
@@ -79,7 +79,7 @@ ngx_lyftr_status_news(ngx_lyftr_lane_t *lane)
 
     channel = lane->channel;
 
-    if (lane->err.code != NGX_LYFTR_ERR_BEHIND) {
+    if (!ngx_lyftr_lane_sound(lane->err.code)) {
         return 1;
     }
 

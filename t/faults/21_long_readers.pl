@@ -1,5 +1,6 @@
-# Readers that do not end: one of ours, which is cut at its deadline, and one of
-# another program, which keeps the WAL from being emptied under load.
+# Readers that do not end: one of ours, which is cut at its deadline, searches
+# that follow each other, and one of another program, which keeps the WAL from
+# being emptied under load.
 
 use strict;
 use warnings;
@@ -52,7 +53,15 @@ sub search {
     my $r = $client->response;
     my $answered = time - $start;
 
-    Lyftr::Server::wait_for { !snapshots($server) };
+    # it has one for each step
+
+    Lyftr::Server::wait_for {
+        for (1 .. 20) {
+            return 0 if snapshots($server);
+            sleep 0.01;
+        }
+        return 1;
+    };
 
     return ($r, $answered, time - $start);
 }
@@ -72,6 +81,39 @@ sub post {
 
 
 sub wal { return -s "$_[0]{db}-wal" // 0 }
+
+
+# Two clients search one time after another, for so many seconds, under load:
+# the load's report, how often they searched, and the largest WAL.
+
+sub searches {
+    my ($dir, $seconds, @planted) = @_;
+
+    my $server = Lyftr::Server->new(
+        dir => $dir, store => "max_wal=$limit timeout=60s",
+        @planted ? (module => planted(@planted)) : ());
+    my $load = Lyftr::Load->start($server->{port}, r => 6000, c => 32,
+                                  d => 3600);
+    my $end = time + $seconds;
+    my ($wal, $n) = (0, 0);
+    my @clients = map { $server->client } 1, 2;
+
+    while (time < $end) {
+        $_->send("GET /messages?q=nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+            for @clients;
+
+        $n += grep { $_->response->{status} == 200 } @clients;
+        $wal = max($wal, wal($server));
+    }
+
+    my $report = $load->stop;
+    my $found = Lyftr::Load::compare($server->{db}, $load);
+
+    $server->stop;
+
+    return { n => $n, wal => $wal, acked => $found->{acked},
+             refused => $report->{statuses}{503} // 0 };
+}
 
 
 # Another program reads for so many seconds, under load.  What came back from
@@ -170,6 +212,19 @@ figure('its snapshot is gone', sprintf('after %.2f s', $gone),
 
 control('a reader that is not interrupted', sprintf('after %.2f s', $gone),
         'within 1.5 s', $gone >= 1.5);
+
+my $found = searches($server->{dir}, $held / 3);
+
+figure("$found->{n} searches, deliveries refused meanwhile",
+       "$found->{refused} of " . ($found->{refused} + $found->{acked}),
+       'less than 0.1 %', $found->{refused} < $found->{acked} / 1000
+                          && $found->{acked} > 1000 && $found->{n} >= 6);
+
+$found = searches($server->{dir}, $held / 3, 'long_scan');
+
+control('a transaction for a search, refused',
+        "$found->{refused} of " . ($found->{refused} + $found->{acked}),
+        'less than 0.1 %', $found->{refused} >= $found->{acked} / 1000);
 
 undef $server;
 

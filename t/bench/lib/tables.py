@@ -148,7 +148,15 @@ def reads(part):
         notes.append("Filling, 256 connections: %s a second at first, %s at "
                      "last." % (number(points[0]["rate"]),
                                 number(points[-1]["rate"])))
+    notes.append("Of the deliveries beside the reads were refused: %s." % (
+        ", ".join("%s at %s rows" % (refused(s["ingest"]), number(s["rows"]))
+                  for s in stages)))
     return table("Reads", head, rows, "\n".join(notes))
+
+
+def refused(run):
+    n = run["statuses"].get("503", 0)
+    return "%d of %s" % (n, number(n + run["acknowledged"]))
 
 
 def cell(run):
@@ -214,11 +222,13 @@ def sustained(part):
     rows = [[str(m["minute"]), number(ratio(m["rate"], bare)),
              number(m["rate"]), number(sum(m["size"].values()) / 1e6),
              number(m["resident"] / 1e6),
-             "<br>".join("`%s` %s" % (name, number(value))
-                         for name, value in m["gauges"].items()) or "–"]
+             *(number(m["gauges"]['lyftr_store_%s{store="main"}' % name])
+               for name in ("unindexed_rows", "uncounted_rows")),
+             number(m["gauges"]['lyftr_store_wal_bytes{store="main"}'] / 1e6)]
             for m in part["minutes"]]
     return table("Sustained, fifths of %s s" % number(part["seconds"]),
-                 ("", "to bare", "/s", "files, MB", "a worker, MB", "gauges"),
+                 ("", "to bare", "/s", "files, MB", "a worker, MB",
+                  "not in an index", "not counted", "WAL, MB"),
                  rows,
                  "At rest %s s after the end." % number(part["run"]["rest"]))
 

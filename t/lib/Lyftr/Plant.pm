@@ -333,6 +333,12 @@ NEW
          'return ngx_lyftr_flock_left(c->deadline) == 0 && c->write;'],
     ],
 
+    # a search reads all texts in one transaction
+
+    long_scan => [['ngx_lyftr_sqlite_match.c',
+        '#define NGX_LYFTR_SCAN_STEP        2',
+        '#define NGX_LYFTR_SCAN_STEP        60000']],
+
     # the event loop looks at a queue that threads take from
 
     no_mutex => [['ngx_lyftr_channel.c', <<'OLD', <<'NEW']],
