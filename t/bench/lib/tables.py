@@ -211,10 +211,12 @@ def search(part):
         ("p50 / p99 in ms", "alone", "beside ingest"), rows,
         "Ingest with 64 connections into an empty store: %s a second, and "
         "%s without the index (%s).\nThe index was caught up %s s after the "
-        "start, and then there were %s bytes a message on disk." % (
+        "start, and then there were %s bytes a message on disk.\nOf the "
+        "deliveries beside the reads were refused: %s." % (
             number(on), number(off), number(ratio(on, off)),
             number(part["rest"]),
-            number(sum(part["size"].values()) / part["rows"])))
+            number(sum(part["size"].values()) / part["rows"]),
+            refused(part["beside"])))
 
 
 def sustained(part):
