@@ -115,7 +115,7 @@ ngx_int_t ngx_lyftr_grow_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
 void ngx_lyftr_grow_free(ngx_lyftr_grow_t *grow);
 
 
-/* ngx_lyftr_sqlite_match.c */
+/* ngx_lyftr_sqlite_scan.c */
 
 /* a bit for each row of the log, by seq */
 
@@ -133,23 +133,36 @@ typedef struct {
     ((bits)->words[(seq) / 64] >> (seq) % 64 & 1)
 
 
-/* the last row that the index has */
-ngx_int_t ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
-    ngx_lyftr_error_t *err);
+/* makes room for all rows that are there; words are to be freed */
+ngx_int_t ngx_lyftr_sqlite_reach(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 
 /*
- * Those whose text contains the folded needle; words are to be freed.  The scan
- * of the rows after one leaves the rest to the match, which is in a new
- * transaction then.
+ * Finds the rows after one whose text contains the folded needle, reading all
+ * of these texts.  The transaction that there is ends, and another one begins,
+ * in which there may be more rows.
  */
 ngx_int_t ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+
+/* what is after bits->scanned, in the transaction that there is */
+ngx_int_t ngx_lyftr_sqlite_scan_rest(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 
 /* does the text of a row contain it?  NGX_OK, NGX_DECLINED or NGX_ERROR */
 ngx_int_t ngx_lyftr_sqlite_contains(ngx_lyftr_sqlite_t *c, int64_t seq,
     ngx_str_t *needle, ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_match.c */
+
+/* the last row that the index has */
+ngx_int_t ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
+    ngx_lyftr_error_t *err);
+
+/* finds all rows whose text contains the needle, in one transaction */
+ngx_int_t ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 
 
 #endif /* _NGX_LYFTR_SQLITE_GRAM_H_INCLUDED_ */

@@ -335,7 +335,7 @@ NEW
 
     # a search reads all texts in one transaction
 
-    long_scan => [['ngx_lyftr_sqlite_match.c',
+    long_scan => [['ngx_lyftr_sqlite_scan.c',
         '#define NGX_LYFTR_SCAN_STEP        2',
         '#define NGX_LYFTR_SCAN_STEP        60000']],
 

@@ -1,0 +1,170 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite_gram.h>
+#include <ngx_lyftr_text.h>
+
+
+/* msec of a scan in one transaction, less than a checkpoint waits for it */
+#ifndef NGX_LYFTR_SCAN_STEP
+#define NGX_LYFTR_SCAN_STEP        2
+#endif
+
+
+static ngx_int_t ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c,
+    ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_msec_t max,
+    ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_scan_has(sqlite3_stmt *st, ngx_str_t *needle);
+
+
+ngx_int_t
+ngx_lyftr_sqlite_reach(ngx_lyftr_sqlite_t *c, ngx_lyftr_bits_t *bits,
+    ngx_lyftr_error_t *err)
+{
+    size_t     size, had;
+    uint64_t  *words;
+
+    size = (c->last / 64 + 1) * sizeof(uint64_t);
+    had = bits->words ? (bits->last / 64 + 1) * sizeof(uint64_t) : 0;
+
+    if (size > had) {
+        words = sqlite3_realloc64(bits->words, size);
+        if (words == NULL) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "no memory");
+        }
+
+        ngx_memzero((u_char *) words + had, size - had);
+
+        bits->words = words;
+    }
+
+    bits->last = c->last;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A transaction that reads for seconds would keep the WAL from starting anew.
+ * The rows of the log never change, so each step has one of its own.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_error_t *err)
+{
+    if (ngx_lyftr_sqlite_reach(c, bits, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    bits->first = from;
+    bits->scanned = from;
+
+    while (bits->scanned < bits->last) {
+
+        if (ngx_lyftr_sqlite_again(c, err) != NGX_OK
+            || ngx_lyftr_scan_step(c, needle, bits, NGX_LYFTR_SCAN_STEP, err)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_lyftr_sqlite_again(c, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_scan_rest(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
+{
+    return ngx_lyftr_scan_step(c, needle, bits, NGX_MAX_INT_T_VALUE, err);
+}
+
+
+/* what is not known yet, a row at least, for so many msec */
+
+static ngx_int_t
+ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bits_t *bits, ngx_msec_t max, ngx_lyftr_error_t *err)
+{
+    int            rc;
+    ngx_msec_t     start;
+    sqlite3_stmt  *st;
+
+    start = ngx_lyftr_clock();
+    st = c->stmt[NGX_LYFTR_SQL_TEXTS];
+
+    (void) sqlite3_bind_int64(st, 1, bits->scanned);
+    (void) sqlite3_bind_int64(st, 2, bits->last);
+
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        bits->scanned = sqlite3_column_int64(st, 0);
+
+        if (ngx_lyftr_scan_has(st, needle)) {
+            ngx_lyftr_bits_set(bits, bits->scanned);
+        }
+
+        if (ngx_lyftr_clock() - start >= max) {
+            break;
+        }
+    }
+
+    if (rc == SQLITE_DONE) {
+        bits->scanned = bits->last;
+
+    } else if (rc != SQLITE_ROW) {
+        (void) ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_contains(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_str_t *needle, ngx_lyftr_error_t *err)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *st;
+
+    st = c->stmt[NGX_LYFTR_SQL_TEXTS];
+
+    (void) sqlite3_bind_int64(st, 1, seq - 1);
+    (void) sqlite3_bind_int64(st, 2, seq);
+
+    switch (sqlite3_step(st)) {
+
+    case SQLITE_ROW:
+        rc = ngx_lyftr_scan_has(st, needle) ? NGX_OK : NGX_DECLINED;
+        break;
+
+    case SQLITE_DONE:
+        rc = ngx_lyftr_sqlite_damaged(err);
+        break;
+
+    default:
+        rc = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return rc;
+}
+
+
+/* a row's text may be NULL */
+
+static ngx_uint_t
+ngx_lyftr_scan_has(sqlite3_stmt *st, ngx_str_t *needle)
+{
+    ngx_str_t  text;
+
+    ngx_lyftr_sqlite_column(st, 1, &text);
+
+    return text.data
+           && ngx_lyftr_fold_contains(text.data, text.len, needle->data,
+                                      needle->len);
+}
