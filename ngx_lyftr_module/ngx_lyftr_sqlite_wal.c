@@ -17,6 +17,8 @@
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode);
+static ngx_int_t ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c,
     int64_t *content, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
@@ -141,6 +143,7 @@ ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
 
     if (rc == NGX_OK) {
         (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
+        rc = ngx_lyftr_sqlite_sync_db(c, err);
     }
 
     ngx_lyftr_sqlite_rollback(guard);
@@ -167,6 +170,35 @@ ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode)
     }
 
     return rc;
+}
+
+
+/*
+ * SQLite syncs the database only when all of the WAL is copied, so what others
+ * commit meanwhile would leave it all to the checkpoint under the file lock.
+ */
+
+static ngx_int_t
+ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int            rc;
+    sqlite3_file  *file;
+
+    rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+
+    if (rc == SQLITE_OK) {
+        rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    }
+
+    if (rc == SQLITE_OK) {
+        return NGX_OK;
+    }
+
+    ngx_lyftr_sqlite_unsynced(c);
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                 "cannot sync the database: %s",
+                                 sqlite3_errstr(rc));
 }
 
 
