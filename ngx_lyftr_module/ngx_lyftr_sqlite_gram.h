@@ -115,7 +115,7 @@ ngx_int_t ngx_lyftr_grow_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
 void ngx_lyftr_grow_free(ngx_lyftr_grow_t *grow);
 
 
-/* ngx_lyftr_sqlite_scan.c */
+/* ngx_lyftr_sqlite_bits.c */
 
 /* a bit for each row of the log, by seq */
 
@@ -127,6 +127,7 @@ typedef struct {
 } ngx_lyftr_bits_t;
 
 
+#define ngx_lyftr_bits_words(last)        ((last) / 64 + 1)
 #define ngx_lyftr_bits_set(bits, seq)                                         \
     ((bits)->words[(seq) / 64] |= (uint64_t) 1 << (seq) % 64)
 #define ngx_lyftr_bits_has(bits, seq)                                         \
@@ -134,8 +135,17 @@ typedef struct {
 
 
 /* makes room for all rows that are there; words are to be freed */
-ngx_int_t ngx_lyftr_sqlite_reach(ngx_lyftr_sqlite_t *c,
+ngx_int_t ngx_lyftr_bits_reach(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
+int64_t ngx_lyftr_bits_count(ngx_lyftr_bits_t *bits);
+
+/* clears the bits of the rows that are not in the range of the sources */
+ngx_int_t ngx_lyftr_bits_narrow(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_sources_t *sources,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_scan.c */
 
 /*
  * Finds the rows after one whose text contains the folded needle, reading all

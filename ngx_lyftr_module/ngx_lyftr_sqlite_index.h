@@ -280,6 +280,10 @@ ngx_int_t ngx_lyftr_sources_next(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sources_last(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sources_t *sources, int64_t *seq, ngx_lyftr_error_t *err);
 
+/* the key and the seq of the entry of that rank, which is there */
+ngx_int_t ngx_lyftr_source_load(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_source_t *source, int64_t rank, ngx_lyftr_error_t *err);
+
 
 /* ngx_lyftr_sqlite_list.c */
 

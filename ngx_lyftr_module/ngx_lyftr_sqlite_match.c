@@ -63,7 +63,7 @@ ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_int_t          rc;
     ngx_lyftr_match_t  match;
 
-    if (ngx_lyftr_sqlite_reach(c, bits, err) != NGX_OK) {
+    if (ngx_lyftr_bits_reach(c, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
 

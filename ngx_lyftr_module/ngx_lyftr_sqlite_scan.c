@@ -16,34 +16,6 @@ static ngx_int_t ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c,
 static ngx_uint_t ngx_lyftr_scan_has(sqlite3_stmt *st, ngx_str_t *needle);
 
 
-ngx_int_t
-ngx_lyftr_sqlite_reach(ngx_lyftr_sqlite_t *c, ngx_lyftr_bits_t *bits,
-    ngx_lyftr_error_t *err)
-{
-    size_t     size, had;
-    uint64_t  *words;
-
-    size = (c->last / 64 + 1) * sizeof(uint64_t);
-    had = bits->words ? (bits->last / 64 + 1) * sizeof(uint64_t) : 0;
-
-    if (size > had) {
-        words = sqlite3_realloc64(bits->words, size);
-        if (words == NULL) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-        }
-
-        ngx_memzero((u_char *) words + had, size - had);
-
-        bits->words = words;
-    }
-
-    bits->last = c->last;
-
-    return NGX_OK;
-}
-
-
 /*
  * A transaction that reads for seconds would keep the WAL from starting anew.
  * The rows of the log never change, so each step has one of its own.
@@ -53,7 +25,7 @@ ngx_int_t
 ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_error_t *err)
 {
-    if (ngx_lyftr_sqlite_reach(c, bits, err) != NGX_OK) {
+    if (ngx_lyftr_bits_reach(c, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -6,9 +6,10 @@
 
 /*
  * Rows whose text contains a needle.  If the other filters leave few rows,
- * their texts are read.  Else all rows of the log that match are found first;
- * if they are few, they are sorted, and if not, the list is gone through, of
- * which then a page is soon full.
+ * their texts are read.  Else all rows of the log that match are found first,
+ * and of them those that the filters leave.  If these are few, they are
+ * sorted, and if not, the list is gone through, of which then a page is soon
+ * full.
  */
 
 #ifndef NGX_LYFTR_SEARCH_FEW
@@ -44,8 +45,7 @@ static ngx_int_t ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
-    ngx_lyftr_error_t *err);
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c,
@@ -91,7 +91,7 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     if (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
                       + NGX_LYFTR_SEARCH_READ)
     {
-        rc = ngx_lyftr_search_list(c, list, &needle, NULL, err);
+        rc = ngx_lyftr_search_list(c, list, &needle, err);
         goto done;
     }
 
@@ -133,22 +133,25 @@ static ngx_int_t
 ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
 {
-    int64_t  i, n;
+    int64_t  n;
 
     if (ngx_lyftr_sqlite_match(c, needle, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (i = 0, n = 0; i <= bits->last / 64; i++) {
-        n += __builtin_popcountll(bits->words[i]);
+    n = ngx_lyftr_bits_count(bits);
+
+    if (n > NGX_LYFTR_SEARCH_FEW && (list->low.len || list->high.len)) {
+
+        if (ngx_lyftr_bits_narrow(c, bits, &list->sources, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        n = ngx_lyftr_bits_count(bits);
     }
 
     if (n <= NGX_LYFTR_SEARCH_FEW) {
         return ngx_lyftr_search_sorted(c, list, bits, err);
-    }
-
-    if (list->low.len || list->high.len) {
-        return ngx_lyftr_search_list(c, list, NULL, bits, err);
     }
 
     list->page->total = n;
@@ -157,11 +160,11 @@ ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 }
 
 
-/* goes through the whole list, and counts */
+/* reads the texts of the whole list, and counts */
 
 static ngx_int_t
 ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
-    ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
+    ngx_str_t *needle, ngx_lyftr_error_t *err)
 {
     int64_t              passed;
     ngx_int_t            rc;
@@ -172,12 +175,7 @@ ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     while ((rc = ngx_lyftr_sources_next(c, &list->sources, &source, err))
            == NGX_OK)
     {
-        if (bits) {
-            rc = ngx_lyftr_bits_has(bits, source->seq) ? NGX_OK : NGX_DECLINED;
-
-        } else {
-            rc = ngx_lyftr_sqlite_contains(c, source->seq, needle, err);
-        }
+        rc = ngx_lyftr_sqlite_contains(c, source->seq, needle, err);
 
         if (rc == NGX_DECLINED) {
             continue;

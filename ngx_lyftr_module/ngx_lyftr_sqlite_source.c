@@ -15,8 +15,6 @@ static ngx_int_t ngx_lyftr_source_chunk(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_source_bound(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_source_t *source, ngx_str_t *key, int64_t *rank,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_source_load(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_source_t *source, int64_t rank, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sources_skip_by(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sources_t *sources, int64_t step, int64_t *skip,
     ngx_lyftr_error_t *err);
@@ -28,8 +26,9 @@ ngx_int_t
 ngx_lyftr_sources_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_sources_t *sources,
     ngx_lyftr_kind_e kind, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t           i, n;
-    ngx_lyftr_source_t  *source;
+    ngx_uint_t            i, n;
+    ngx_lyftr_source_t   *source;
+    ngx_lyftr_segment_t  *segment;
 
     n = c->nsegments + c->view.nchunks;
 
@@ -43,11 +42,19 @@ ngx_lyftr_sources_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_sources_t *sources,
     ngx_memzero(sources->elts, n * sizeof(ngx_lyftr_source_t));
 
     for (i = 0; i < c->nsegments; i++) {
+        segment = &c->segments[i];
+
+        if (segment->first < 0 || segment->last < segment->first
+            || segment->last > c->last)
+        {
+            return ngx_lyftr_sqlite_damaged(err);
+        }
+
         source = &sources->elts[sources->n++];
-        source->rows = c->segments[i].rows;
+        source->rows = segment->rows;
         source->high = source->rows;
 
-        ngx_lyftr_cursor_init(&source->cursor, &c->segments[i], kind);
+        ngx_lyftr_cursor_init(&source->cursor, segment, kind);
     }
 
     for (i = 0; i < c->view.nchunks; i++) {
@@ -203,9 +210,7 @@ ngx_lyftr_source_bound(ngx_lyftr_sqlite_t *c, ngx_lyftr_source_t *source,
 }
 
 
-/* the key and the seq of the entry of that rank, which is there */
-
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_source_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_source_t *source,
     int64_t rank, ngx_lyftr_error_t *err)
 {
@@ -239,6 +244,13 @@ ngx_lyftr_source_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_source_t *source,
 
     if (rc != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (cursor->block.value < 1
+        || cursor->block.value > cursor->segment->last
+                                 - cursor->segment->first)
+    {
+        return ngx_lyftr_sqlite_damaged(err);
     }
 
     source->key.data = cursor->block.key.data;

@@ -383,13 +383,63 @@ test_damage(void **state)
 }
 
 
+/* a row that a segment cannot have, and a segment of rows that are not there */
+
+static void
+test_beyond(void **state)
+{
+    void              *w, *c;
+    ngx_uint_t         i;
+    test_got_t         got;
+    ngx_lyftr_page_t   page;
+    ngx_lyftr_query_t  query;
+
+    static const char  *damage[] = {
+        "UPDATE lyftr_segment SET last = first + 1 WHERE first = 0",
+        "UPDATE lyftr_segment SET last = first + 1000000 WHERE first = 0",
+        "UPDATE lyftr_segment SET last = 64, first = -1000000 WHERE first = 0"
+    };
+
+    nrows = 0;
+    dsn.search = 0;
+
+    w = unit_open();
+
+    test_add(w, 200);
+
+    while (b->maintain(w, unit_in(2000), &err) == NGX_OK) {
+        /* void */
+    }
+
+    b->close(w);
+
+    ngx_memzero(&query, sizeof(query));
+    query.limit = 10;
+    query.q = unit_str("a");
+
+    for (i = 0; i < unit_count(damage); i++) {
+        unit_sql(damage[i]);
+
+        c = unit_open();
+
+        assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+        assert_int_equal(b->list(c, &query, test_row, &got, &page, &err),
+                         NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
+
+        b->close(c);
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         unit_fresh(test_states),
         unit_fresh(test_gone),
-        unit_fresh(test_damage)
+        unit_fresh(test_damage),
+        unit_fresh(test_beyond)
     };
 
     srand(time(NULL) ^ getpid());
