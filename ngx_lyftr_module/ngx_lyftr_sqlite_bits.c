@@ -55,6 +55,44 @@ ngx_lyftr_bits_count(ngx_lyftr_bits_t *bits)
 }
 
 
+int64_t
+ngx_lyftr_bits_next(ngx_lyftr_bits_t *bits, int64_t seq)
+{
+    int64_t   i, n;
+    uint64_t  word;
+
+    n = ngx_lyftr_bits_words(bits->last);
+    i = seq / 64;
+
+    if (i >= n) {
+        return 0;
+    }
+
+    word = bits->words[i] & ~(uint64_t) 0 << seq % 64;
+
+    while (word == 0 && ++i < n) {
+        word = bits->words[i];
+    }
+
+    return word ? i * 64 + __builtin_ctzll(word) : 0;
+}
+
+
+ngx_int_t
+ngx_lyftr_bits_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bits_t *bits,
+    ngx_lyftr_sources_t *sources, ngx_lyftr_error_t *err)
+{
+    if (ngx_lyftr_bits_reach(c, bits, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memset(bits->words, 0xff,
+               ngx_lyftr_bits_words(bits->last) * sizeof(uint64_t));
+
+    return ngx_lyftr_bits_narrow(c, bits, sources, err);
+}
+
+
 ngx_int_t
 ngx_lyftr_bits_narrow(ngx_lyftr_sqlite_t *c, ngx_lyftr_bits_t *bits,
     ngx_lyftr_sources_t *sources, ngx_lyftr_error_t *err)

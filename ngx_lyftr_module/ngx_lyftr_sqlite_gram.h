@@ -139,7 +139,14 @@ ngx_int_t ngx_lyftr_bits_reach(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 int64_t ngx_lyftr_bits_count(ngx_lyftr_bits_t *bits);
 
-/* clears the bits of the rows that are not in the range of the sources */
+/* the first that is set, from seq on; 0 if there is none */
+int64_t ngx_lyftr_bits_next(ngx_lyftr_bits_t *bits, int64_t seq);
+
+/* sets the bits of all rows in the range of the sources */
+ngx_int_t ngx_lyftr_bits_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bits_t *bits,
+    ngx_lyftr_sources_t *sources, ngx_lyftr_error_t *err);
+
+/* clears those of the rows that are not in it */
 ngx_int_t ngx_lyftr_bits_narrow(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_bits_t *bits, ngx_lyftr_sources_t *sources,
     ngx_lyftr_error_t *err);
@@ -149,11 +156,13 @@ ngx_int_t ngx_lyftr_bits_narrow(ngx_lyftr_sqlite_t *c,
 
 /*
  * Finds the rows after one whose text contains the folded needle, reading all
- * of these texts.  The transaction that there is ends, and another one begins,
- * in which there may be more rows.
+ * of these texts, or those that are wanted if that is not NULL.  The
+ * transaction that there is ends, and another one begins, in which there may
+ * be more rows.
  */
 ngx_int_t ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_error_t *err);
+    ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_bits_t *wanted,
+    ngx_lyftr_error_t *err);
 
 /* what is after bits->scanned, in the transaction that there is */
 ngx_int_t ngx_lyftr_sqlite_scan_rest(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,

@@ -13,6 +13,9 @@
 static ngx_int_t ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c,
     ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_msec_t max,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_scan_wanted(ngx_lyftr_sqlite_t *c,
+    ngx_str_t *needle, ngx_lyftr_bits_t *bits, ngx_lyftr_bits_t *wanted,
+    ngx_msec_t max, ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_scan_has(sqlite3_stmt *st, ngx_str_t *needle);
 
 
@@ -23,8 +26,11 @@ static ngx_uint_t ngx_lyftr_scan_has(sqlite3_stmt *st, ngx_str_t *needle);
 
 ngx_int_t
 ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_error_t *err)
+    ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_bits_t *wanted,
+    ngx_lyftr_error_t *err)
 {
+    ngx_int_t  rc;
+
     if (ngx_lyftr_bits_reach(c, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -34,10 +40,16 @@ ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
 
     while (bits->scanned < bits->last) {
 
-        if (ngx_lyftr_sqlite_again(c, err) != NGX_OK
-            || ngx_lyftr_scan_step(c, needle, bits, NGX_LYFTR_SCAN_STEP, err)
-               != NGX_OK)
-        {
+        if (ngx_lyftr_sqlite_again(c, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = wanted ? ngx_lyftr_scan_wanted(c, needle, bits, wanted,
+                                            NGX_LYFTR_SCAN_STEP, err)
+                    : ngx_lyftr_scan_step(c, needle, bits,
+                                          NGX_LYFTR_SCAN_STEP, err);
+
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -92,6 +104,43 @@ ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     (void) sqlite3_reset(st);
 
     return rc == SQLITE_DONE || rc == SQLITE_ROW ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_lyftr_scan_wanted(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bits_t *bits, ngx_lyftr_bits_t *wanted, ngx_msec_t max,
+    ngx_lyftr_error_t *err)
+{
+    int64_t     seq;
+    ngx_int_t   rc;
+    ngx_msec_t  start;
+
+    start = ngx_lyftr_clock();
+
+    do {
+        seq = ngx_lyftr_bits_next(wanted, bits->scanned + 1);
+
+        if (seq == 0) {
+            bits->scanned = bits->last;
+            return NGX_OK;
+        }
+
+        rc = ngx_lyftr_sqlite_contains(c, seq, needle, err);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            ngx_lyftr_bits_set(bits, seq);
+        }
+
+        bits->scanned = seq;
+
+    } while (ngx_lyftr_clock() - start < max);
+
+    return NGX_OK;
 }
 
 

@@ -6,10 +6,10 @@
 
 /*
  * Rows whose text contains a needle.  If the other filters leave few rows,
- * their texts are read.  Else all rows of the log that match are found first,
- * and of them those that the filters leave.  If these are few, they are
- * sorted, and if not, the list is gone through, of which then a page is soon
- * full.
+ * only their texts are read.  Else all rows of the log that match are found
+ * first, and of them those that the filters leave.  If these are few, they
+ * are sorted, and if not, the list is gone through, of which then a page is
+ * soon full.
  */
 
 #ifndef NGX_LYFTR_SEARCH_FEW
@@ -24,7 +24,7 @@
 /* and those that are scanned in the time that one is read */
 #define NGX_LYFTR_SEARCH_SCAN      4
 
-/* so many are scanned before the transaction of the list begins */
+/* so many are read before the transaction of the list begins */
 #ifndef NGX_LYFTR_SEARCH_LONG
 #define NGX_LYFTR_SEARCH_LONG      10000
 #endif
@@ -40,7 +40,7 @@ typedef struct {
 
 static ngx_int_t ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
-    int64_t searched, ngx_lyftr_error_t *err);
+    int64_t searched, ngx_uint_t few, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bits_t *bits,
     ngx_lyftr_error_t *err);
@@ -63,6 +63,7 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t             searched;
     ngx_int_t           rc;
     ngx_str_t           needle;
+    ngx_uint_t          few;
     ngx_lyftr_bits_t    bits;
     ngx_lyftr_query_t  *query;
 
@@ -88,14 +89,15 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         goto done;
     }
 
-    if (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
-                      + NGX_LYFTR_SEARCH_READ)
-    {
+    few = (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
+                         + NGX_LYFTR_SEARCH_READ);
+
+    if (few && list->total < NGX_LYFTR_SEARCH_LONG) {
         rc = ngx_lyftr_search_list(c, list, &needle, err);
         goto done;
     }
 
-    rc = ngx_lyftr_search_ahead(c, list, &needle, &bits, searched, err);
+    rc = ngx_lyftr_search_ahead(c, list, &needle, &bits, searched, few, err);
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_search_found(c, list, &needle, &bits, err);
@@ -113,19 +115,29 @@ done:
 static ngx_int_t
 ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_str_t *needle, ngx_lyftr_bits_t *bits, int64_t searched,
-    ngx_lyftr_error_t *err)
+    ngx_uint_t few, ngx_lyftr_error_t *err)
 {
-    if (c->last - searched < NGX_LYFTR_SEARCH_LONG) {
+    ngx_int_t         rc;
+    ngx_lyftr_bits_t  wanted;
+
+    if (!few && c->last - searched < NGX_LYFTR_SEARCH_LONG) {
         return NGX_OK;
     }
 
+    ngx_memzero(&wanted, sizeof(ngx_lyftr_bits_t));
+
+    rc = few ? ngx_lyftr_bits_range(c, &wanted, &list->sources, err) : NGX_OK;
+
     ngx_lyftr_sources_close(&list->sources);
 
-    if (ngx_lyftr_sqlite_scan(c, needle, bits, searched, err) != NGX_OK) {
-        return NGX_ERROR;
+    if (rc == NGX_OK) {
+        rc = few ? ngx_lyftr_sqlite_scan(c, needle, bits, 0, &wanted, err)
+                 : ngx_lyftr_sqlite_scan(c, needle, bits, searched, NULL, err);
     }
 
-    return ngx_lyftr_sqlite_range(c, list, err);
+    sqlite3_free(wanted.words);
+
+    return rc == NGX_OK ? ngx_lyftr_sqlite_range(c, list, err) : NGX_ERROR;
 }
 
 
@@ -248,8 +260,7 @@ static ngx_int_t
 ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err)
 {
-    int64_t             i;
-    uint64_t            word;
+    int64_t             i, seq;
     ngx_int_t           rc;
     ngx_uint_t          n;
     ngx_lyftr_buf_t     keys, rows;
@@ -260,11 +271,11 @@ ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     rc = NGX_OK;
 
-    for (i = 0; i <= bits->last / 64 && rc == NGX_OK; i++) {
-        for (word = bits->words[i]; word && rc == NGX_OK; word &= word - 1) {
-            rc = ngx_lyftr_search_row(c, list, i * 64 + __builtin_ctzll(word),
-                                      &keys, &rows, err);
-        }
+    for (seq = ngx_lyftr_bits_next(bits, 1);
+         seq && rc == NGX_OK;
+         seq = ngx_lyftr_bits_next(bits, seq + 1))
+    {
+        rc = ngx_lyftr_search_row(c, list, seq, &keys, &rows, err);
     }
 
     found = (ngx_lyftr_found_t *) rows.data;
