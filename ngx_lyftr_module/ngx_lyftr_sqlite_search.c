@@ -131,8 +131,8 @@ ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_sources_close(&list->sources);
 
     if (rc == NGX_OK) {
-        rc = few ? ngx_lyftr_sqlite_scan(c, needle, bits, 0, &wanted, err)
-                 : ngx_lyftr_sqlite_scan(c, needle, bits, searched, NULL, err);
+        rc = ngx_lyftr_sqlite_scan(c, needle, bits, few ? 0 : searched,
+                                   few ? &wanted : NULL, err);
     }
 
     sqlite3_free(wanted.words);

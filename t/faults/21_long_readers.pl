@@ -83,8 +83,9 @@ sub post {
 sub wal { return -s "$_[0]{db}-wal" // 0 }
 
 
-# Two clients search one time after another, for so many seconds, under load:
-# the load's report, how often they searched, and the largest WAL.
+# Two clients search one time after another, for so many seconds, under load,
+# one of them the texts of a sender: the load's report, how often they searched,
+# and the largest WAL.
 
 sub searches {
     my ($dir, $seconds, @planted) = @_;
@@ -99,8 +100,9 @@ sub searches {
     my @clients = map { $server->client } 1, 2;
 
     while (time < $end) {
-        $_->send("GET /messages?q=nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
-            for @clients;
+        $clients[$_]->send(sprintf "GET /messages?q=nowhere%s HTTP/1.1\r\n"
+                           . "Host: a\r\n\r\n", $_ ? '&from=%2B3' : '')
+            for 0, 1;
 
         $n += grep { $_->response->{status} == 200 } @clients;
         $wal = max($wal, wal($server));
@@ -183,15 +185,17 @@ sub counts {
 }
 
 
-# 25,000 long texts that no part of is ASCII, adopted by a server with patience
+# 50,000 long texts that no part of is ASCII, a quarter of them from one sender,
+# adopted by a server with patience
 
 my $server = Lyftr::Server->new(store => 'timeout=60s', fill => <<'END');
 CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn TEXT NOT NULL,
     to_msisdn TEXT NOT NULL, ts TEXT NOT NULL, text TEXT,
     created_at TEXT NOT NULL);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 25000)
-INSERT INTO messages SELECT 'p' || i, '+1', '+2', '2025-01-15T10:00:00Z',
-    replace(hex(zeroblob(2000)), '0', 'É'), '2025-01-15T10:00:00Z' FROM n;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000)
+INSERT INTO messages SELECT 'p' || i, iif(i % 4, '+1', '+3'), '+2',
+    '2025-01-15T10:00:00Z', replace(hex(zeroblob(1000)), '0', 'É'),
+    '2025-01-15T10:00:00Z' FROM n;
 END
 
 my $start = time;
