@@ -82,14 +82,28 @@ ngx_int_t
 ngx_lyftr_bits_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bits_t *bits,
     ngx_lyftr_sources_t *sources, ngx_lyftr_error_t *err)
 {
+    int64_t              rank;
+    ngx_uint_t           i;
+    ngx_lyftr_source_t  *source;
+
     if (ngx_lyftr_bits_reach(c, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_memset(bits->words, 0xff,
-               ngx_lyftr_bits_words(bits->last) * sizeof(uint64_t));
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
 
-    return ngx_lyftr_bits_narrow(c, bits, sources, err);
+        for (rank = source->low; rank < source->high; rank++) {
+
+            if (ngx_lyftr_source_load(c, source, rank, err) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            ngx_lyftr_bits_set(bits, source->seq);
+        }
+    }
+
+    return NGX_OK;
 }
 
 

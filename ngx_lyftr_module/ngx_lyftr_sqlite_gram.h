@@ -156,9 +156,9 @@ ngx_int_t ngx_lyftr_bits_narrow(ngx_lyftr_sqlite_t *c,
 
 /*
  * Finds the rows after one whose text contains the folded needle, reading all
- * of these texts, or those that are wanted if that is not NULL.  The
- * transaction that there is ends, and another one begins, in which there may
- * be more rows.
+ * of these texts, or those that are wanted if that is not NULL: then only
+ * these are known.  The transaction that there is ends, and another one begins,
+ * in which there may be more rows.
  */
 ngx_int_t ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bits_t *bits, int64_t from, ngx_lyftr_bits_t *wanted,
@@ -179,7 +179,7 @@ ngx_int_t ngx_lyftr_sqlite_contains(ngx_lyftr_sqlite_t *c, int64_t seq,
 ngx_int_t ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
     ngx_lyftr_error_t *err);
 
-/* finds all rows whose text contains the needle, in one transaction */
+/* finds the rows, but those that are known, in the transaction there is */
 ngx_int_t ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bits_t *bits, ngx_lyftr_error_t *err);
 

@@ -50,8 +50,14 @@ ngx_int_t
 ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
     ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_SEARCH_STATE], last,
-                                err);
+    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_SEARCH_STATE], last,
+                             err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return *last >= 0 ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
 }
 
 
@@ -71,7 +77,7 @@ ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
 
     match.needle = needle;
 
-    covered = 0;
+    covered = bits->first ? 0 : bits->scanned;
     rc = NGX_OK;
 
     if (needle->len >= NGX_LYFTR_GRAM) {
@@ -117,7 +123,7 @@ ngx_lyftr_match_parts(ngx_lyftr_sqlite_t *c, ngx_lyftr_match_t *match,
         first = sqlite3_column_int64(st, 1);
         last = sqlite3_column_int64(st, 2);
 
-        if (first > *covered || last > bits->last) {
+        if (first < 0 || first > *covered || last > bits->last) {
             ok = ngx_lyftr_sqlite_damaged(err);
 
         } else if (last > *covered) {

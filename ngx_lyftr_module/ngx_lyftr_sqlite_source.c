@@ -45,7 +45,8 @@ ngx_lyftr_sources_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_sources_t *sources,
         segment = &c->segments[i];
 
         if (segment->first < 0 || segment->last < segment->first
-            || segment->last > c->last)
+            || segment->last > c->last || segment->rows < 0
+            || segment->rows > segment->last - segment->first)
         {
             return ngx_lyftr_sqlite_damaged(err);
         }
@@ -133,6 +134,10 @@ ngx_lyftr_sources_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_sources_t *sources,
             return NGX_ERROR;
         }
 
+        if (source->low > source->high) {
+            return ngx_lyftr_sqlite_damaged(err);
+        }
+
         source->pos = source->low;
         *total += source->high - source->low;
     }
@@ -184,7 +189,8 @@ ngx_lyftr_source_bound(ngx_lyftr_sqlite_t *c, ngx_lyftr_source_t *source,
         source->placed = 1;
         *rank = source->cursor.rank;
 
-        return NGX_OK;
+        return *rank >= 0 && *rank <= source->rows
+               ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
     }
 
     low = 0;

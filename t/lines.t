@@ -35,6 +35,9 @@ sub start {
     my $pid = fork // die "fork: $!";
 
     if ($pid == 0) {
+        # a shell cannot trap what was ignored when it began, as under nohup
+        $SIG{HUP} = 'DEFAULT';
+
         $to ? open STDERR, '>&', $to : open STDERR, '>', "$dir/out"
             or POSIX::_exit(1);
         exec $program, 'sh', '-c', $script or POSIX::_exit(1);
