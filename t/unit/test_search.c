@@ -363,7 +363,7 @@ test_gaps(void **state)
     dsn.search = 0;
 
     w = unit_open();
-    test_add(w, 150);
+    test_add(w, 290);
     b->close(w);
 
     for (i = 0; i < nrows - 1; i++) {
