@@ -439,7 +439,7 @@ test_damage(void **state)
 
     ngx_memzero(&query, sizeof(query));
     query.limit = 10;
-    query.q = unit_str("aab");
+    query.q = unit_str("👍👍👍");
 
     for (i = 0; i < 2 * unit_count(damage) - 1; i++) {
         n = i % 2;
