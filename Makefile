@@ -28,8 +28,8 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module lines run test unit replay fuzz faults up down logs \
-	test-docker check bench asan valgrind deb test-deb clean
+.PHONY: help build module lines run test unit replay fuzz faults mutants up \
+	down logs test-docker check bench asan valgrind deb test-deb clean
 
 
 help:		## show this list
@@ -105,6 +105,13 @@ faults: build	## run the rigs of t/faults (FAULTS=1,5,7: only these)
 	@t/setup test
 	@t/setup faults
 	@t/faults/run
+
+
+mutants: build	## plant N=100 faults, SEED=1, and tell which no test sees
+	@t/setup test
+	@t/setup docs
+	@t/setup openapi
+	@t/mutants/run
 
 
 # the version of compose that is there; BuildKit, for the older one
