@@ -16,19 +16,38 @@
 /* a signal that came just before flock() slept is repeated after these ms */
 #define NGX_LYFTR_FLOCK_REPEAT     5
 
+/* msec between two tries, if there is no timer */
+#define NGX_LYFTR_FLOCK_POLL       2
+
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id     _sigev_un._tid
 #endif
 
 
-static void ngx_lyftr_flock_install(void);
-static void ngx_lyftr_flock_handler(int signo);
+/* a thread's own; tid == 0: it has none */
+
+typedef struct {
+    pid_t                tid;
+    timer_t              id;
+} ngx_lyftr_flock_timer_t;
+
+
 static ngx_int_t ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock,
     ngx_msec_t deadline);
-static ngx_int_t ngx_lyftr_flock_timer(timer_t *timer, ngx_msec_t left);
+static ngx_int_t ngx_lyftr_flock_poll(ngx_lyftr_flock_t *lock,
+    ngx_msec_t deadline);
+static ngx_int_t ngx_lyftr_flock_timer(void);
+static ngx_int_t ngx_lyftr_flock_timer_set(ngx_msec_t msec);
+static void ngx_lyftr_flock_timer_delete(void *data);
+static void ngx_lyftr_flock_install(void);
+static void ngx_lyftr_flock_handler(int signo);
 
 
 static pthread_once_t  ngx_lyftr_flock_once = PTHREAD_ONCE_INIT;
+static pthread_key_t   ngx_lyftr_flock_key;
+static ngx_err_t       ngx_lyftr_flock_key_err;
+
+static __thread ngx_lyftr_flock_timer_t  ngx_lyftr_flock_own_timer;
 
 
 ngx_int_t
@@ -135,7 +154,6 @@ static ngx_int_t
 ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
 {
     int         rc;
-    timer_t     timer;
     sigset_t    set, saved;
     ngx_err_t   err;
     ngx_msec_t  left;
@@ -146,10 +164,10 @@ ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
         return NGX_DECLINED;
     }
 
-    (void) pthread_once(&ngx_lyftr_flock_once, ngx_lyftr_flock_install);
-
-    if (ngx_lyftr_flock_timer(&timer, left) != NGX_OK) {
-        return NGX_ERROR;
+    if (ngx_lyftr_flock_timer() != NGX_OK
+        || ngx_lyftr_flock_timer_set(left) != NGX_OK)
+    {
+        return ngx_lyftr_flock_poll(lock, deadline);
     }
 
     (void) sigemptyset(&set);
@@ -162,7 +180,7 @@ ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
 
     } while (err == EINTR && ngx_lyftr_flock_left(deadline));
 
-    (void) timer_delete(timer);
+    (void) ngx_lyftr_flock_timer_set(0);
     (void) pthread_sigmask(SIG_SETMASK, &saved, NULL);
 
     if (err == 0) {
@@ -175,36 +193,104 @@ ngx_lyftr_flock_wait(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
 }
 
 
+/* slower, and not in turn; but a lock that is only busy is no fault */
+
 static ngx_int_t
-ngx_lyftr_flock_timer(timer_t *timer, ngx_msec_t left)
+ngx_lyftr_flock_poll(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
 {
-    ngx_err_t          err;
-    struct sigevent    sev;
-    struct itimerspec  its;
+    ngx_int_t   rc;
+    ngx_msec_t  left;
+
+    do {
+        left = ngx_lyftr_flock_left(deadline);
+
+        ngx_msleep(ngx_min(left, NGX_LYFTR_FLOCK_POLL));
+
+        rc = ngx_lyftr_flock_try(lock);
+
+    } while (rc == NGX_DECLINED && ngx_lyftr_flock_left(deadline));
+
+    return rc;
+}
+
+
+/*
+ * A timer keeps a signal of the few that a user may have in all of his
+ * processes, so a thread makes one, and when there is none left, it goes
+ * without.  One from before a fork() is not there any more.
+ */
+
+static ngx_int_t
+ngx_lyftr_flock_timer(void)
+{
+    pid_t                     tid;
+    struct sigevent           sev;
+    ngx_lyftr_flock_timer_t  *timer;
+
+    timer = &ngx_lyftr_flock_own_timer;
+    tid = (pid_t) syscall(SYS_gettid);
+
+    if (timer->tid == tid) {
+        return NGX_OK;
+    }
+
+    (void) pthread_once(&ngx_lyftr_flock_once, ngx_lyftr_flock_install);
+
+    if (ngx_lyftr_flock_key_err
+        || pthread_setspecific(ngx_lyftr_flock_key, timer) != 0)
+    {
+        return NGX_ERROR;
+    }
 
     ngx_memzero(&sev, sizeof(struct sigevent));
-    ngx_memzero(&its, sizeof(struct itimerspec));
 
     sev.sigev_notify = SIGEV_THREAD_ID;
     sev.sigev_signo = NGX_LYFTR_FLOCK_SIGNAL;
-    sev.sigev_notify_thread_id = (pid_t) syscall(SYS_gettid);
+    sev.sigev_notify_thread_id = tid;
 
-    if (timer_create(CLOCK_MONOTONIC, &sev, timer) == -1) {
+    timer->tid = 0;
+
+    if (timer_create(CLOCK_MONOTONIC, &sev, &timer->id) == -1) {
         return NGX_ERROR;
     }
 
-    its.it_value.tv_sec = left / 1000;
-    its.it_value.tv_nsec = (left % 1000) * 1000000;
-    its.it_interval.tv_nsec = NGX_LYFTR_FLOCK_REPEAT * 1000000;
-
-    if (timer_settime(*timer, 0, &its, NULL) == -1) {
-        err = errno;
-        (void) timer_delete(*timer);
-        errno = err;
-        return NGX_ERROR;
-    }
+    timer->tid = tid;
 
     return NGX_OK;
+}
+
+
+/* 0: it is to stop */
+
+static ngx_int_t
+ngx_lyftr_flock_timer_set(ngx_msec_t msec)
+{
+    struct itimerspec  its;
+
+    ngx_memzero(&its, sizeof(struct itimerspec));
+
+    if (msec) {
+        its.it_value.tv_sec = msec / 1000;
+        its.it_value.tv_nsec = (msec % 1000) * 1000000;
+        its.it_interval.tv_nsec = NGX_LYFTR_FLOCK_REPEAT * 1000000;
+    }
+
+    return timer_settime(ngx_lyftr_flock_own_timer.id, 0, &its, NULL) == 0
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+/* the thread ends */
+
+static void
+ngx_lyftr_flock_timer_delete(void *data)
+{
+    ngx_lyftr_flock_timer_t *timer = data;
+
+    if (timer->tid) {
+        (void) timer_delete(timer->id);
+        timer->tid = 0;
+    }
 }
 
 
@@ -220,6 +306,9 @@ ngx_lyftr_flock_install(void)
     (void) sigemptyset(&sa.sa_mask);
 
     (void) sigaction(NGX_LYFTR_FLOCK_SIGNAL, &sa, NULL);
+
+    ngx_lyftr_flock_key_err = pthread_key_create(&ngx_lyftr_flock_key,
+                                                 ngx_lyftr_flock_timer_delete);
 }
 
 

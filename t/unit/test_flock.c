@@ -3,11 +3,60 @@
 #include <ngx_lyftr_flock.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
 
-static char  path[64];
+static char          path[64];
+
+static ngx_atomic_t  timers;               /* that are there, */
+static ngx_atomic_t  made;                 /* and were */
+static ngx_uint_t    stuck;                /* none can be set */
+
+
+int __real_timer_create(clockid_t clock, struct sigevent *sev, timer_t *timer);
+int __real_timer_delete(timer_t timer);
+int __real_timer_settime(timer_t timer, int flags,
+    const struct itimerspec *its, struct itimerspec *old);
+
+
+int
+__wrap_timer_create(clockid_t clock, struct sigevent *sev, timer_t *timer)
+{
+    int  rc;
+
+    rc = __real_timer_create(clock, sev, timer);
+
+    if (rc == 0) {
+        (void) ngx_atomic_fetch_add(&timers, 1);
+        (void) ngx_atomic_fetch_add(&made, 1);
+    }
+
+    return rc;
+}
+
+
+int
+__wrap_timer_delete(timer_t timer)
+{
+    (void) ngx_atomic_fetch_add(&timers, -1);
+
+    return __real_timer_delete(timer);
+}
+
+
+int
+__wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *its,
+    struct itimerspec *old)
+{
+    if (stuck) {
+        errno = EINVAL;
+        return -1;
+    }
+
+    return __real_timer_settime(timer, flags, its, old);
+}
 
 
 static ngx_msec_t
@@ -28,7 +77,7 @@ test_thread(void *data)
 {
     ngx_int_t          *rc = data;
 
-    int                 i;
+    int                 i, n;
     sigset_t            set, before, after;
     ngx_msec_t          start;
     ngx_lyftr_flock_t   lock;
@@ -39,7 +88,7 @@ test_thread(void *data)
 
     *rc = ngx_lyftr_flock_open(&lock, path);
 
-    if (*rc == NGX_OK) {
+    for (n = 0; n < 3 && *rc != NGX_ERROR; n++) {
         start = test_now();
         *rc = ngx_lyftr_flock_take(&lock, start + 100);
 
@@ -49,8 +98,12 @@ test_thread(void *data)
             *rc = NGX_ERROR;
         }
 
-        ngx_lyftr_flock_close(&lock);
+        if (*rc == NGX_OK) {
+            break;
+        }
     }
+
+    ngx_lyftr_flock_close(&lock);
 
     /* the mask is as it was, and no signal is left over */
 
@@ -70,7 +123,7 @@ test_thread(void *data)
 
 
 static void
-test_deadline(void **state)
+test_threads(void)
 {
     pthread_t          tid[4];
     ngx_uint_t         i;
@@ -106,6 +159,84 @@ test_deadline(void **state)
 
     ngx_lyftr_flock_close(&other);
     ngx_lyftr_flock_close(&lock);
+    ngx_lyftr_flock_close(&lock);
+}
+
+
+/* a thread has one timer, and takes it along */
+
+static void
+test_deadline(void **state)
+{
+    made = 0;
+
+    test_threads();
+
+    assert_int_equal(made, 5);
+    assert_int_equal(timers, 0);
+}
+
+
+/* all signals that the user may have are used up, by whatever process */
+
+static void
+test_no_timers(void **state)
+{
+    struct rlimit  saved, none;
+
+    assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &saved), 0);
+
+    none = saved;
+    none.rlim_cur = 0;
+    made = 0;
+
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    test_threads();
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &saved), 0);
+
+    assert_int_equal(made, 0);
+}
+
+
+static void
+test_stuck(void **state)
+{
+    stuck = 1;
+    test_threads();
+    stuck = 0;
+}
+
+
+/* a timer is not there after a fork(), and its number may be another's */
+
+static void
+test_fork(void **state)
+{
+    int                status;
+    pid_t              pid;
+    ngx_lyftr_flock_t  lock, other;
+
+    assert_int_equal(ngx_lyftr_flock_open(&lock, path), NGX_OK);
+    assert_int_equal(ngx_lyftr_flock_open(&other, path), NGX_OK);
+    assert_int_equal(ngx_lyftr_flock_try(&lock), NGX_OK);
+
+    made = 0;
+    assert_int_equal(ngx_lyftr_flock_take(&other, test_now() + 20),
+                     NGX_DECLINED);
+    assert_int_equal(made, 1);
+
+    pid = fork();
+
+    if (pid == 0) {
+        (void) alarm(10);
+        _exit(ngx_lyftr_flock_take(&other, test_now() + 20) != NGX_DECLINED
+              || made != 2);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+
+    ngx_lyftr_flock_close(&other);
     ngx_lyftr_flock_close(&lock);
 }
 
@@ -152,6 +283,9 @@ main(void)
 
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_no_timers),
+        cmocka_unit_test(test_stuck),
+        cmocka_unit_test(test_fork),
         cmocka_unit_test(test_killed)
     };
 
