@@ -65,6 +65,7 @@ typedef enum {
     NGX_LYFTR_SQL_SEGMENTS,
     NGX_LYFTR_SQL_LAST,
     NGX_LYFTR_SQL_RECENT,
+    NGX_LYFTR_SQL_ROWS,
     NGX_LYFTR_SQL_SAME,
     NGX_LYFTR_SQL_INSERT,
     NGX_LYFTR_SQL_PROBE,
@@ -127,6 +128,8 @@ typedef struct {
     int64_t              last;
     int64_t              rows;
     ngx_uint_t           height[NGX_LYFTR_KINDS];
+    uint64_t             sum;              /* of the rows, */
+    ngx_uint_t           summed;           /* if it is known */
 
     /* of the ids; the writer's */
     u_char              *filter;
@@ -155,6 +158,8 @@ typedef struct {
     int64_t              counting;         /* which are on the way to it */
     int64_t              senders;
     int64_t              next;             /* segment */
+    ngx_uint_t           damaged;          /* a check has found it to be */
+    int64_t              rebuild;          /* segments before this one go */
 } ngx_lyftr_sqlite_state_t;
 
 
@@ -299,6 +304,18 @@ ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
 
 /* frees the key */
 void ngx_lyftr_sqlite_verify_forget(ngx_lyftr_sqlite_t *c);
+
+
+/* ngx_lyftr_sqlite_sum.c */
+
+/* of bytes, after what else was summed */
+uint64_t ngx_lyftr_sqlite_sum(uint64_t sum, const void *data, size_t len);
+
+/* of a row of NGX_LYFTR_SQL_ROWS; those of rows are added up, in any order */
+uint64_t ngx_lyftr_sqlite_sum_row(sqlite3_stmt *st);
+
+/* of a numbered block, of which those are added up as well */
+uint64_t ngx_lyftr_sqlite_sum_block(int64_t no, const void *data, size_t len);
 
 
 /* ngx_lyftr_sqlite_segment.c */

@@ -104,6 +104,7 @@ typedef struct {
     int64_t              seq;              /* and the last one read */
     ngx_uint_t           sorted;
     ngx_uint_t           ended;            /* out has the last block */
+    uint64_t             sum;              /* of the blocks that are stored */
     ngx_lyftr_grams_t    grams;
     ngx_lyftr_buf_t      out;
 } ngx_lyftr_grow_t;

@@ -42,7 +42,7 @@ static ngx_int_t ngx_lyftr_grow_blocks(ngx_lyftr_grow_t *grow,
 static ngx_int_t ngx_lyftr_grow_store(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_grow_t *grow, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_grow_register(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_grow_t *grow, ngx_lyftr_error_t *err);
+    ngx_lyftr_grow_t *grow, uint64_t sum, ngx_lyftr_error_t *err);
 
 
 /*
@@ -342,6 +342,7 @@ ngx_lyftr_grow_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     u_char                 *p;
+    uint64_t                sum;
     ngx_int_t               rc;
     sqlite3_stmt           *st;
     ngx_lyftr_grow_head_t   head;
@@ -356,6 +357,7 @@ ngx_lyftr_grow_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
         return rc;
     }
 
+    sum = grow->sum;
     st = c->stmt[NGX_LYFTR_SQL_GRAM_ADD];
 
     for (p = grow->out.data;
@@ -369,10 +371,11 @@ ngx_lyftr_grow_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
                                    SQLITE_STATIC);
 
         rc = ngx_lyftr_sqlite_run(c, st, err);
+        sum += ngx_lyftr_sqlite_sum_block(head.no, p + sizeof(head), head.len);
     }
 
     if (rc == NGX_OK && grow->ended) {
-        rc = ngx_lyftr_grow_register(c, grow, err);
+        rc = ngx_lyftr_grow_register(c, grow, sum, err);
     }
 
     if (rc == NGX_OK) {
@@ -386,6 +389,7 @@ ngx_lyftr_grow_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
     }
 
     grow->out.len = 0;
+    grow->sum = sum;
 
     return grow->ended ? NGX_DONE : NGX_OK;
 }
@@ -393,7 +397,7 @@ ngx_lyftr_grow_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
 
 static ngx_int_t
 ngx_lyftr_grow_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
-    ngx_lyftr_error_t *err)
+    uint64_t sum, ngx_lyftr_error_t *err)
 {
     sqlite3_stmt  *st;
 
@@ -403,6 +407,7 @@ ngx_lyftr_grow_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
     (void) sqlite3_bind_int64(st, 2, grow->level);
     (void) sqlite3_bind_int64(st, 3, grow->first);
     (void) sqlite3_bind_int64(st, 4, grow->last);
+    (void) sqlite3_bind_int64(st, 5, (int64_t) sum);
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
         return NGX_ERROR;

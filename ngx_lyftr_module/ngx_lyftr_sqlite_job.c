@@ -52,11 +52,15 @@ ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     job->segment.first = from[0].first;
     job->segment.last = from[n - 1].last;
     job->segment.rows = 0;
+    job->segment.sum = 0;
+    job->segment.summed = 1;
 
     for (i = 0; i < n; i++) {
         job->from[i] = from[i];
         job->from[i].filter = NULL;
         job->segment.rows += from[i].rows;
+        job->segment.sum += from[i].sum;
+        job->segment.summed &= from[i].summed;
     }
 
     return ngx_lyftr_job_begin(c, job, deadline, err);
@@ -162,8 +166,10 @@ ngx_lyftr_job_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
 
     job->keys.len = 0;
     job->rows.len = 0;
+    job->segment.sum = 0;
+    job->segment.summed = 1;
 
-    st = c->stmt[NGX_LYFTR_SQL_RECENT];
+    st = c->stmt[NGX_LYFTR_SQL_ROWS];
 
     (void) sqlite3_bind_int64(st, 1, job->segment.first);
     (void) sqlite3_bind_int64(st, 2, job->segment.last);
@@ -178,6 +184,8 @@ ngx_lyftr_job_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
             (void) sqlite3_reset(st);
             return ngx_lyftr_job_memory(err);
         }
+
+        job->segment.sum += ngx_lyftr_sqlite_sum_row(st);
     }
 
     if (rc != SQLITE_DONE) {
@@ -387,6 +395,10 @@ ngx_lyftr_job_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
 
     for (i = 0; i < NGX_LYFTR_KINDS; i++) {
         (void) sqlite3_bind_int64(st, 6 + i, segment->height[i]);
+    }
+
+    if (segment->summed) {
+        (void) sqlite3_bind_int64(st, 6 + i, (int64_t) segment->sum);
     }
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {

@@ -5,7 +5,7 @@
 
 
 #define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
-#define NGX_LYFTR_SQLITE_VERSION   2
+#define NGX_LYFTR_SQLITE_VERSION   3
 
 
 static void ngx_lyftr_sqlite_hash_sql(sqlite3_context *ctx, int n,
@@ -41,6 +41,7 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
 /*
  * instant is a blob, or the text of a ts that is not in our form: SQLite sorts
  * text before blobs.  The small columns are before text, which may be long.
+ * The sums are null where version 2 made what they are of.
  */
 
 #define NGX_LYFTR_SQLITE_INDEXES                                              \
@@ -52,7 +53,8 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
     " rows INTEGER NOT NULL,"                                                 \
     " id_height INTEGER NOT NULL,"                                            \
     " time_height INTEGER NOT NULL,"                                          \
-    " sender_height INTEGER NOT NULL);"                                       \
+    " sender_height INTEGER NOT NULL,"                                        \
+    " sum INTEGER);"                                                          \
                                                                               \
     "CREATE TABLE lyftr_block ("                                              \
     " no INTEGER PRIMARY KEY,"                                                \
@@ -74,13 +76,16 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
     " counted INTEGER NOT NULL DEFAULT 0,"                                    \
     " counting INTEGER NOT NULL DEFAULT 0,"                                   \
     " senders INTEGER NOT NULL DEFAULT 0,"                                    \
-    " next INTEGER NOT NULL DEFAULT 1);"                                      \
+    " next INTEGER NOT NULL DEFAULT 1,"                                       \
+    " damaged INTEGER NOT NULL DEFAULT 0,"                                    \
+    " rebuild INTEGER NOT NULL DEFAULT 0);"                                   \
                                                                               \
     "CREATE TABLE lyftr_search ("                                             \
     " id INTEGER PRIMARY KEY,"                                                \
     " level INTEGER NOT NULL,"                                                \
     " first INTEGER NOT NULL,"                                                \
-    " last INTEGER NOT NULL);"                                                \
+    " last INTEGER NOT NULL,"                                                 \
+    " sum INTEGER);"                                                          \
                                                                               \
     "CREATE TABLE lyftr_gram ("                                               \
     " no INTEGER PRIMARY KEY,"                                                \
@@ -116,19 +121,35 @@ static const char  ngx_lyftr_sqlite_tables[] =
 
 static const char  ngx_lyftr_sqlite_mark[] =
     "PRAGMA application_id = 0x4c594652;"
-    "PRAGMA user_version = 2;";
+    "PRAGMA user_version = 3;";
 
 
-/* the log of version 1 is that of this one */
+/* the log of version 1 is that of this one, as are the segments of version 2 */
 
-static const char  ngx_lyftr_sqlite_migrate[] =
+static const char  ngx_lyftr_sqlite_version_1[] =
     "DROP TABLE lyftr_id;"
     "DROP TABLE lyftr_time;"
     "DROP TABLE lyftr_sender;"
     "DROP TABLE lyftr_count;"
     "DROP TABLE lyftr_state;"
     NGX_LYFTR_SQLITE_INDEXES
-    "PRAGMA user_version = 2;";
+    "PRAGMA user_version = 3;";
+
+
+static const char  ngx_lyftr_sqlite_version_2[] =
+    "ALTER TABLE lyftr_segment ADD COLUMN sum INTEGER;"
+    "ALTER TABLE lyftr_search ADD COLUMN sum INTEGER;"
+    "ALTER TABLE lyftr_state ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE lyftr_state ADD COLUMN rebuild INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 3;";
+
+
+/* what brings each version, from 1 on, to this one */
+
+static const char  *ngx_lyftr_sqlite_migrations[] = {
+    ngx_lyftr_sqlite_version_1,
+    ngx_lyftr_sqlite_version_2
+};
 
 
 /* the arguments: created_at or NULL, and the order of the rows */
@@ -245,7 +266,7 @@ ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                                      "the database of another application");
     }
 
-    if (version == 1) {
+    if (version >= 1 && version < NGX_LYFTR_SQLITE_VERSION) {
         return NGX_DECLINED;
     }
 
@@ -357,12 +378,15 @@ ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     if (app != 0) {
 
-        /* ours: of version 1, or only not in WAL mode any more */
+        /* ours: of an older version, or only not in WAL mode any more */
 
         if (ngx_lyftr_sqlite_get(c, "PRAGMA user_version", &version, err)
             != NGX_OK
-            || (version == 1
-                && ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_migrate, err)
+            || (version < NGX_LYFTR_SQLITE_VERSION
+                && ngx_lyftr_sqlite_exec(c,
+                                         ngx_lyftr_sqlite_migrations[version
+                                                                     - 1],
+                                         err)
                    != NGX_OK))
         {
             return NGX_ERROR;

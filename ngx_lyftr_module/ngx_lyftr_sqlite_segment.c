@@ -30,6 +30,8 @@ ngx_lyftr_sqlite_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     state->counting = sqlite3_column_int64(st, 3);
     state->senders = sqlite3_column_int64(st, 4);
     state->next = sqlite3_column_int64(st, 5);
+    state->damaged = (sqlite3_column_int64(st, 6) != 0);
+    state->rebuild = sqlite3_column_int64(st, 7);
 
     (void) sqlite3_reset(st);
 
@@ -135,6 +137,9 @@ ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     for (i = 0; i < NGX_LYFTR_KINDS; i++) {
         segment->height[i] = sqlite3_column_int(st, 5 + i);
     }
+
+    segment->sum = (uint64_t) sqlite3_column_int64(st, 8);
+    segment->summed = (sqlite3_column_type(st, 8) != SQLITE_NULL);
 
     for (i = 0; i < c->nsegments; i++) {
         old = &c->segments[i];

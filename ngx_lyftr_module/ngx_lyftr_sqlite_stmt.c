@@ -46,18 +46,23 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "COMMIT",
 
     /* NGX_LYFTR_SQL_STATE */
-    "SELECT generation, indexed, counted, counting, senders, next"
-    " FROM lyftr_state",
+    "SELECT generation, indexed, counted, counting, senders, next, damaged,"
+    " rebuild FROM lyftr_state",
 
     /* NGX_LYFTR_SQL_SEGMENTS */
     "SELECT id, level, first, last, rows, id_height, time_height,"
-    " sender_height FROM lyftr_segment ORDER BY first",
+    " sender_height, sum FROM lyftr_segment ORDER BY first",
 
     /* NGX_LYFTR_SQL_LAST */
     "SELECT ifnull(max(seq), 0) FROM lyftr_message",
 
     /* NGX_LYFTR_SQL_RECENT */
     "SELECT seq, id_hash, instant, message_id, from_msisdn"
+    " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
+
+    /* NGX_LYFTR_SQL_ROWS: whole ones */
+    "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
+    " created_at, text"
     " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
 
     /* NGX_LYFTR_SQL_SAME */
@@ -90,7 +95,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SEGMENT_ADD */
     "INSERT INTO lyftr_segment (id, level, first, last, rows, id_height,"
-    " time_height, sender_height) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    " time_height, sender_height, sum)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 
     /* NGX_LYFTR_SQL_SEGMENT_DELETE */
     "DELETE FROM lyftr_segment WHERE id = ?1",
@@ -153,7 +159,7 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "INSERT INTO lyftr_search (level, first, last) VALUES (-1, 0, 0)",
 
     /* NGX_LYFTR_SQL_SEARCH_DONE */
-    "UPDATE lyftr_search SET level = ?2, first = ?3, last = ?4"
+    "UPDATE lyftr_search SET level = ?2, first = ?3, last = ?4, sum = ?5"
     " WHERE id = ?1",
 
     /* NGX_LYFTR_SQL_SEARCH_RETIRE */

@@ -122,10 +122,12 @@ test_refuse(void **state)
         { "CREATE TABLE other (a)", NGX_LYFTR_ERR_SCHEMA },
         { "CREATE TABLE messages (message_id, ts)", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 7", NGX_LYFTR_ERR_SCHEMA },
-        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 3",
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 4",
           NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 1",
           NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 3;"
+          " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 2;"
           " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA }
     };
@@ -384,7 +386,7 @@ test_migrate(void **state)
     assert_int_equal(unit_sql_int("SELECT count(*) FROM sqlite_master"
                                   " WHERE name IN ('lyftr_id', 'lyftr_time',"
                                   " 'lyftr_sender')"), 0);
-    assert_int_equal(unit_sql_int("PRAGMA user_version"), 2);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 3);
 }
 
 
