@@ -253,6 +253,7 @@ struct ngx_lyftr_ctx_s {
     ngx_lyftr_main_conf_t        *main;
     ngx_lyftr_result_e            result;
     ngx_str_t                     message_id;
+    ngx_lyftr_secret_t           *secret;        /* that has verified it */
     ngx_lyftr_op_t                op;
 
     /* sends the answer when the operation is over, or has expired */
@@ -475,14 +476,16 @@ void ngx_lyftr_metrics_refused(ngx_lyftr_main_conf_t *lmcf,
 
 ngx_int_t ngx_lyftr_variables_add(ngx_conf_t *cf);
 
-/* of a request that is being logged; NONE if it is not for a webhook */
-ngx_lyftr_result_e ngx_lyftr_variables_result(ngx_http_request_t *r);
 
-/* of a request that is being logged */
-ngx_uint_t ngx_lyftr_variables_status(ngx_http_request_t *r);
+/* ngx_lyftr_outcome.c: of a request that is being logged */
+
+/* NONE if it is not for a webhook */
+ngx_lyftr_result_e ngx_lyftr_outcome_result(ngx_http_request_t *r);
+
+ngx_uint_t ngx_lyftr_outcome_status(ngx_http_request_t *r);
 
 /* microseconds since the request came */
-uint64_t ngx_lyftr_variables_latency(ngx_http_request_t *r);
+uint64_t ngx_lyftr_outcome_latency(ngx_http_request_t *r);
 
 extern ngx_str_t  ngx_lyftr_results[];
 

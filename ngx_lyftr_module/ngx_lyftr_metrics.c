@@ -214,12 +214,12 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
     label = lmcf->labels[NGX_LYFTR_LABEL_PATH].elts;
     path = label[endpoint ? endpoint->label : 0].slot;
 
-    status = ngx_lyftr_variables_status(r);
+    status = ngx_lyftr_outcome_status(r);
     n = (status >= 100 && status <= 599) ? status - 99 : 0;
 
     (void) ngx_atomic_fetch_add(&path->status[n], 1);
 
-    usec = ngx_lyftr_variables_latency(r);
+    usec = ngx_lyftr_outcome_latency(r);
 
     ngx_lyftr_histogram_add(&path->duration, &ngx_lyftr_seconds,
                             (int64_t) usec);
@@ -228,7 +228,7 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
         ctx = ngx_lyftr_request_ctx(r);
 
         if (ctx == NULL || !ctx->counted) {
-            result = ngx_lyftr_variables_result(r);
+            result = ngx_lyftr_outcome_result(r);
             ngx_lyftr_metrics_result(lmcf, result);
         }
     }

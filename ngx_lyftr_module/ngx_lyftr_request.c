@@ -70,6 +70,7 @@ ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
      *
      *     ctx->result = NGX_LYFTR_RESULT_NONE;
      *     ctx->message_id = { 0, NULL };
+     *     ctx->secret = NULL;
      *     ctx->op.state = NGX_LYFTR_OP_WAITING;
      *     ctx->answered = 0;
      */

@@ -32,6 +32,7 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body)
     u_char                      sent[NGX_LYFTR_HMAC_LEN];
     u_char                      mac[NGX_LYFTR_HMAC_LEN];
     ngx_uint_t                  i;
+    ngx_lyftr_ctx_t            *ctx;
     ngx_lyftr_secret_t         *secrets, *secret;
     ngx_lyftr_loc_conf_t       *llcf;
     ngx_lyftr_main_conf_t      *lmcf;
@@ -77,6 +78,9 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body)
         ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MISMATCH);
         return NGX_DECLINED;
     }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+    ctx->secret = secret;
 
     ngx_lyftr_metrics_verified(lmcf, secret);
 

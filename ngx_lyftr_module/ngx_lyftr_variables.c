@@ -10,6 +10,7 @@
 #define NGX_LYFTR_LOG_PATH_LEN     2048
 #define NGX_LYFTR_LOG_ID_LEN       1024
 #define NGX_LYFTR_LOG_METHOD_LEN   32
+#define NGX_LYFTR_LOG_SECRET_LEN   128
 
 
 static ngx_int_t ngx_lyftr_variable_ts(ngx_http_request_t *r,
@@ -27,6 +28,10 @@ static ngx_int_t ngx_lyftr_variable_result(ngx_http_request_t *r,
 static ngx_int_t ngx_lyftr_variable_dup(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_lyftr_variable_message_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_secret_name(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_body_length(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_lyftr_variable_allow(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -65,22 +70,16 @@ static ngx_http_variable_t  ngx_lyftr_vars[] = {
     { ngx_string("lyftr_message_id"), NULL, ngx_lyftr_variable_message_id,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("lyftr_secret_name"), NULL, ngx_lyftr_variable_secret_name,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_body_length"), NULL, ngx_lyftr_variable_body_length,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("lyftr_allow"), NULL, ngx_lyftr_variable_allow,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
-};
-
-
-ngx_str_t  ngx_lyftr_results[] = {
-    ngx_null_string,
-    ngx_string("created"),
-    ngx_string("duplicate"),
-    ngx_string("invalid_signature"),
-    ngx_string("validation_error"),
-    ngx_string("unavailable"),
-    ngx_string("rejected"),
-    ngx_string("aborted")
 };
 
 
@@ -122,10 +121,10 @@ ngx_lyftr_variable_level(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     ngx_uint_t  status;
 
-    status = ngx_lyftr_variables_status(r);
+    status = ngx_lyftr_outcome_status(r);
 
     if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR
-        || ngx_lyftr_variables_result(r) == NGX_LYFTR_INVALID_SIGNATURE)
+        || ngx_lyftr_outcome_result(r) == NGX_LYFTR_INVALID_SIGNATURE)
     {
         ngx_lyftr_variable_set(v, (u_char *) "ERROR", 5);
 
@@ -234,7 +233,7 @@ ngx_lyftr_variable_latency_ms(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    usec = ngx_lyftr_variables_latency(r);
+    usec = ngx_lyftr_outcome_latency(r);
 
     ngx_lyftr_variable_set(v, p, 0);
     v->len = ngx_sprintf(p, "%uL.%03uL", usec / 1000, usec % 1000) - p;
@@ -249,7 +248,7 @@ ngx_lyftr_variable_result(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     ngx_str_t  *result;
 
-    result = &ngx_lyftr_results[ngx_lyftr_variables_result(r)];
+    result = &ngx_lyftr_results[ngx_lyftr_outcome_result(r)];
 
     ngx_lyftr_variable_set(v, result->data, result->len);
 
@@ -261,7 +260,7 @@ static ngx_int_t
 ngx_lyftr_variable_dup(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    if (ngx_lyftr_variables_result(r) == NGX_LYFTR_DUPLICATE) {
+    if (ngx_lyftr_outcome_result(r) == NGX_LYFTR_DUPLICATE) {
         ngx_lyftr_variable_set(v, (u_char *) "true", 4);
 
     } else {
@@ -287,6 +286,64 @@ ngx_lyftr_variable_message_id(ngx_http_request_t *r,
 
     return ngx_lyftr_variable_text(r, v, ctx->message_id.data,
                                    ctx->message_id.len, NGX_LYFTR_LOG_ID_LEN);
+}
+
+
+/* that of the secret which has verified the signature */
+
+static ngx_int_t
+ngx_lyftr_variable_secret_name(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_lyftr_ctx_t    *ctx;
+    ngx_lyftr_label_t  *label;
+
+    ctx = ngx_lyftr_request_ctx(r);
+
+    if (ctx == NULL || ctx->secret == NULL) {
+        ngx_lyftr_variable_set(v, (u_char *) "", 0);
+        return NGX_OK;
+    }
+
+    label = ctx->main->labels[NGX_LYFTR_LABEL_SECRET].elts;
+    label += ctx->secret->label;
+
+    return ngx_lyftr_variable_text(r, v, label->name.data, label->name.len,
+                                   NGX_LYFTR_LOG_SECRET_LEN);
+}
+
+
+/* of what was read, or else of what the header announces */
+
+static ngx_int_t
+ngx_lyftr_variable_body_length(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    off_t         len;
+    u_char       *p;
+    ngx_chain_t  *cl;
+
+    p = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = 0;
+
+    if (r->request_body && r->request_body->bufs) {
+
+        for (cl = r->request_body->bufs; cl; cl = cl->next) {
+            len += ngx_buf_size(cl->buf);
+        }
+
+    } else if (r->headers_in.content_length_n > 0) {
+        len = r->headers_in.content_length_n;
+    }
+
+    ngx_lyftr_variable_set(v, p, 0);
+    v->len = ngx_sprintf(p, "%O", len) - p;
+
+    return NGX_OK;
 }
 
 
@@ -375,74 +432,6 @@ ngx_lyftr_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     v->len = dst - v->data;
 
     return NGX_OK;
-}
-
-
-/* as the core's $status */
-
-ngx_uint_t
-ngx_lyftr_variables_status(ngx_http_request_t *r)
-{
-    if (r->err_status) {
-        return r->err_status;
-    }
-
-    if (r->headers_out.status) {
-        return r->headers_out.status;
-    }
-
-    return (r->http_version == NGX_HTTP_VERSION_9) ? 9 : 0;
-}
-
-
-ngx_lyftr_result_e
-ngx_lyftr_variables_result(ngx_http_request_t *r)
-{
-    ngx_uint_t             status;
-    ngx_lyftr_ctx_t       *ctx;
-    ngx_lyftr_endpoint_t  *endpoint;
-
-    endpoint = ngx_lyftr_request_endpoint(r);
-
-    if (endpoint == NULL || !endpoint->kind->webhook) {
-        return NGX_LYFTR_RESULT_NONE;
-    }
-
-    ctx = ngx_lyftr_request_ctx(r);
-
-    if (ctx && ctx->result != NGX_LYFTR_RESULT_NONE) {
-        return ctx->result;
-    }
-
-    status = ngx_lyftr_variables_status(r);
-
-    if (status < NGX_HTTP_BAD_REQUEST
-        || (status == NGX_HTTP_BAD_REQUEST && r->connection->error)
-        || status == NGX_HTTP_REQUEST_TIME_OUT
-        || status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
-    {
-        return NGX_LYFTR_ABORTED;
-    }
-
-    return (status < NGX_HTTP_INTERNAL_SERVER_ERROR) ? NGX_LYFTR_REJECTED
-                                                     : NGX_LYFTR_UNAVAILABLE;
-}
-
-
-/* the time a request came is known in milliseconds, its end more exactly */
-
-uint64_t
-ngx_lyftr_variables_latency(ngx_http_request_t *r)
-{
-    int64_t         usec;
-    struct timeval  tv;
-
-    ngx_gettimeofday(&tv);
-
-    usec = (int64_t) (tv.tv_sec - r->start_sec) * 1000000
-           + tv.tv_usec - (int64_t) r->start_msec * 1000;
-
-    return usec > 0 ? usec : 0;
 }
 
 
