@@ -42,8 +42,22 @@
 /* the counts of senders follow in smaller steps */
 #define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)
 
-/* levels of blocks, of a segment's tree */
-#define NGX_LYFTR_HEIGHT           12
+/* the highest level of segments: so many rows as a tree has blocks at most */
+#define NGX_LYFTR_LEVELS           5
+
+/*
+ * Children of a block, at least, if it is not the last of its level; and levels
+ * of blocks.  There are 2^30 numbers for those of a level, and each level has
+ * a sixteenth of the blocks of the one below, so the ninth has one: 16^8 is
+ * more than 2^30.
+ */
+#define NGX_LYFTR_CHILDREN         16
+#define NGX_LYFTR_HEIGHT           9
+
+/* bytes of a key in a block that has children, at most */
+#ifndef NGX_LYFTR_SEPARATOR
+#define NGX_LYFTR_SEPARATOR        128
+#endif
 
 /* the first byte of the key of a time */
 #define NGX_LYFTR_KEY_TEXT         0x00

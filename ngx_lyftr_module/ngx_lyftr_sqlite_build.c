@@ -11,6 +11,8 @@ typedef struct {
 
 static ngx_int_t ngx_lyftr_build_push(ngx_lyftr_build_t *build,
     ngx_uint_t level, u_char *key, size_t len, int64_t value, int64_t rank);
+static ngx_uint_t ngx_lyftr_build_full(ngx_lyftr_build_t *build,
+    ngx_uint_t level, size_t len);
 static size_t ngx_lyftr_build_shortest(ngx_lyftr_buf_t *prev, u_char *key,
     size_t len);
 static ngx_int_t ngx_lyftr_build_finish(ngx_lyftr_build_t *build,
@@ -61,13 +63,9 @@ ngx_lyftr_build_push(ngx_lyftr_build_t *build, ngx_uint_t level, u_char *key,
 
     l = &build->level[level];
 
-    /* above, a block has two entries at least, or there would be no end */
+    if (ngx_lyftr_build_full(build, level, len)) {
 
-    if (l->block.len >= NGX_LYFTR_BLOCK_LEN && l->entries > (level != 0)) {
-
-        if (level + 1 == NGX_LYFTR_HEIGHT
-            || ngx_lyftr_build_finish(build, level) != NGX_OK)
-        {
+        if (ngx_lyftr_build_finish(build, level) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -113,7 +111,28 @@ ngx_lyftr_build_push(ngx_lyftr_build_t *build, ngx_uint_t level, u_char *key,
 }
 
 
-/* of a key, what tells it from the one before */
+/*
+ * Does the next entry begin a block?  A long key has one of its own, so that
+ * no block is longer than the row it is of; above, blocks are bounded by what
+ * a separator has, and the height by how many children they have.
+ */
+
+static ngx_uint_t
+ngx_lyftr_build_full(ngx_lyftr_build_t *build, ngx_uint_t level, size_t len)
+{
+    ngx_lyftr_build_level_t  *l;
+
+    l = &build->level[level];
+
+    if (l->entries < (level ? NGX_LYFTR_CHILDREN : 1)) {
+        return 0;
+    }
+
+    return l->block.len >= NGX_LYFTR_BLOCK_LEN || len > NGX_LYFTR_BLOCK_LEN;
+}
+
+
+/* of a key, what tells it from the one before, if that is not long */
 
 static size_t
 ngx_lyftr_build_shortest(ngx_lyftr_buf_t *prev, u_char *key, size_t len)
@@ -121,6 +140,7 @@ ngx_lyftr_build_shortest(ngx_lyftr_buf_t *prev, u_char *key, size_t len)
     size_t  n, max;
 
     max = ngx_min(prev->len, len);
+    max = ngx_min(max, NGX_LYFTR_SEPARATOR - 1);
 
     for (n = 0; n < max && prev->data[n] == key[n]; n++) { /* void */ }
 

@@ -5,10 +5,15 @@
 
 /*
  * A tree of a segment has its entries in the blocks of level 0.  An entry of a
- * level above stands for a block below: its key is one that is not greater
- * than the first there, nor less than any before it; its number is the rank
- * of the first entry there.  The number of a block is that of the first below.
- * The highest level has one block.
+ * level above stands for a block below: its key, a separator, is one that is
+ * not greater than the first there, nor less than any before it; its number is
+ * the rank of the first entry there.  The number of a block is that of the
+ * first below.  The highest level has one block.
+ *
+ * A separator that would be longer than NGX_LYFTR_SEPARATOR is cut there, so
+ * one of that length may be less than keys before it: where a key that is
+ * looked for begins with it, the first key of the block below decides.  In
+ * trees of before there are longer ones, which are whole.
  */
 
 static ngx_int_t ngx_lyftr_cursor_load(ngx_lyftr_sqlite_t *c,
@@ -17,6 +22,11 @@ static ngx_int_t ngx_lyftr_cursor_load(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_cursor_descend(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_cursor_t *cursor, u_char *key, size_t len, int64_t rank,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_cursor_below(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_cursor_t *cursor, ngx_uint_t level, u_char *key, size_t len,
+    int64_t low, int64_t high, int64_t *n, ngx_lyftr_error_t *err);
+static int ngx_lyftr_cursor_cmp(ngx_lyftr_block_t *block, u_char *key,
+    size_t len, ngx_uint_t *cut);
 static ngx_int_t ngx_lyftr_cursor_step(ngx_lyftr_cursor_t *cursor,
     ngx_lyftr_error_t *err);
 
@@ -146,9 +156,9 @@ static ngx_int_t
 ngx_lyftr_cursor_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
     u_char *key, size_t len, int64_t rank, ngx_lyftr_error_t *err)
 {
-    int64_t             n, below;
+    int64_t             n, below, high;
     ngx_int_t           rc;
-    ngx_uint_t          level;
+    ngx_uint_t          level, cut;
     ngx_lyftr_block_t  *block;
 
     n = 0;
@@ -165,6 +175,7 @@ ngx_lyftr_cursor_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
         }
 
         n = block->first;
+        high = n;
 
         for (below = n; /* void */ ; below++) {
             rc = ngx_lyftr_cursor_step(cursor, err);
@@ -173,19 +184,84 @@ ngx_lyftr_cursor_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
                 return NGX_ERROR;
             }
 
+            cut = 0;
+
             if (rc == NGX_DONE
-                || (key ? ngx_lyftr_key_cmp(block->key.data, block->key.len,
-                                            key, len) >= 0
+                || (key ? ngx_lyftr_cursor_cmp(block, key, len, &cut) >= 0
                         : block->value > rank))
             {
                 break;
             }
 
-            n = below;
+            high = below;
+            n = cut ? n : below;
+        }
+
+        if (ngx_lyftr_cursor_below(c, cursor, level - 1, key, len, n, high, &n,
+                                   err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
     return ngx_lyftr_sqlite_damaged(err);
+}
+
+
+/* of the separator to the key; one that is cut is less, as far as is known */
+
+static int
+ngx_lyftr_cursor_cmp(ngx_lyftr_block_t *block, u_char *key, size_t len,
+    ngx_uint_t *cut)
+{
+    *cut = (block->key.len == NGX_LYFTR_SEPARATOR
+            && len >= NGX_LYFTR_SEPARATOR
+            && ngx_memcmp(block->key.data, key, NGX_LYFTR_SEPARATOR) == 0);
+
+    return *cut ? -1
+                : ngx_lyftr_key_cmp(block->key.data, block->key.len, key, len);
+}
+
+
+/* the last of the blocks whose first key is less, or the lowest if none is */
+
+static ngx_int_t
+ngx_lyftr_cursor_below(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
+    ngx_uint_t level, u_char *key, size_t len, int64_t low, int64_t high,
+    int64_t *n, ngx_lyftr_error_t *err)
+{
+    int64_t     at, first;
+    ngx_uint_t  l;
+
+    while (low < high) {
+        at = low + (high - low + 1) / 2;
+        first = at;
+
+        for (l = level + 1; l-- > 0; first = cursor->block.first) {
+            if (ngx_lyftr_cursor_load(c, cursor, l, first, err) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+        if (ngx_lyftr_cursor_step(cursor, err) != NGX_OK) {
+            return ngx_lyftr_sqlite_damaged(err);
+        }
+
+        if (ngx_lyftr_key_cmp(cursor->block.key.data, cursor->block.key.len,
+                              key, len)
+            < 0)
+        {
+            low = at;
+
+        } else {
+            high = at - 1;
+        }
+    }
+
+    *n = low;
+
+    return NGX_OK;
 }
 
 

@@ -1,23 +1,9 @@
 /* Trees that are built and read again, against arrays in order. */
 
-#include "unit_store.h"
+#include "unit_tree.h"
 
 
 #define TEST_KEYS    2000
-
-
-static ngx_str_t     keys[TEST_KEYS];
-static ngx_uint_t    nkeys;
-static unsigned      seed;
-
-
-static int
-test_cmp(const void *one, const void *two)
-{
-    const ngx_str_t  *x = one, *y = two;
-
-    return ngx_lyftr_key_cmp(x->data, x->len, y->data, y->len);
-}
 
 
 /* of few letters, so that many begin alike; equal ones if same is set */
@@ -57,137 +43,17 @@ test_keys(ngx_uint_t n, ngx_uint_t same)
         }
     }
 
-    qsort(keys, n, sizeof(ngx_str_t), test_cmp);
+    qsort(keys, n, sizeof(ngx_str_t), unit_key_cmp);
 
     for (nkeys = 0, k = 0; k < n; k++) {
 
-        if (!same && nkeys && test_cmp(&keys[nkeys - 1], &keys[k]) == 0) {
+        if (!same && nkeys && unit_key_cmp(&keys[nkeys - 1], &keys[k]) == 0) {
             free(keys[k].data);
             continue;
         }
 
         keys[nkeys++] = keys[k];
     }
-}
-
-
-static void
-test_build(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind)
-{
-    size_t             from;
-    ngx_uint_t         i;
-    ngx_lyftr_build_t  build;
-
-    ngx_memzero(&build, sizeof(ngx_lyftr_build_t));
-
-    ngx_lyftr_build_begin(&build, segment->id, kind);
-
-    assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP,
-                                            unit_in(10000), &err),
-                     NGX_OK);
-
-    for (i = 0, from = 0; i < nkeys; i++) {
-        assert_int_equal(ngx_lyftr_build_add(&build, keys[i].data,
-                                             keys[i].len, i), NGX_OK);
-
-        if (i % 100 == 99) {
-            assert_int_equal(ngx_lyftr_build_store(c, &build, &from, 3, &err),
-                             NGX_OK);
-        }
-    }
-
-    assert_int_equal(ngx_lyftr_build_end(&build), NGX_OK);
-
-    while (from < build.out.len) {
-        assert_int_equal(ngx_lyftr_build_store(c, &build, &from, 7, &err),
-                         NGX_OK);
-    }
-
-    assert_int_equal(ngx_lyftr_sqlite_commit(c, &err), NGX_OK);
-
-    segment->rows = nkeys;
-    segment->height[kind] = build.height;
-
-    ngx_lyftr_build_free(&build);
-}
-
-
-static ngx_uint_t
-test_bound(u_char *key, size_t len)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < nkeys; i++) {
-        if (ngx_lyftr_key_cmp(keys[i].data, keys[i].len, key, len) >= 0) {
-            break;
-        }
-    }
-
-    return i;
-}
-
-
-/* the cursor is there, and goes on from there */
-
-static void
-test_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor, ngx_uint_t rank)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < 4; i++) {
-        assert_int_equal(cursor->rank, rank);
-        assert_int_equal(ngx_lyftr_cursor_end(cursor), rank == nkeys);
-
-        if (rank == nkeys) {
-            return;
-        }
-
-        assert_int_equal(ngx_lyftr_cursor_seq(cursor), 1000 + rank);
-        unit_equal_bytes(cursor->block.key.data, cursor->block.key.len,
-                         keys[rank].data, keys[rank].len, __LINE__);
-
-        assert_int_equal(ngx_lyftr_cursor_next(c, cursor, &err), NGX_OK);
-        rank++;
-    }
-}
-
-
-static void
-test_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor, u_char *key,
-    size_t len)
-{
-    assert_int_equal(ngx_lyftr_cursor_seek(c, cursor, key, len, &err),
-                     NGX_OK);
-
-    test_at(c, cursor, test_bound(key, len));
-}
-
-
-/* a key, and its neighbours */
-
-static void
-test_around(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor, ngx_str_t *key)
-{
-    u_char  *p;
-    size_t   len;
-
-    len = key->len;
-    p = malloc(len + 1);
-    ngx_memcpy(p, key->data, len);
-
-    test_seek(c, cursor, p, len);
-
-    p[len] = 0;
-    test_seek(c, cursor, p, len + 1);
-
-    if (len) {
-        test_seek(c, cursor, p, len - 1);
-        p[len - 1]++;
-        test_seek(c, cursor, p, len);
-    }
-
-    free(p);
 }
 
 
@@ -205,7 +71,7 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
     segment.first = 1000;
 
     test_keys(n, same);
-    test_build(c, &segment, n % NGX_LYFTR_KINDS);
+    unit_tree_build(c, &segment, n % NGX_LYFTR_KINDS, 0);
 
     assert_int_equal(ngx_lyftr_sqlite_begin(c, 0, unit_in(60000), &err),
                      NGX_OK);
@@ -215,17 +81,17 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
     step = 1 + nkeys / 150;
 
     for (i = rand_r(&seed) % step; i < nkeys; i += step) {
-        test_around(c, &cursor, &keys[i]);
+        unit_tree_around(c, &cursor, &keys[i]);
 
         assert_int_equal(ngx_lyftr_cursor_at(c, &cursor, i, &err), NGX_OK);
-        test_at(c, &cursor, i);
+        unit_tree_at(c, &cursor, i);
     }
 
-    test_seek(c, &cursor, (u_char *) "", 0);
-    test_seek(c, &cursor, (u_char *) "\xff\xff\xff\xff\xff\xff\xff\xff"
+    unit_tree_seek(c, &cursor, (u_char *) "", 0);
+    unit_tree_seek(c, &cursor, (u_char *) "\xff\xff\xff\xff\xff\xff\xff\xff"
                                      "\xff\xff\xff\xff\xff\xff\xff\xff", 16);
     assert_int_equal(ngx_lyftr_cursor_at(c, &cursor, nkeys, &err), NGX_OK);
-    test_at(c, &cursor, nkeys);
+    unit_tree_at(c, &cursor, nkeys);
 
     ngx_lyftr_cursor_free(&cursor);
     b->rollback(c);
@@ -234,9 +100,7 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
         assert_true(segment.height[n % NGX_LYFTR_KINDS] > 2);
     }
 
-    while (nkeys) {
-        free(keys[--nkeys].data);
-    }
+    unit_keys_free();
 }
 
 
@@ -310,7 +174,7 @@ test_damage(void **state)
         segment.id = 1 + i;
 
         test_keys(300, 0);
-        test_build(c, &segment, NGX_LYFTR_KIND_TIME);
+        unit_tree_build(c, &segment, NGX_LYFTR_KIND_TIME, 0);
 
         no = ngx_lyftr_sqlite_block_no(segment.id, NGX_LYFTR_KIND_TIME, 0, 5);
         (void) snprintf(sql, sizeof(sql), damages[i], (long long) no);
@@ -332,9 +196,7 @@ test_damage(void **state)
         ngx_lyftr_cursor_free(&cursor);
         b->rollback(c);
 
-        while (nkeys) {
-            free(keys[--nkeys].data);
-        }
+        unit_keys_free();
     }
 
     b->close(c);
