@@ -5,6 +5,7 @@
 typedef struct {
     ngx_str_t    type;
     ngx_str_t    msg;
+    ngx_uint_t   bound;                    /* the fault's ends it */
 } ngx_lyftr_fault_text_t;
 
 
@@ -28,45 +29,45 @@ static ngx_str_t  ngx_lyftr_fault_array = ngx_string("[]");
 static ngx_lyftr_fault_text_t  ngx_lyftr_fault_texts[] = {
 
     { ngx_string("missing"),
-      ngx_string("Field required") },
+      ngx_string("Field required"), 0 },
 
     { ngx_string("string_type"),
-      ngx_string("Input should be a valid string") },
+      ngx_string("Input should be a valid string"), 0 },
 
     { ngx_string("string_too_short"),
-      ngx_string("String should not be empty") },
+      ngx_string("String should not be empty"), 0 },
 
     { ngx_string("string_too_long"),
-      ngx_string("String should have 4096 characters or fewer") },
+      ngx_string("String should have 4096 characters or fewer"), 0 },
 
     { ngx_string("string_pattern_mismatch"),
-      ngx_string("String should be a plus sign followed by digits") },
+      ngx_string("String should be a plus sign followed by digits"), 0 },
 
     { ngx_string("string_unicode"),
-      ngx_string("String should have no U+0000 and no lone surrogate") },
+      ngx_string("String should have no U+0000 and no lone surrogate"), 0 },
 
     { ngx_string("json_invalid"),
-      ngx_string("Body should be valid JSON in UTF-8") },
+      ngx_string("Body should be valid JSON in UTF-8"), 0 },
 
     { ngx_string("model_attributes_type"),
-      ngx_string("Input should be a JSON object") },
+      ngx_string("Input should be a JSON object"), 0 },
 
     { ngx_string("datetime_parsing"),
       ngx_string("Input should be a date and time that exists,"
-                 " like 2025-01-15T10:00:00Z") },
+                 " like 2025-01-15T10:00:00Z"), 0 },
 
     { ngx_string("int_parsing"),
-      ngx_string("Input should be an integer in decimal digits") },
+      ngx_string("Input should be an integer in decimal digits"), 0 },
 
     { ngx_string("greater_than_equal"),
-      ngx_string("Input should not be below the least allowed value") },
+      ngx_string("Input should be greater than or equal to "), 1 },
 
     { ngx_string("less_than_equal"),
-      ngx_string("Input should not be above the greatest allowed value") },
+      ngx_string("Input should be less than or equal to "), 1 },
 
     { ngx_string("value_error"),
       ngx_string("Input should be a cursor from a Link header,"
-                 " without an offset") }
+                 " without an offset"), 0 }
 };
 
 
@@ -87,6 +88,7 @@ ngx_lyftr_fault_add(ngx_lyftr_faults_t *faults, ngx_lyftr_fault_e type,
     ngx_str_null(&fault->input);
     ngx_str_null(&fault->field);
     fault->position = -1;
+    fault->bound = 0;
 
     if (field) {
         fault->field = *field;
@@ -114,7 +116,7 @@ ngx_lyftr_fault_len(ngx_lyftr_faults_t *faults)
                + ngx_lyftr_fault_loc.len
                + NGX_LYFTR_JSON_GROWTH * (faults->in.len + fault->field.len)
                + sizeof("\"\",\"\",") - 1 + NGX_INT64_LEN
-               + ngx_lyftr_fault_msg.len + text->msg.len
+               + ngx_lyftr_fault_msg.len + text->msg.len + NGX_INT64_LEN
                + ngx_lyftr_fault_input.len
                + NGX_LYFTR_JSON_GROWTH
                  * ngx_min(fault->input.len, NGX_LYFTR_INPUT_MAX) + 2
@@ -169,6 +171,11 @@ ngx_lyftr_fault_write_one(u_char *p, ngx_str_t *in, ngx_lyftr_fault_t *fault)
 
     p = ngx_lyftr_fault_copy(p, &ngx_lyftr_fault_msg);
     p = ngx_lyftr_fault_copy(p, &text->msg);
+
+    if (text->bound) {
+        p = ngx_lyftr_json_int(p, fault->bound);
+    }
+
     p = ngx_lyftr_fault_copy(p, &ngx_lyftr_fault_input);
     p = ngx_lyftr_fault_write_input(p, fault);
 

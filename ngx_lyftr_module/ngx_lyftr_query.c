@@ -25,7 +25,7 @@ typedef struct {
     ngx_str_t    name;
     ngx_uint_t   form;                     /* '+' is a space */
     ngx_int_t  (*parse)(ngx_str_t *values, ngx_str_t *value,
-                     ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+                     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 } ngx_lyftr_query_arg_t;
 
 
@@ -34,19 +34,19 @@ static void ngx_lyftr_query_split(ngx_str_t *args, u_char *arena,
 static u_char *ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last,
     ngx_uint_t form);
 static ngx_int_t ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_offset(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_from(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type);
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max,
-    int64_t *n, ngx_lyftr_fault_e *type);
+    int64_t *n, ngx_lyftr_fault_t *fault);
 static ngx_uint_t ngx_lyftr_query_matchable(ngx_str_t *s);
 static ngx_int_t ngx_lyftr_query_read_hex(u_char *s, uint64_t *n);
 static u_char *ngx_lyftr_query_write_hex(u_char *p, uint64_t n);
@@ -71,8 +71,7 @@ ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
 {
     ngx_str_t               values[NGX_LYFTR_QUERY_ARGS];
     ngx_uint_t              i;
-    ngx_lyftr_fault_e       type;
-    ngx_lyftr_fault_t      *fault;
+    ngx_lyftr_fault_t      *fault, why;
     ngx_lyftr_query_arg_t  *arg;
 
     ngx_memzero(q, sizeof(ngx_lyftr_query_t));
@@ -91,14 +90,15 @@ ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
         arg = &ngx_lyftr_query_args[i];
 
         if (values[i].data == NULL
-            || arg->parse(values, &values[i], q, &type) == NGX_OK)
+            || arg->parse(values, &values[i], q, &why) == NGX_OK)
         {
             continue;
         }
 
-        fault = ngx_lyftr_fault_add(faults, type, &arg->name);
+        fault = ngx_lyftr_fault_add(faults, why.type, &arg->name);
 
         if (fault) {
+            fault->bound = why.bound;
             fault->input_type = NGX_LYFTR_INPUT_STRING;
             fault->input = values[i];
         }
@@ -178,11 +178,11 @@ ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last, ngx_uint_t form)
 
 static ngx_int_t
 ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
 {
     int64_t  n;
 
-    if (ngx_lyftr_query_int(value, 1, NGX_LYFTR_QUERY_LIMIT_MAX, &n, type)
+    if (ngx_lyftr_query_int(value, 1, NGX_LYFTR_QUERY_LIMIT_MAX, &n, fault)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -196,15 +196,15 @@ ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
 
 static ngx_int_t
 ngx_lyftr_query_offset(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
 {
-    return ngx_lyftr_query_int(value, 0, INT64_MAX, &q->offset, type);
+    return ngx_lyftr_query_int(value, 0, INT64_MAX, &q->offset, fault);
 }
 
 
 static ngx_int_t
 ngx_lyftr_query_from(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
 {
     q->from = *value;
 
@@ -218,14 +218,14 @@ ngx_lyftr_query_from(ngx_str_t *values, ngx_str_t *value,
 
 static ngx_int_t
 ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
 {
     if (value->len == 0) {
         return NGX_OK;
     }
 
     q->since = *value;
-    *type = NGX_LYFTR_DATETIME;
+    fault->type = NGX_LYFTR_DATETIME;
 
     return ngx_lyftr_instant_parse_since(value->data, value->len,
                                          &q->instant);
@@ -234,7 +234,7 @@ ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
 
 static ngx_int_t
 ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
-    ngx_lyftr_fault_e *type)
+    ngx_lyftr_fault_t *fault)
 {
     q->q = *value;
 
@@ -248,12 +248,12 @@ ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
 
 static ngx_int_t
 ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
-    ngx_lyftr_query_t *q, ngx_lyftr_fault_e *type)
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
 {
     uint64_t  seq;
 
     q->cursor = *value;
-    *type = NGX_LYFTR_CURSOR;
+    fault->type = NGX_LYFTR_CURSOR;
 
     if (values[NGX_LYFTR_QUERY_OFFSET_ARG].data
         || value->len != NGX_LYFTR_CURSOR_LEN
@@ -275,7 +275,7 @@ ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
 
 static ngx_int_t
 ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max, int64_t *n,
-    ngx_lyftr_fault_e *type)
+    ngx_lyftr_fault_t *fault)
 {
     u_char      *p, *last;
     uint64_t     u;
@@ -295,7 +295,7 @@ ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max, int64_t *n,
     negative = (p < last && *p == '-');
     p += negative;
 
-    *type = NGX_LYFTR_INT_PARSING;
+    fault->type = NGX_LYFTR_INT_PARSING;
 
     if (p == last) {
         return NGX_DECLINED;
@@ -314,12 +314,14 @@ ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max, int64_t *n,
     }
 
     if (negative ? (u > 0 || min > 0) : (u < (uint64_t) min)) {
-        *type = NGX_LYFTR_GREATER_EQUAL;
+        fault->type = NGX_LYFTR_GREATER_EQUAL;
+        fault->bound = min;
         return NGX_DECLINED;
     }
 
     if (u > (uint64_t) max) {
-        *type = NGX_LYFTR_LESS_EQUAL;
+        fault->type = NGX_LYFTR_LESS_EQUAL;
+        fault->bound = max;
         return NGX_DECLINED;
     }
 

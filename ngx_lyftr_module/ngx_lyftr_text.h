@@ -59,6 +59,7 @@ typedef struct {
     ngx_str_t            input;
     ngx_str_t            field;            /* empty: the whole body */
     ngx_int_t            position;         /* of broken JSON, else -1 */
+    int64_t              bound;            /* of what is out of range */
 } ngx_lyftr_fault_t;
 
 

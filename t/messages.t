@@ -54,13 +54,19 @@ sub finds {
 
 my %sentence = (
     int_parsing        => 'Input should be an integer in decimal digits',
-    greater_than_equal => 'Input should not be below the least allowed value',
-    less_than_equal    => 'Input should not be above the greatest allowed'
-                          . ' value',
+    greater_than_equal => 'Input should be greater than or equal to ',
+    less_than_equal    => 'Input should be less than or equal to ',
     datetime_parsing   => 'Input should be a date and time that exists, like'
                           . ' 2025-01-15T10:00:00Z',
     value_error        => 'Input should be a cursor from a Link header,'
                           . ' without an offset',
+);
+
+
+my %bound = (
+    limit  => { greater_than_equal => 1, less_than_equal => 100 },
+    offset => { greater_than_equal => 0,
+                less_than_equal => '9223372036854775807' },
 );
 
 
@@ -71,7 +77,8 @@ sub refused {
 
     my @detail = map {
         qq({"type":"$_->[0]","loc":["query","$_->[1]"],)
-        . qq("msg":"$sentence{$_->[0]}","input":"$_->[2]"})
+        . qq("msg":"$sentence{$_->[0]})
+        . ($bound{$_->[1]}{$_->[0]} // '') . qq(","input":"$_->[2]"})
     } @faults;
 
     return fetch("/messages?$args",

@@ -40,9 +40,9 @@ static char  *test_texts[] = {
     "int_parsing\",\"loc\":[\"body\",\"f\"],"
     "\"msg\":\"Input should be an integer in decimal digits",
     "greater_than_equal\",\"loc\":[\"body\",\"f\"],"
-    "\"msg\":\"Input should not be below the least allowed value",
+    "\"msg\":\"Input should be greater than or equal to 0",
     "less_than_equal\",\"loc\":[\"body\",\"f\"],"
-    "\"msg\":\"Input should not be above the greatest allowed value",
+    "\"msg\":\"Input should be less than or equal to 0",
     "value_error\",\"loc\":[\"body\",\"f\"],"
     "\"msg\":\"Input should be a cursor from a Link header,"
     " without an offset"

@@ -96,11 +96,35 @@ test_next(void **state)
         free(p);
     }
 
-    /* the longest */
+}
 
-    test_good("q=%26%26%26&from=%26&since=0001-01-01T00:00:00Z");
-    p = ngx_lyftr_query_write_next(buf, &test_q, &last);
-    assert_true((size_t) (p - buf) <= ngx_lyftr_query_next_len(&test_q));
+
+/* there is room for it, however many of its bytes are escaped */
+
+static void
+test_next_len(void **state)
+{
+    char                   args[256];
+    u_char                *p, buf[1024];
+    ngx_uint_t             i;
+    ngx_lyftr_position_t   last;
+
+    static char  *names[] = { "q", "from" };
+
+    last.seq = INT64_MAX;
+    last.check = UINT64_MAX;
+
+    for (i = 0; i < unit_count(names); i++) {
+        (void) snprintf(args, sizeof(args),
+                        "limit=100&since=0001-01-01T00:00:00Z&%s=%0100d",
+                        names[i], 0);
+        ngx_memset(args + strlen(args) - 100, '/', 100);
+
+        test_good(args);
+
+        p = ngx_lyftr_query_write_next(buf, &test_q, &last);
+        assert_in_range(p - buf, 300, ngx_lyftr_query_next_len(&test_q));
+    }
 }
 
 
@@ -109,7 +133,8 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_after),
-        cmocka_unit_test(test_next)
+        cmocka_unit_test(test_next),
+        cmocka_unit_test(test_next_len)
     };
 
     return cmocka_run_group_tests_name("query_cursor", tests, NULL,

@@ -16,12 +16,12 @@
 #define TEST_INT(name, input)                                                \
     TEST_FAULT("int_parsing", name,                                          \
                "Input should be an integer in decimal digits", input)
-#define TEST_LEAST(name, input)                                              \
+#define TEST_LEAST(name, least, input)                                       \
     TEST_FAULT("greater_than_equal", name,                                   \
-               "Input should not be below the least allowed value", input)
-#define TEST_GREATEST(name, input)                                           \
+               "Input should be greater than or equal to " least, input)
+#define TEST_GREATEST(name, greatest, input)                                 \
     TEST_FAULT("less_than_equal", name,                                      \
-               "Input should not be above the greatest allowed value", input)
+               "Input should be less than or equal to " greatest, input)
 #define TEST_SINCE(input)                                                    \
     TEST_FAULT("datetime_parsing", "since",                                  \
                "Input should be a date and time that exists,"                \
@@ -31,6 +31,7 @@
                "Input should be a cursor from a Link header,"                \
                " without an offset", input)
 
+#define TEST_INT64               "9223372036854775807"
 #define TEST_CURSOR  "00000000000000ff0123456789abcdef"
 
 
