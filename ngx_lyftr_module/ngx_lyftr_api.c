@@ -1,6 +1,10 @@
 #include <ngx_lyftr.h>
 
 
+/* a proxy may have a buffer of 4 KB for all headers */
+#define NGX_LYFTR_LINK_MAX         2048
+
+
 /*
  * What a reading operation writes to.  The pool is its own, made and destroyed
  * by the event loop, for a pool thread must not allocate from the request's.
@@ -343,6 +347,10 @@ ngx_lyftr_messages_next(ngx_http_request_t *r, ngx_lyftr_reply_t *reply)
     p = ngx_cpymem(p, ">; rel=\"next\"", sizeof(">; rel=\"next\"") - 1);
 
     value.len = p - value.data;
+
+    if (value.len > NGX_LYFTR_LINK_MAX) {
+        return NGX_OK;
+    }
 
     ngx_str_set(&key, "Link");
 

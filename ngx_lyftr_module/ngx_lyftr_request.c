@@ -1,6 +1,10 @@
 #include <ngx_lyftr.h>
 
 
+/* seconds: what takes longer than this is not foreseen by what has been */
+#define NGX_LYFTR_RETRY_MAX        30
+
+
 static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_request_cleanup(void *data);
@@ -311,6 +315,7 @@ ngx_int_t
 ngx_lyftr_request_failure(ngx_http_request_t *r)
 {
     ngx_str_t        *detail;
+    time_t            retry;
     ngx_msec_t        wait;
     ngx_lyftr_err_e   error;
     ngx_lyftr_ctx_t  *ctx;
@@ -328,5 +333,7 @@ ngx_lyftr_request_failure(ngx_http_request_t *r)
 
     wait = ngx_lyftr_pace_wait(ctx->op.channel);
 
-    return ngx_lyftr_http_unavailable(r, detail, (time_t) (wait / 1000 + 1));
+    retry = ngx_min((time_t) (wait / 1000 + 1), NGX_LYFTR_RETRY_MAX);
+
+    return ngx_lyftr_http_unavailable(r, detail, retry);
 }

@@ -142,6 +142,38 @@ is($late->response->{status}, 200, 'delay: goes on');
 is_deeply([ compare($server, qw(warm waits late)) ], [], 'delay: rows');
 
 
+# what has become slow may last, but nobody is sent away for long: a batch that
+# took 2 s counts a fourth of it, and 150 wait for two lanes
+
+SKIP: {
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 3;
+
+    $server = Lyftr::Server->new(workers => 1, preload => $stall,
+        store => 'batch=1 queue=150 delay=60s timeout=20s');
+    Lyftr::Scenario::warm($server);
+
+    $stall->on;
+    post($first = $server->client, 'slow');
+    $stall->reached;
+    sleep 2;
+    $stall->off;
+    is($first->response->{status}, 200, 'slow: stored');
+
+    $lock = $server->lock;
+    @clients = map { $server->client } 0 .. 150;
+    post($clients[$_], "slow$_") for 0 .. 150;
+    $server->drained;
+    Lyftr::Server::wait_for { ($late) = grep { $_->ready } @clients };
+
+    $answer = $late->response;
+    is($answer->{status}, 503, 'slow: refused');
+    is(Lyftr::Client::header($answer, 'Retry-After'), 30,
+       'slow: for half a minute at most');
+    $lock->release;
+    $server->stop;
+}
+
+
 # a search that takes too long, in a store that a Python service filled
 
 $server = Lyftr::Server->new(store => 'timeout=60s', fill => <<'END');

@@ -177,6 +177,20 @@ is_deeply([ grep { /^m/ } @$ids ], ids(@all),
 is_deeply([ grep { !/^m/ } @$ids ], [ map { "late$_" } 1 .. 6 ],
           'and those that come behind the cursor are not seen');
 
+# a link that a proxy in front may have no room for is left out: of a q of so
+# many spaces, each of which is escaped
+
+for my $n (655, 656) {
+    $server->post(message(message_id => "space$n.$_", from => '+7',
+                          text => ' ' x 656)) for 1, 2;
+
+    my $r = $server->get('/messages?from=+7&limit=1&q=' . '+' x $n);
+    my $link = Lyftr::Client::header($r, 'Link') // '';
+
+    like($r->{body}, qr/"total":[24],/, "a q of $n spaces");
+    is(length $link, $n == 655 ? 2048 : 0, 'its link');
+}
+
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
 
 done_testing();
