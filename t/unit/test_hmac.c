@@ -66,6 +66,30 @@ static test_hmac_t  test_hmacs[] = {
 };
 
 
+/* what was compared, and what comes of it if it is not asked itself */
+
+static ngx_uint_t    compared;
+static const void   *compared_with[2];
+static size_t        compared_len;
+static ngx_uint_t    told;
+static int           answer;
+
+
+int __real_CRYPTO_memcmp(const void *a, const void *b, size_t len);
+
+
+int
+__wrap_CRYPTO_memcmp(const void *a, const void *b, size_t len)
+{
+    compared++;
+    compared_with[0] = a;
+    compared_with[1] = b;
+    compared_len = len;
+
+    return told ? answer : __real_CRYPTO_memcmp(a, b, len);
+}
+
+
 static void
 test_hex(u_char *mac, char *want)
 {
@@ -264,6 +288,47 @@ test_equal(void **state)
 }
 
 
+/*
+ * What takes the same time for all signatures has the only say: it is given
+ * all of them, also if they differ at once, and its word is the answer.
+ */
+
+static void
+test_constant(void **state)
+{
+    u_char      *a, *b;
+    ngx_uint_t   i, k;
+
+    a = unit_copy(TEST_131, NGX_LYFTR_HMAC_LEN);
+    b = unit_copy(TEST_131, NGX_LYFTR_HMAC_LEN);
+    told = 1;
+
+    for (i = 0; i <= NGX_LYFTR_HMAC_LEN; i++) {
+        for (k = 0; k < 2; k++) {
+            answer = k;
+            compared = 0;
+
+            assert_int_equal(ngx_lyftr_hmac_equal(a, b), !k);
+
+            assert_int_equal(compared, 1);
+            assert_ptr_equal(compared_with[0], a);
+            assert_ptr_equal(compared_with[1], b);
+            assert_int_equal(compared_len, NGX_LYFTR_HMAC_LEN);
+        }
+
+        /* one byte more differs, from the first one on */
+
+        if (i < NGX_LYFTR_HMAC_LEN) {
+            b[i] ^= 0xff;
+        }
+    }
+
+    told = 0;
+    free(a);
+    free(b);
+}
+
+
 /* OpenSSL may be set up so that it has no HMAC */
 
 static void
@@ -291,6 +356,7 @@ main(void)
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_digits),
         cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_constant),
         cmocka_unit_test(test_none)
     };
 
