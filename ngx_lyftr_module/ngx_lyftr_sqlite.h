@@ -294,13 +294,6 @@ int ngx_lyftr_sqlite_pages(ngx_lyftr_sqlite_t *c);
 ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
-/* is the WAL so long that it is worth to wait for readers, now? */
-ngx_uint_t ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c);
-
-/* NGX_LYFTR_ERR_LOG if nothing must be written; under the file lock */
-ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-
 /*
  * Makes durable what was committed before the connection was opened, or before
  * a sync failed; under the file lock.
@@ -309,6 +302,28 @@ ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
 /* tells all writers that a commit may have left what is not durable */
 void ngx_lyftr_sqlite_unsynced(ngx_lyftr_sqlite_t *c);
+
+/* as SQLite does it, in one of its modes; what it returned */
+int ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode);
+
+
+/* ngx_lyftr_sqlite_room.c */
+
+/* is the WAL so long that it is worth to wait for readers, now? */
+ngx_uint_t ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c);
+
+/*
+ * The rest needs the file lock, and no transaction.  NGX_LYFTR_ERR_LOG if
+ * nothing must be written.
+ */
+ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* has the WAL begin anew, waiting for readers; what SQLite returned */
+int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
+
+/* gives the disk what the WAL has and does not hold, if it has little room */
+void ngx_lyftr_sqlite_cut(ngx_lyftr_sqlite_t *c);
 
 
 /* ngx_lyftr_sqlite_verify.c */

@@ -3,27 +3,16 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-/* so many pages, or half of what is allowed, and the WAL is to start anew */
-#define NGX_LYFTR_SQLITE_WAL_LONG  16000
-#define NGX_LYFTR_SQLITE_PAGE      4096
-#define NGX_LYFTR_SQLITE_FRAME     24      /* bytes before each page */
-
-/* msec that this waits for readers, if no more is allowed, and between tries */
+/* msec that a checkpoint waits for readers */
 #define NGX_LYFTR_SQLITE_WAL_WAIT  5
-#define NGX_LYFTR_SQLITE_WAL_FULL  100
-#define NGX_LYFTR_SQLITE_WAL_REST  1000
 
 
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static int ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode);
 static ngx_int_t ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c,
-    int64_t *content, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
 
 
 /*
@@ -158,7 +147,7 @@ ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
  * it with it.
  */
 
-static int
+int
 ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode)
 {
     int  rc;
@@ -202,130 +191,6 @@ ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-/* pages are those of the last commit, the size is the file's */
-
-ngx_uint_t
-ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c)
-{
-    int        pages;
-    ngx_int_t  max;
-
-    max = c->dsn->max_wal;
-    pages = ngx_lyftr_sqlite_pages(c);
-
-    if (pages < NGX_LYFTR_SQLITE_WAL_LONG
-        && pages < max / (2 * NGX_LYFTR_SQLITE_PAGE)
-        && c->wal_size < max)
-    {
-        return 0;
-    }
-
-    return ngx_lyftr_flock_left(c->wal_retry) == 0;
-}
-
-
-/*
- * Makes the next commit begin at the WAL's start, or, if it is as long as is
- * allowed, empties it.  It needs a moment in which no reader has a part of it
- * open; readers that overlap would never leave one by themselves.
- */
-
-static int
-ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
-{
-    int  rc, mode;
-
-    mode = c->wal_size >= c->dsn->max_wal ? SQLITE_CHECKPOINT_TRUNCATE
-                                          : SQLITE_CHECKPOINT_RESTART;
-
-    (void) sqlite3_busy_timeout(c->db, wait);
-
-    rc = ngx_lyftr_sqlite_checkpoint_as(c, mode);
-
-    if (rc != SQLITE_OK) {
-        c->wal_retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
-        return rc;
-    }
-
-    ngx_lyftr_sqlite_wal(c, c->db, "main", 0);
-
-    if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
-        c->wal_size = 0;
-    }
-
-    return rc;
-}
-
-
-/*
- * Refuses what would make a WAL longer that is as long as is allowed.  One that
- * begins anew has the length that it had before, until it can be cut.
- */
-
-ngx_int_t
-ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int      rc, wait;
-    int64_t  content;
-
-    if (c->wal_size < c->dsn->max_wal) {
-        return NGX_OK;
-    }
-
-    if (ngx_lyftr_sqlite_content(c, &content, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (content < c->dsn->max_wal) {
-        return NGX_OK;
-    }
-
-    if (ngx_lyftr_flock_left(c->wal_retry) == 0) {
-        wait = c->write ? NGX_LYFTR_SQLITE_WAL_FULL : 0;
-
-        rc = ngx_lyftr_sqlite_restart(c, wait);
-
-        if (rc == SQLITE_OK) {
-            return NGX_OK;
-        }
-
-        if ((rc & 0xff) != SQLITE_BUSY) {
-            return ngx_lyftr_sqlite_error(c, err);
-        }
-    }
-
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,
-                                 "a reader holds the WAL of %lld bytes",
-                                 (long long) c->wal_size);
-}
-
-
-/* if nobody has committed since the zone was made, it is not known: the file */
-
-static ngx_int_t
-ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c, int64_t *content,
-    ngx_lyftr_error_t *err)
-{
-    int      pages;
-    int64_t  size;
-
-    pages = ngx_lyftr_sqlite_pages(c);
-
-    if (pages == 0) {
-        *content = c->wal_size;
-        return NGX_OK;
-    }
-
-    if (ngx_lyftr_sqlite_get(c, "PRAGMA page_size", &size, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    *content = pages * (size + NGX_LYFTR_SQLITE_FRAME);
-
-    return NGX_OK;
-}
-
-
 /*
  * A connection finds also transactions whose sync failed or never ran.  Their
  * ids count as known, so they are made durable before one of them is
@@ -348,6 +213,10 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     if (c->synced && !failed) {
         return NGX_OK;
+    }
+
+    if (failed) {
+        ngx_lyftr_sqlite_cut(c);
     }
 
     wait = failed ? (int) ngx_lyftr_flock_left(c->deadline) : 0;

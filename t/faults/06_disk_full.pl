@@ -142,9 +142,89 @@ sub judge {
 }
 
 
+# seconds until deliveries are refused for two of them, or are not any more
+
+sub until_refused {
+    my ($server, $refused) = @_;
+
+    my $start = time;
+    my $from;
+
+    while (time - $start < 90) {
+        my $status = $server->post(message(message_id => 'small ' . time))
+                            ->{status};
+
+        return time - $start if !$refused && $status == 200;
+
+        $from = $status == 200 ? undef : $from // time;
+        return time - $start if $refused && $from && time - $from > 2;
+
+        sleep 0.05;
+    }
+
+    return 9**9**9;
+}
+
+
+# a small disk that the store has for itself, and fills, and one that grows then
+
+sub small {
+    my (%server) = @_;
+
+    my $disk = Lyftr::Disk->tmpfs(16 << 20);
+    my $server = Lyftr::Server->new(db => "$disk->{dir}/app.db", %server);
+    my $load = Lyftr::Load->start($server->{port}, c => 8, r => 2000,
+                                  d => 600);
+    my %seen;
+
+    $seen{full} = until_refused($server, 1);
+    $seen{db} = -s $server->{db};
+    $seen{wal} = -s "$server->{db}-wal";
+
+    $disk->resize(24 << 20);
+
+    $seen{again} = until_refused($server, 0);
+    $seen{refilled} = until_refused($server, 1);
+    $seen{grown} = -s $server->{db};
+
+    $load->stop;
+    $server->stop;
+
+    return { %seen, found => Lyftr::Load::compare($server->{db}, $load),
+             integrity => Lyftr::Load::integrity($server->{db}) };
+}
+
+
+sub megabytes { return sprintf '%.1f MB', $_[0] / (1 << 20) }
+
+
 judge('tmpfs', seen(\&full, 'tmpfs'));
 judge('ext4', seen(\&full, 'ext4'));
 judge('EDQUOT', seen(\&quota, 'ext4'));
+
+my $small = small();
+my $kept = $small->{found};
+
+figure('16 MB alone, refused with a database of', megabytes($small->{db}),
+       'at least 10 MB', $small->{db} >= 10 << 20 && $small->{full} < 90);
+figure('and a WAL of', megabytes($small->{wal}), 'at most 4 MB',
+       $small->{wal} <= 4 << 20);
+figure('8 MB more, 200 again after', sprintf('%.2f s', $small->{again}),
+       'at most 5 s', $small->{again} <= 5);
+figure('refused again with a database of', megabytes($small->{grown}),
+       'at least 18 MB', $small->{grown} >= 18 << 20);
+figure('lost, stored otherwise, or twice',
+       "$kept->{lost}, $kept->{changed}, $kept->{twice}", '0, 0, 0',
+       $kept->{lost} + $kept->{changed} + $kept->{twice} == 0
+       && $kept->{acked} > 10000);
+figure('integrity', $small->{integrity}, 'ok', $small->{integrity} eq 'ok');
+
+my $greedy = small(module => planted('wal_takes_all'));
+
+control('the WAL takes all, a database of', megabytes($greedy->{db}),
+        'at least 10 MB', $greedy->{db} < 10 << 20);
+control('and with 8 MB more', megabytes($greedy->{grown}), 'at least 18 MB',
+        $greedy->{grown} < 18 << 20);
 
 my $mute = seen(\&full, 'tmpfs',
                 module => planted('no_retry_after', 'slow_recovery'));

@@ -97,6 +97,15 @@ sub read_only {
 }
 
 
+# of so many bytes from now on, for one in memory
+
+sub resize {
+    my ($self, $size) = @_;
+
+    command('mount', '-o', "remount,size=$size", $self->{dir});
+}
+
+
 # takes all the room there is, and more when there is more; what write() said
 
 sub fill {

@@ -326,6 +326,11 @@ NEW
     counted_again => [['ngx_lyftr_sqlite_stmt.c',
         'WHERE last < excluded.last RETURNING', 'RETURNING']],
 
+    # the WAL may take all of a small disk
+
+    wal_takes_all => [['ngx_lyftr_sqlite_room.c',
+        'room /= NGX_LYFTR_SQLITE_WAL_SHARE;', 'return max;']],
+
     # a reader goes on after its deadline
 
     endless_reads => [

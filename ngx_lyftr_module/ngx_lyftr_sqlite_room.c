@@ -1,0 +1,258 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
+
+#include <sys/statvfs.h>
+
+
+/* so many pages, or half of what is allowed, and the WAL is to start anew */
+#define NGX_LYFTR_SQLITE_WAL_LONG  16000
+#define NGX_LYFTR_SQLITE_PAGE      4096
+#define NGX_LYFTR_SQLITE_HEADER    32      /* bytes before all frames */
+#define NGX_LYFTR_SQLITE_FRAME     24      /* bytes before each page */
+
+/*
+ * Of the disk's room: what the WAL holds must fit into the database, too, with
+ * a batch.  With less bytes it would begin anew all the time.
+ */
+#define NGX_LYFTR_SQLITE_WAL_SHARE 3
+#define NGX_LYFTR_SQLITE_WAL_LEAST (64 * NGX_LYFTR_SQLITE_PAGE)
+
+/* msec that this waits for readers, if no more is allowed, and between tries */
+#define NGX_LYFTR_SQLITE_WAL_FULL  100
+#define NGX_LYFTR_SQLITE_WAL_REST  1000
+
+/* of the first part of the index: https://sqlite.org/walformat.html */
+#define NGX_LYFTR_SQLITE_SHM       32768
+#define NGX_LYFTR_SQLITE_SHM_PAGE  14      /* two bytes */
+#define NGX_LYFTR_SQLITE_SHM_LAST  16      /* four bytes */
+
+
+static int64_t ngx_lyftr_sqlite_limit(ngx_lyftr_sqlite_t *c);
+static void ngx_lyftr_sqlite_cut_at(ngx_lyftr_sqlite_t *c);
+static ngx_int_t ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c,
+    int64_t *content, ngx_lyftr_error_t *err);
+
+
+/*
+ * The bytes that the WAL may hold.  On a disk without much room it must not
+ * take all of it, for no checkpoint could be made any more.
+ */
+
+static int64_t
+ngx_lyftr_sqlite_limit(ngx_lyftr_sqlite_t *c)
+{
+    int64_t         max;
+    uint64_t        room;
+    struct statvfs  sv;
+
+    max = c->dsn->max_wal;
+
+    /* one without blocks does not tell */
+
+    if (statvfs(c->path, &sv) == -1 || sv.f_blocks == 0 || sv.f_frsize == 0) {
+        return max;
+    }
+
+    room = c->wal_size / sv.f_frsize + sv.f_bavail;
+    room /= NGX_LYFTR_SQLITE_WAL_SHARE;
+
+    if (room >= max / sv.f_frsize) {
+        return max;
+    }
+
+    return ngx_max((int64_t) (room * sv.f_frsize), NGX_LYFTR_SQLITE_WAL_LEAST);
+}
+
+
+/* pages are those of the last commit, the size is the file's */
+
+ngx_uint_t
+ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c)
+{
+    int      pages;
+    int64_t  max;
+
+    max = ngx_lyftr_sqlite_limit(c);
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages < NGX_LYFTR_SQLITE_WAL_LONG
+        && pages < max / (2 * NGX_LYFTR_SQLITE_PAGE)
+        && c->wal_size < max)
+    {
+        return 0;
+    }
+
+    return ngx_lyftr_flock_left(c->wal_retry) == 0;
+}
+
+
+/*
+ * Refuses what would make a WAL longer that is as long as is allowed.  One that
+ * begins anew has the length that it had before, until it can be cut.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int      rc, wait;
+    int64_t  max, content;
+
+    max = ngx_lyftr_sqlite_limit(c);
+
+    if (c->wal_size < max) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_sqlite_content(c, &content, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (content < max) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_flock_left(c->wal_retry) == 0) {
+        wait = c->write ? NGX_LYFTR_SQLITE_WAL_FULL : 0;
+
+        rc = ngx_lyftr_sqlite_restart(c, wait);
+
+        if (rc == SQLITE_OK) {
+            return NGX_OK;
+        }
+
+        if ((rc & 0xff) != SQLITE_BUSY) {
+            return ngx_lyftr_sqlite_error(c, err);
+        }
+    }
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,
+                                 "a reader holds the WAL of %lld bytes",
+                                 (long long) c->wal_size);
+}
+
+
+/* if nobody has committed since the zone was made, it is not known: the file */
+
+static ngx_int_t
+ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c, int64_t *content,
+    ngx_lyftr_error_t *err)
+{
+    int      pages;
+    int64_t  size;
+
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages == 0) {
+        *content = c->wal_size;
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_sqlite_get(c, "PRAGMA page_size", &size, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *content = pages * (size + NGX_LYFTR_SQLITE_FRAME);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Makes the next commit begin at the WAL's start, or, if it is as long as is
+ * allowed, empties it.  It needs a moment in which no reader has a part of it
+ * open; readers that overlap would never leave one by themselves.
+ */
+
+int
+ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
+{
+    int  rc, mode;
+
+    mode = c->wal_size >= ngx_lyftr_sqlite_limit(c)
+           ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
+
+    ngx_lyftr_sqlite_cut(c);
+
+    (void) sqlite3_busy_timeout(c->db, wait);
+
+    rc = ngx_lyftr_sqlite_checkpoint_as(c, mode);
+
+    if (rc != SQLITE_OK) {
+        c->wal_retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
+        return rc;
+    }
+
+    ngx_lyftr_sqlite_wal(c, c->db, "main", 0);
+
+    if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
+        c->wal_size = 0;
+    }
+
+    return rc;
+}
+
+
+/*
+ * What a batch that had no room has left behind the last commit is of no use
+ * to the database, which has to grow.  Nobody reads there, and while a
+ * transaction has the writers' lock, nobody writes.
+ */
+
+void
+ngx_lyftr_sqlite_cut(ngx_lyftr_sqlite_t *c)
+{
+    if (c->wal_size < ngx_lyftr_sqlite_limit(c)) {
+        return;
+    }
+
+    (void) sqlite3_busy_timeout(c->db, 0);
+
+    if (sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK)
+    {
+        ngx_lyftr_sqlite_cut_at(c);
+    }
+
+    (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+
+static void
+ngx_lyftr_sqlite_cut_at(ngx_lyftr_sqlite_t *c)
+{
+    u_char         *p;
+    int64_t         end;
+    uint16_t        page;
+    uint32_t        last;
+    sqlite3_file   *db, *wal;
+    void volatile  *shm;
+
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &db)
+            != SQLITE_OK
+        || sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                &wal) != SQLITE_OK
+        || wal->pMethods == NULL
+        || db->pMethods->xShmMap(db, 0, NGX_LYFTR_SQLITE_SHM, 0, &shm)
+           != SQLITE_OK
+        || shm == NULL)
+    {
+        return;
+    }
+
+    p = (u_char *) shm;
+
+    ngx_memcpy(&page, p + NGX_LYFTR_SQLITE_SHM_PAGE, sizeof(uint16_t));
+    ngx_memcpy(&last, p + NGX_LYFTR_SQLITE_SHM_LAST, sizeof(uint32_t));
+
+    /* 65536 has no room there, and is 1 */
+
+    end = NGX_LYFTR_SQLITE_HEADER
+          + last * ((page & 0xfe00) + ((page & 0x0001) << 16)
+                    + (int64_t) NGX_LYFTR_SQLITE_FRAME);
+
+    if (c->wal_size > end
+        && wal->pMethods->xTruncate(wal, end) == SQLITE_OK)
+    {
+        c->wal_size = end;
+    }
+}
