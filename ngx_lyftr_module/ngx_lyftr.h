@@ -436,10 +436,15 @@ size_t ngx_lyftr_output_string_len(ngx_str_t *s);
 off_t ngx_lyftr_output_len(ngx_lyftr_output_t *out);
 
 
+/* ngx_lyftr_secret.c */
+
+/* the lyftr_secret directive */
+char *ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
 /* ngx_lyftr_signature.c */
 
-/* the lyftr_secret and lyftr_signature directives */
-char *ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* the lyftr_signature directive */
 char *ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,

@@ -9,6 +9,7 @@ use lib 't/lib';
 BEGIN { $ENV{TEST_NGINX_SLEEP} //= 0.003 }
 
 use File::Temp qw(tempdir);
+use POSIX ();
 use Test::Nginx::Socket 'no_plan';
 
 use Lyftr;
@@ -96,12 +97,16 @@ my @refused = (
     [ 'lyftr_secret a name=b c;', '', 'invalid number of arguments' ],
     (map { [ "lyftr_secret $_;", '',
              '"lyftr_secret" directive has an empty secret' ] }
-         '""', "file:$dir/empty", "file:$dir/lf", "file:$dir/crlf"),
+         '""'),
+    (map { [ "lyftr_secret file:$dir/$_;", '',
+             qq(secret file "$dir/$_" is empty) ] } 'empty', 'lf', 'crlf'),
     [ "lyftr_secret file:$dir/nope;", '',
       qq(open() "$dir/nope" failed (2: No such file or directory)) ],
     [ "lyftr_secret file:$dir/big;", '',
       qq(secret file "$dir/big" is too big) ],
-    [ "lyftr_secret file:$dir;", '', qq(secret file "$dir" cannot be read) ],
+    (map { [ "lyftr_secret file:$_;", '',
+             qq(secret file "$_" is not a regular file) ] }
+         $dir, "$dir/fifo", '/dev/null'),
     [ 'lyftr_secret env:;', '', 'invalid name of an environment variable ""' ],
     [ 'lyftr_secret env:A=B;', '',
       'invalid name of an environment variable "A=B"' ],
@@ -207,7 +212,8 @@ http {
 }
 END
 
-    my $said = qx(cd $dir && $nginx -t -p . -c nginx.conf -e stderr 2>&1);
+    my $test = "timeout 20 $nginx -t -p . -c nginx.conf -e stderr";
+    my $said = qx(cd $dir && $test 2>&1);
 
     return ($said, $?);
 }
@@ -218,6 +224,7 @@ put('lf', "\n");
 put('crlf', "\r\n");
 put('plain', "secret\n");
 put('big', 'x' x 65536);
+POSIX::mkfifo("$dir/fifo", 0600) or die "fifo: $!";
 
 for (@refused) {
     my ($http, $location, $expected) = @$_;
@@ -237,6 +244,72 @@ for (@accepted) {
 }
 
 is_deeply([ glob "$dir/*.db*" ], [], 'a test creates no database');
+
+
+# what is taken, with one warning
+
+sub warned {
+    my ($name, $pattern, $http, $location) = @_;
+
+    my ($said, $status) = judge($http, $location // '');
+    my @warnings = grep { /\[warn\]/ } split /\n/, $said;
+
+    is($status, 0, "warning: $name: is taken");
+    is(scalar @warnings, defined $pattern ? 1 : 0, "warning: $name: so many")
+        or diag($said);
+    like($warnings[0], $pattern, "warning: $name") if defined $pattern;
+    unlike($said, qr/hunter2|h\0u/, "warning: $name: not its value");
+}
+
+my $location = 'lyftr_webhook main;';
+my $stored = 'lyftr_store main sqlite:///a.db;';
+
+for (['hunter2', undef], ["hunter2\n", undef], ["hunter2\r\n", undef],
+     ["\0hunter2\xff", undef], ["h\xc3\xa9", undef], ['h', undef],
+     ["hunter2\r", 'ends with a carriage return'],
+     ["hunter2\r\r\n", 'ends with a carriage return'],
+     ["hunter2\n\n", 'ends with a newline'],
+     ["hunter2\r\n\r\n", 'ends with a newline'],
+     ["hunter2\nhunter2\n", 'has more than one line'],
+     ["hunter2\rhunter2", 'has more than one line'],
+     ["\nhunter2\n", 'has more than one line'],
+     ["\xef\xbb\xbfhunter2\n", 'begins with a byte order mark'],
+     ["\xff\xfeh\0u\0\n\0", 'is UTF-16'], ["\xfe\xff\0h\0u\0\n", 'is UTF-16'],
+     ["h\0u\0n\0\n\0", 'is UTF-16'], ["\0h\0u\0n\0\n", 'is UTF-16'],
+     [' hunter2', 'begins or ends with a space'],
+     ["hunter2\t\n", 'begins or ends with a space'],
+     ["hunter2 \r\n", 'begins or ends with a space'])
+{
+    my ($secret, $oddity) = @$_;
+    my $name = $secret =~ s/([^ -~])/sprintf '<%02x>', ord $1/ger;
+    my $is = defined $oddity
+             ? qr/the secret of the file "\Q$dir\E\/odd" $oddity,/ : undef;
+
+    put('odd', $secret);
+    warned("a file: $name", $is, "lyftr_secret file:$dir/odd; $stored",
+           $location);
+
+    next if $secret =~ /\0/;
+
+    $is = defined $oddity || $secret =~ /\n/
+          ? qr/the secret of the environment variable "LYFTR_TEST_ODD" [behi]/
+            : undef;
+
+    local $ENV{LYFTR_TEST_ODD} = $secret;
+    warned("a variable: $name", $is,
+           "lyftr_secret env:LYFTR_TEST_ODD; $stored", $location);
+}
+
+warned('a string', qr/\[warn\] \S+ a secret ends with a newline, .*:\d+$/,
+       qq(lyftr_secret "hunter2\n"; $stored), $location);
+warned('none', qr/no "lyftr_secret" for the location "\/x": .* 503/, $stored,
+       "$location if (\$args) { add_header A b; }");
+warned('none, elsewhere', qr/location "\/x"/,
+       "$stored server { lyftr_secret hunter2; }", $location);
+warned('none, and no webhook', undef, $stored, 'lyftr_stats main;');
+warned('a variable without one',
+       qr/no secret in the environment variable "LYFTR_TEST_UNSET"/,
+       "$stored lyftr_secret env:LYFTR_TEST_UNSET;", $location);
 
 
 # a reload with another configuration
@@ -288,7 +361,7 @@ put('plain', "\n");
 $server->signal('HUP');
 
 ok(Lyftr::Server::wait_for {
-       $server->logged('\[emerg\].*has an empty secret');
+       $server->logged('\[emerg\].*plain" is empty');
    }, 'an empty secret is refused by the reload');
 is($server->post(message(message_id => 'c'))->{status}, 200,
    'and the server goes on');

@@ -1,0 +1,354 @@
+#include <ngx_lyftr.h>
+#include <ngx_lyftr_hmac.h>
+
+
+#define NGX_LYFTR_SECRET_FILE_MAX  65536
+
+
+static ngx_int_t ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_str_t *secret);
+static void *ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret);
+static ngx_int_t ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *value);
+static ngx_int_t ngx_lyftr_secret_read(ngx_conf_t *cf, ngx_file_t *file,
+    ngx_str_t *value);
+static void ngx_lyftr_secret_check(ngx_conf_t *cf, char *source,
+    ngx_str_t *name, ngx_str_t *secret);
+static char *ngx_lyftr_secret_oddity(ngx_str_t *secret);
+static ngx_uint_t ngx_lyftr_secret_utf16(ngx_str_t *secret);
+
+
+char *
+ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_lyftr_loc_conf_t *llcf = conf;
+
+    ngx_int_t                rc;
+    ngx_str_t               *value, name, secret;
+    ngx_lyftr_secret_t      *s;
+
+    value = cf->args->elts;
+
+    if (llcf->secrets == NGX_CONF_UNSET_PTR) {
+        llcf->secrets = ngx_array_create(cf->pool, 2,
+                                         sizeof(ngx_lyftr_secret_t));
+        if (llcf->secrets == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    llcf->nsecrets++;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "name=", 5) != 0 || value[2].len == 5) {
+
+            /* it is not printed: it may be the secret's second word */
+
+            return "has an invalid parameter, \"name=\" is known";
+        }
+
+        name.len = value[2].len - 5;
+        name.data = value[2].data + 5;
+
+    } else {
+        name.data = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
+        if (name.data == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        name.len = ngx_sprintf(name.data, "%ui", llcf->nsecrets) - name.data;
+    }
+
+    rc = ngx_lyftr_secret_value(cf, &value[1], &secret);
+
+    if (rc == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_CONF_OK;
+    }
+
+    if (secret.len == 0) {
+        return "has an empty secret";
+    }
+
+    s = ngx_array_push(llcf->secrets);
+    if (s == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    s->key = ngx_lyftr_secret_key(cf, &secret);
+    if (s->key == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    s->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
+
+    return s->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* NGX_DECLINED: there is none; the server starts, and is not ready */
+
+static ngx_int_t
+ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *secret)
+{
+    char  *source;
+
+    if (ngx_strncmp(arg->data, "env:", 4) == 0) {
+        source = "environment variable";
+        arg->len -= 4;
+        arg->data += 4;
+
+        if (ngx_lyftr_env_get(cf, arg, secret) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (secret->len == 0) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "no secret in the environment variable \"%V\": "
+                               "without another one webhooks answer 503", arg);
+            return NGX_DECLINED;
+        }
+
+    } else if (ngx_strncmp(arg->data, "file:", 5) == 0) {
+        source = "file";
+        arg->len -= 5;
+        arg->data += 5;
+
+        if (ngx_lyftr_secret_file(cf, arg, secret) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else {
+        source = NULL;
+        *secret = *arg;
+    }
+
+    ngx_lyftr_secret_check(cf, source, arg, secret);
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret)
+{
+    void                *key;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    key = ngx_lyftr_hmac_key(secret->data, secret->len);
+
+    if (key == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "ngx_lyftr_hmac_key() failed");
+        return NULL;
+    }
+
+    cln->handler = ngx_lyftr_hmac_free;
+    cln->data = key;
+
+    return key;
+}
+
+
+static ngx_int_t
+ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *value)
+{
+    ngx_int_t   rc;
+    ngx_file_t  file;
+
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value->data = ngx_pnalloc(cf->pool, NGX_LYFTR_SECRET_FILE_MAX);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = *path;
+    file.log = cf->log;
+
+    /* a FIFO would be waited for */
+
+    file.fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                            NGX_FILE_OPEN, 0);
+
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", path);
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_secret_read(cf, &file, value);
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", path);
+    }
+
+    return rc;
+}
+
+
+/* a newline at the end is the editor's, not the secret's */
+
+static ngx_int_t
+ngx_lyftr_secret_read(ngx_conf_t *cf, ngx_file_t *file, ngx_str_t *value)
+{
+    ssize_t  n;
+
+    if (ngx_fd_info(file->fd, &file->info) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" failed", &file->name);
+        return NGX_ERROR;
+    }
+
+    if (!ngx_is_file(&file->info)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "secret file \"%V\" is not a regular file",
+                           &file->name);
+        return NGX_ERROR;
+    }
+
+    n = ngx_read_file(file, value->data, NGX_LYFTR_SECRET_FILE_MAX, 0);
+
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "secret file \"%V\" cannot be read", &file->name);
+        return NGX_ERROR;
+    }
+
+    if (n == NGX_LYFTR_SECRET_FILE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "secret file \"%V\" is too big", &file->name);
+        return NGX_ERROR;
+    }
+
+    if (n && value->data[n - 1] == LF) {
+        n--;
+
+        if (n && value->data[n - 1] == CR) {
+            n--;
+        }
+    }
+
+    if (n == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "secret file \"%V\" is empty",
+                           &file->name);
+        return NGX_ERROR;
+    }
+
+    value->len = n;
+
+    return NGX_OK;
+}
+
+
+/* signatures that are made with what was meant do not verify */
+
+static void
+ngx_lyftr_secret_check(ngx_conf_t *cf, char *source, ngx_str_t *name,
+    ngx_str_t *secret)
+{
+    char  *oddity;
+
+    oddity = ngx_lyftr_secret_oddity(secret);
+
+    if (oddity == NULL) {
+        return;
+    }
+
+    if (source) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "the secret of the %s \"%V\" %s, and is used as it "
+                           "stands", source, name, oddity);
+        return;
+    }
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "a secret %s, and is used as it stands", oddity);
+}
+
+
+/* what an editor or a shell adds, and nobody sees; or NULL */
+
+static char *
+ngx_lyftr_secret_oddity(ngx_str_t *secret)
+{
+    u_char  *last;
+
+    if (secret->len == 0) {
+        return NULL;
+    }
+
+    last = secret->data + secret->len - 1;
+
+    if (ngx_lyftr_secret_utf16(secret)) {
+        return "is UTF-16";
+    }
+
+    if (secret->len >= 3 && ngx_memcmp(secret->data, "\xef\xbb\xbf", 3) == 0) {
+        return "begins with a byte order mark";
+    }
+
+    if (*last == CR) {
+        return "ends with a carriage return";
+    }
+
+    if (*last == LF) {
+        return "ends with a newline";
+    }
+
+    if (ngx_strlchr(secret->data, last, LF)
+        || ngx_strlchr(secret->data, last, CR))
+    {
+        return "has more than one line";
+    }
+
+    if (*last == ' ' || *last == '\t'
+        || secret->data[0] == ' ' || secret->data[0] == '\t')
+    {
+        return "begins or ends with a space";
+    }
+
+    return NULL;
+}
+
+
+/* a byte order mark, or each second byte is 0 */
+
+static ngx_uint_t
+ngx_lyftr_secret_utf16(ngx_str_t *secret)
+{
+    size_t  i, n[2];
+
+    if (secret->len < 2) {
+        return 0;
+    }
+
+    if (ngx_memcmp(secret->data, "\xff\xfe", 2) == 0
+        || ngx_memcmp(secret->data, "\xfe\xff", 2) == 0)
+    {
+        return 1;
+    }
+
+    n[0] = 0;
+    n[1] = 0;
+
+    for (i = 0; i < secret->len; i++) {
+        n[i % 2] += (secret->data[i] == '\0');
+    }
+
+    return n[0] == (secret->len + 1) / 2 || n[1] == secret->len / 2;
+}
