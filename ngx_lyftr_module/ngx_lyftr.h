@@ -258,10 +258,14 @@ struct ngx_lyftr_ctx_s {
 
     /* sends the answer when the operation is over, or has expired */
     ngx_http_handler_pt           answer;
-    ngx_int_t                     rc;            /* of answer */
-    unsigned                      answered:1;
     unsigned                      counted:1;     /* the result */
 };
+
+
+/* that of an operation: the request's may be another by now, or none */
+
+#define ngx_lyftr_op_ctx(op)                                                  \
+    ((ngx_lyftr_ctx_t *) ((u_char *) (op) - offsetof(ngx_lyftr_ctx_t, op)))
 
 
 /* ngx_lyftr_module.c */

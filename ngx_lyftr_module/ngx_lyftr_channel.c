@@ -363,6 +363,7 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
 void
 ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
 {
+    ngx_uint_t            expired;
     ngx_connection_t     *c;
     ngx_http_request_t   *r;
     ngx_lyftr_channel_t  *channel;
@@ -377,6 +378,7 @@ ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
         ngx_del_timer(&channel->expire);
     }
 
+    expired = (op->state == NGX_LYFTR_OP_EXPIRED);
     op->state = NGX_LYFTR_OP_DONE;
 
     if (op->done) {
@@ -386,6 +388,17 @@ ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
     ngx_http_set_log_request(c->log, r);
 
     r->main->blocked--;
+
+    if (expired) {
+
+        /* answered, it may be anywhere by now: only the reference is ours */
+
+        ngx_http_finalize_request(r->main, c->error ? NGX_ERROR : NGX_DONE);
+        ngx_http_run_posted_requests(c);
+
+        return;
+    }
+
     r->aio = 0;
 
 #if (nginx_version >= 1025004)

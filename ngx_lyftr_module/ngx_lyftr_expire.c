@@ -42,7 +42,8 @@ ngx_lyftr_channel_expire(ngx_event_t *ev)
 
 /*
  * An operation that no thread has taken yet ends here.  One that a thread
- * holds is only answered: its request stays until the thread comes back.
+ * holds is only answered: its request stays until the thread comes back, and
+ * its connection is good for no other one.
  */
 
 static ngx_int_t
@@ -80,14 +81,17 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     ngx_queue_remove(&op->age);
     ngx_queue_init(&op->age);
 
-    op->state = NGX_LYFTR_OP_EXPIRED;
-
     r = op->request;
     c = r->connection;
 
     if (c->error || r->write_event_handler != op->resume) {
+
+        /* its client has left */
+
         return NGX_OK;
     }
+
+    op->state = NGX_LYFTR_OP_EXPIRED;
 
     ngx_http_set_log_request(c->log, r);
 

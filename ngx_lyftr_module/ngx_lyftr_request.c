@@ -12,6 +12,7 @@ static ngx_lyftr_endpoint_t *ngx_lyftr_request_find(ngx_http_request_t *r,
     ngx_str_t *uri);
 static void ngx_lyftr_request_overload(ngx_lyftr_op_t *op);
 static void ngx_lyftr_request_resume(ngx_http_request_t *r);
+static void ngx_lyftr_request_shutdown(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -76,7 +77,6 @@ ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
      *     ctx->message_id = { 0, NULL };
      *     ctx->secret = NULL;
      *     ctx->op.state = NGX_LYFTR_OP_WAITING;
-     *     ctx->answered = 0;
      */
 
     ctx->endpoint = endpoint;
@@ -280,6 +280,7 @@ ngx_lyftr_request_overload(ngx_lyftr_op_t *op)
 static void
 ngx_lyftr_request_resume(ngx_http_request_t *r)
 {
+    ngx_uint_t        expired;
     ngx_lyftr_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
@@ -294,18 +295,54 @@ ngx_lyftr_request_resume(ngx_http_request_t *r)
         return;
     }
 
-    if (!ctx->answered) {
-        ctx->answered = 1;
-        ctx->rc = ctx->answer(r);
-    }
+    expired = (ctx->op.state == NGX_LYFTR_OP_EXPIRED);
 
-    if (ctx->op.state == NGX_LYFTR_OP_EXPIRED) {
-        return;
+    if (expired) {
+
+        /* the thread has a reference, and keeps the connection for so long */
+
+        r->main->count++;
+        r->main->keepalive = 0;
     }
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_http_finalize_request(r, ctx->rc);
+    ngx_http_finalize_request(r, ctx->answer(r));
+
+    if (expired) {
+        ngx_lyftr_request_shutdown(r->main);
+    }
+}
+
+
+/* a client that waits for the end of the connection need not wait for a thread */
+
+static void
+ngx_lyftr_request_shutdown(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (r->http_version >= NGX_HTTP_VERSION_20
+        || c->buffered
+        || !(r->done || c->error))
+    {
+        return;
+    }
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        return;
+    }
+
+#endif
+
+    if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        ngx_connection_error(c, ngx_socket_errno,
+                             ngx_shutdown_socket_n " failed");
+    }
 }
 
 

@@ -163,7 +163,7 @@ ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op)
         return;
     }
 
-    ctx = ngx_lyftr_request_ctx(op->request);
+    ctx = ngx_lyftr_op_ctx(op);
 
     ctx->result = (op->rc == NGX_OK) ? NGX_LYFTR_CREATED
                                      : NGX_LYFTR_DUPLICATE;

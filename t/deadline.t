@@ -201,7 +201,7 @@ is_deeply([ $short->alarms ], [], 'search: no alarms in the log');
 # a disk that does not come back while a batch is committed
 
 SKIP: {
-    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 12;
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 15;
 
     $server = Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
                                  preload => $stall);
@@ -211,12 +211,19 @@ SKIP: {
     post($first = $server->client, 'stalled');
     ok($stall->reached, 'stall: a commit stands still');
 
-    refused($first->response(3), 'stall');
+    # its connection hears nothing more, and says so
+
+    $answer = $first->response(3);
+    refused($answer, 'stall');
+    ok($answer->{close}, 'stall: Connection: close');
+    is($first->fill(time + 3), 0, 'stall: the connection is closed');
     $start = time;
     is($server->get('/health/live')->{status}, 200, 'stall: live');
 
     post($second = $server->client, 'queued');
-    refused($second->response(3), 'stall, queued');
+    $answer = $second->response(3);
+    refused($answer, 'stall, queued');
+    ok(!$answer->{close}, 'stall, queued: the connection stays');
 
     $stall->off;
 
@@ -233,6 +240,59 @@ SKIP: {
                                  preload => $stall);
     is_deeply([ stalled($server, $stall) ], [],
               'stall: a worker that stops waits for it, and counts');
+}
+
+
+# a filter takes the answer away before the thread is back, and puts another in
+# its place, or an error page's
+
+SKIP: {
+    my $filter = '/usr/lib/nginx/modules/ngx_http_image_filter_module.so';
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 8;
+
+    -e $filter or skip 'no image filter', 8;
+
+    $server = eval {
+        Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
+                           preload => $stall, main => "load_module $filter;",
+                           server => <<'END') };
+location = /image { lyftr_webhook main; image_filter resize 9 9; }
+location = /page {
+    lyftr_webhook main;
+    image_filter resize 9 9;
+    error_page 415 = /stats;
+}
+END
+
+    $server or skip 'another image filter', 8;
+
+    Lyftr::Scenario::warm($server);
+
+    my ($worker) = $server->workers;
+    my $n = 1;
+
+    for (['image', qr/^415$/], ['page', qr/^(?:0|200)$/]) {
+        my ($id, $status) = @$_;
+        my $bytes = Lyftr::Client::delivery(Lyftr::Client::numbered($id));
+
+        $bytes =~ s{/webhook}{/$id};
+
+        $stall->on;
+        $first = $server->client;
+        $first->send($bytes);
+        ok($stall->reached, "$id: a commit stands still");
+        like($first->response(2)->{status}, $status, "$id: another answer");
+        $stall->off;
+
+        $n++;
+        Lyftr::Server::wait_for { ($server->created // 0) == $n } 10;
+        is($server->created, $n, "$id: what is stored is counted");
+    }
+
+    is_deeply([ $server->workers ], [ $worker ], 'a filter: no crash');
+
+    $server->stop;
+    is_deeply([ $server->alarms ], [], 'a filter: no alarms in the log');
 }
 
 done_testing();

@@ -11,6 +11,7 @@ use Lyftr::Client;
 use Lyftr::H2;
 use Lyftr::Scenario qw(compare);
 use Lyftr::Server;
+use Lyftr::Stall;
 
 my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my $built = `$nginx -V 2>&1`;
@@ -153,5 +154,32 @@ is(created(), scalar @ids, 'and counted');
 
 $server->stop;
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+
+# a stream that is answered at its deadline, while its commit stands still: it
+# ends, and the others of its connection go on
+
+SKIP: {
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 5;
+
+    $server = Lyftr::Server->new(@http2, workers => 1, preload => $stall,
+                                 store => 'timeout=500ms');
+    $client = Lyftr::H2->new($server->{port});
+    $client->response($client->deliver($numbered->('warm')));
+
+    $stall->on;
+    my $stalled = $client->deliver($numbered->('stalled'));
+    ok($stall->reached, 'stall: a commit stands still');
+    is($client->response($stalled), 503, 'stall: its stream is answered');
+    is($client->response($client->request('GET', '/stats', 1)), 200,
+       'stall: another one is too');
+    $stall->off;
+
+    Lyftr::Server::wait_for { created() == 2 };
+    is_deeply([ compare($server, qw(warm stalled)) ], [], 'stall: rows');
+
+    $server->stop;
+    is_deeply([ $server->alarms ], [], 'stall: no alarms in the log');
+}
 
 done_testing();

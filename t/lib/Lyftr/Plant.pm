@@ -21,13 +21,15 @@ my %faults = (
         r->main->count++;
         return NGX_DONE;
 OLD
-        r->aio = 0;
-        op->state = NGX_LYFTR_OP_DONE;
-        ctx->answered = 1;
-        ctx->rc = answer(r);
-        op->state = NGX_LYFTR_OP_WAITING;
+        ngx_int_t  rc;
+
         r->main->count++;
-        return NGX_DONE;
+        r->aio = 0;
+        r->write_event_handler = ngx_http_request_empty_handler;
+        op->state = NGX_LYFTR_OP_DONE;
+        rc = answer(r);
+        op->state = NGX_LYFTR_OP_EXPIRED;
+        return rc;
 NEW
 
     # a commit is not synced
