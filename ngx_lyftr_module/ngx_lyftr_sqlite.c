@@ -1,6 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_text.h>
 
 #include <time.h>
 
@@ -333,14 +334,15 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_sqlite_t *c = conn;
 
     int64_t                  seq;
-    uint64_t                 hash;
+    uint64_t                 hash, mark;
     ngx_int_t                rc;
     sqlite3_stmt            *st;
     ngx_lyftr_sqlite_row_t   row;
 
     hash = ngx_lyftr_sqlite_hash(m->message_id.data, m->message_id.len);
+    mark = ngx_lyftr_siphash(c->secret, m->message_id.data, m->message_id.len);
 
-    rc = ngx_lyftr_sqlite_known(c, &m->message_id, hash, err);
+    rc = ngx_lyftr_sqlite_known(c, &m->message_id, hash, mark, err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -377,6 +379,7 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 
     row.seq = sqlite3_last_insert_rowid(c->db);
     row.hash = hash;
+    row.mark = mark;
     row.instant.data = m->instant.data;
     row.instant.len = m->instant.len;
     row.text = 0;

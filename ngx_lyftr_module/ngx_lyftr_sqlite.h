@@ -42,23 +42,6 @@
 /* the counts of senders follow in smaller steps */
 #define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)
 
-/* the highest level of segments: so many rows as a tree has blocks at most */
-#define NGX_LYFTR_LEVELS           5
-
-/*
- * Children of a block, at least, if it is not the last of its level; and levels
- * of blocks.  There are 2^30 numbers for those of a level, and each level has
- * a sixteenth of the blocks of the one below, so the ninth has one: 16^8 is
- * more than 2^30.
- */
-#define NGX_LYFTR_CHILDREN         16
-#define NGX_LYFTR_HEIGHT           9
-
-/* bytes of a key in a block that has children, at most */
-#ifndef NGX_LYFTR_SEPARATOR
-#define NGX_LYFTR_SEPARATOR        128
-#endif
-
 /* the first byte of the key of a time */
 #define NGX_LYFTR_KEY_TEXT         0x00
 #define NGX_LYFTR_KEY_INSTANT      0x01
@@ -80,7 +63,7 @@ typedef enum {
     NGX_LYFTR_SQL_LAST,
     NGX_LYFTR_SQL_RECENT,
     NGX_LYFTR_SQL_ROWS,
-    NGX_LYFTR_SQL_SAME,
+    NGX_LYFTR_SQL_ID,
     NGX_LYFTR_SQL_INSERT,
     NGX_LYFTR_SQL_PROBE,
     NGX_LYFTR_SQL_TOUCH,
@@ -144,6 +127,7 @@ typedef struct {
     ngx_uint_t           height[NGX_LYFTR_KINDS];
     uint64_t             sum;              /* of the rows, */
     ngx_uint_t           summed;           /* if it is known */
+    ngx_uint_t           ties;             /* ids of one hash are in order */
 
     /* of the ids; the writer's */
     u_char              *filter;
@@ -156,6 +140,7 @@ typedef struct {
 typedef struct {
     int64_t              seq;
     uint64_t             hash;             /* of the id */
+    uint64_t             mark;             /* that of c->secret; of a new row */
     ngx_str_t            instant;
     ngx_uint_t           text;             /* it is a ts that is none */
     ngx_str_t            message_id;
@@ -217,6 +202,8 @@ typedef struct {
     ngx_lyftr_view_t     view;             /* of the other rows, */
     int64_t              last;             /* up to this one */
 
+    uint64_t             secret[2];        /* of hashes that are in memory */
+
     /* of the writer */
     ngx_lyftr_sqlite_tail_t  tail;         /* the ids of the recent rows */
     ngx_uint_t           committed;        /* of these */
@@ -224,6 +211,7 @@ typedef struct {
     size_t               weight;           /* and the keys of its chunk */
     ngx_lyftr_buf_t      keys;             /* of rows not yet committed, */
     ngx_lyftr_buf_t      rows;             /* which are these */
+    ngx_lyftr_buf_t      id;               /* of a row that is compared */
     char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
 
     int                  wal;              /* pages after the last commit */
@@ -395,9 +383,16 @@ ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
 ngx_int_t ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* NGX_OK if the id is new, NGX_DECLINED if it is known */
+/*
+ * NGX_OK if the id is new, NGX_DECLINED if it is known; hash is that of the
+ * log, and mark that of c->secret.
+ */
 ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
-    uint64_t hash, ngx_lyftr_error_t *err);
+    uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
+
+/* copies the id of a row, which is there */
+ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
 
 /* the number that a new row is to have; 0: the next one */
 int64_t ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c);

@@ -8,6 +8,11 @@
 static ngx_int_t ngx_lyftr_job_entry_row(ngx_lyftr_job_t *job);
 static ngx_int_t ngx_lyftr_job_entry_merged(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_job_t *job, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_job_less(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_job_t *job, ngx_uint_t a, ngx_uint_t b, ngx_uint_t *less,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_job_id(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+    ngx_uint_t i, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_job_add(ngx_lyftr_job_t *job, u_char *key,
     size_t len, int64_t seq);
 
@@ -50,41 +55,103 @@ static ngx_int_t
 ngx_lyftr_job_entry_merged(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     ngx_lyftr_error_t *err)
 {
-    ngx_uint_t           i;
+    ngx_uint_t           i, least, less;
     ngx_lyftr_buf_t     *key;
-    ngx_lyftr_cursor_t  *least, *cursor;
+    ngx_lyftr_cursor_t  *cursor;
 
-    least = NULL;
+    least = job->nfrom;
 
     for (i = 0; i < job->nfrom; i++) {
-        cursor = &job->cursor[i];
 
-        if (!ngx_lyftr_cursor_end(cursor)
-            && (least == NULL
-                || ngx_lyftr_key_cmp(cursor->block.key.data,
-                                     cursor->block.key.len,
-                                     least->block.key.data,
-                                     least->block.key.len)
-                   < 0))
-        {
-            least = cursor;
+        if (ngx_lyftr_cursor_end(&job->cursor[i])) {
+            continue;
         }
+
+        less = (least == job->nfrom);
+
+        if (!less
+            && ngx_lyftr_job_less(c, job, i, least, &less, err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        least = less ? i : least;
     }
 
-    if (least == NULL) {
+    if (least == job->nfrom) {
         return ngx_lyftr_sqlite_damaged(err);
     }
 
-    key = &least->block.key;
+    cursor = &job->cursor[least];
+    key = &cursor->block.key;
 
     if (ngx_lyftr_job_add(job, key->data, key->len,
-                          ngx_lyftr_cursor_seq(least))
+                          ngx_lyftr_cursor_seq(cursor))
         != NGX_OK)
     {
         return ngx_lyftr_job_memory(err);
     }
 
-    return ngx_lyftr_cursor_next(c, least, err);
+    return ngx_lyftr_cursor_next(c, cursor, err);
+}
+
+
+/* of the entries that two cursors are at; ids of one hash are compared */
+
+static ngx_int_t
+ngx_lyftr_job_less(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job, ngx_uint_t a,
+    ngx_uint_t b, ngx_uint_t *less, ngx_lyftr_error_t *err)
+{
+    int                  cmp;
+    ngx_lyftr_block_t   *one, *two;
+
+    one = &job->cursor[a].block;
+    two = &job->cursor[b].block;
+
+    cmp = ngx_lyftr_key_cmp(one->key.data, one->key.len, two->key.data,
+                            two->key.len);
+
+    if (cmp == 0 && job->kind == NGX_LYFTR_KIND_ID && job->segment.ties) {
+
+        if (ngx_lyftr_job_id(c, job, a, err) != NGX_OK
+            || ngx_lyftr_job_id(c, job, b, err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        cmp = ngx_lyftr_key_cmp(job->id[a].data, job->id[a].len,
+                                job->id[b].data, job->id[b].len);
+    }
+
+    *less = (cmp < 0);
+
+    return NGX_OK;
+}
+
+
+/* reads the id of the entry that a cursor is at, once */
+
+static ngx_int_t
+ngx_lyftr_job_id(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job, ngx_uint_t i,
+    ngx_lyftr_error_t *err)
+{
+    int64_t  seq;
+
+    seq = ngx_lyftr_cursor_seq(&job->cursor[i]);
+
+    if (seq == job->id_of[i]) {
+        return NGX_OK;
+    }
+
+    job->id_of[i] = 0;
+
+    if (ngx_lyftr_sqlite_id(c, seq, &job->id[i], err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    job->id_of[i] = seq;
+
+    return NGX_OK;
 }
 
 

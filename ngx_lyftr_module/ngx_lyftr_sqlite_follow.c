@@ -129,6 +129,7 @@ ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row, ngx_lyftr_buf_t *keys,
 
     p = ngx_lyftr_sqlite_key_time(p, row);
     to->len = p - key;
+    to->id = to->len - row->message_id.len;
 
     to->seq = row->seq;
     to->hash = row->hash;

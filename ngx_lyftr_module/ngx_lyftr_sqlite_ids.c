@@ -1,25 +1,36 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_text.h>
 
 
 /*
- * What the writer knows of ids: those of the recent rows by their hashes, and
- * those of the segments by filters that tell where to look.
+ * What the writer knows of ids: those of the recent rows by hashes of a key of
+ * its own, and those of the segments by filters that tell where to look.  There
+ * the hash is one that a sender can make collide: so ids of one hash are in
+ * order, but in segments of a version before.
  */
+
+/* ids of one hash that are compared one by one */
+#define NGX_LYFTR_IDS_FEW          4
+
 
 static void ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq,
     size_t len);
 static ngx_int_t ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_same(ngx_lyftr_sqlite_t *c, int64_t seq,
-    ngx_str_t *id, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_cursor_t *cursor, ngx_str_t *id, uint64_t hash,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_id_cmp(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_str_t *id, int *cmp, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
 ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
+    uint64_t                 mark;
     ngx_int_t                rc;
     ngx_uint_t               i, n;
     ngx_lyftr_chunk_t       *chunk;
@@ -54,7 +65,10 @@ ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
             if (row->seq > c->seen) {
                 ngx_lyftr_sqlite_see(c, row->seq, row->len);
-                rc = ngx_lyftr_sqlite_tail_add(&c->tail, row->hash, row->seq);
+
+                mark = ngx_lyftr_siphash(c->secret, row->key + row->id,
+                                         row->len - row->id);
+                rc = ngx_lyftr_sqlite_tail_add(&c->tail, mark, row->seq);
             }
         }
     }
@@ -98,12 +112,13 @@ ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c)
 }
 
 
-/* a hash only tells where to look: the ids themselves are compared */
+/* hashes only tell where to look: the ids themselves are compared */
 
 ngx_int_t
 ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id, uint64_t hash,
-    ngx_lyftr_error_t *err)
+    uint64_t mark, ngx_lyftr_error_t *err)
 {
+    int                   cmp;
     int64_t               seq;
     ngx_int_t             rc;
     ngx_uint_t            i, slot;
@@ -111,11 +126,14 @@ ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id, uint64_t hash,
 
     slot = 0;
 
-    while ((seq = ngx_lyftr_sqlite_tail_find(&c->tail, hash, &slot)) != 0) {
-        rc = ngx_lyftr_sqlite_same(c, seq, id, err);
+    while ((seq = ngx_lyftr_sqlite_tail_find(&c->tail, mark, &slot)) != 0) {
 
-        if (rc != NGX_OK) {
-            return rc;
+        if (ngx_lyftr_sqlite_id_cmp(c, seq, id, &cmp, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (cmp == 0) {
+            return NGX_DECLINED;
         }
     }
 
@@ -144,8 +162,10 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash,
     ngx_lyftr_error_t *err)
 {
+    int                 cmp;
     u_char              key[sizeof(uint64_t)];
     ngx_int_t           rc;
+    ngx_uint_t          n;
     ngx_lyftr_cursor_t  cursor;
 
     ngx_lyftr_sqlite_hash_key(key, hash);
@@ -154,16 +174,24 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
 
     rc = ngx_lyftr_cursor_seek(c, &cursor, key, sizeof(key), err);
 
-    while (rc == NGX_OK
-           && !ngx_lyftr_cursor_end(&cursor)
-           && ngx_lyftr_key_cmp(cursor.block.key.data, cursor.block.key.len,
-                                key, sizeof(key))
-              == 0)
+    for (n = 0;
+         rc == NGX_OK
+         && !ngx_lyftr_cursor_end(&cursor)
+         && ngx_lyftr_key_cmp(cursor.block.key.data, cursor.block.key.len,
+                              key, sizeof(key))
+            == 0;
+         n++)
     {
-        rc = ngx_lyftr_sqlite_same(c, ngx_lyftr_cursor_seq(&cursor), id, err);
+        if (n == NGX_LYFTR_IDS_FEW && segment->ties) {
+            rc = ngx_lyftr_sqlite_known_tie(c, &cursor, id, hash, err);
+            break;
+        }
+
+        rc = ngx_lyftr_sqlite_id_cmp(c, ngx_lyftr_cursor_seq(&cursor), id,
+                                     &cmp, err);
 
         if (rc == NGX_OK) {
-            rc = ngx_lyftr_cursor_next(c, &cursor, err);
+            rc = cmp ? ngx_lyftr_cursor_next(c, &cursor, err) : NGX_DECLINED;
         }
     }
 
@@ -173,44 +201,111 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
 }
 
 
-/* NGX_DECLINED if the row has that id */
+/* among those from the cursor on that have the hash, by halves */
 
 static ngx_int_t
-ngx_lyftr_sqlite_same(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *id,
+ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
+    ngx_str_t *id, uint64_t hash, ngx_lyftr_error_t *err)
+{
+    int        cmp;
+    u_char     key[sizeof(uint64_t)];
+    int64_t    low, high, rank;
+
+    low = cursor->rank;
+    high = cursor->segment->rows;
+
+    if (hash != UINT64_MAX) {
+        ngx_lyftr_sqlite_hash_key(key, hash + 1);
+
+        if (ngx_lyftr_cursor_seek(c, cursor, key, sizeof(key), err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        high = cursor->rank;
+    }
+
+    while (low < high) {
+        rank = low + (high - low) / 2;
+
+        if (ngx_lyftr_cursor_at(c, cursor, rank, err) != NGX_OK
+            || ngx_lyftr_sqlite_id_cmp(c, ngx_lyftr_cursor_seq(cursor), id,
+                                       &cmp, err)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (cmp == 0) {
+            return NGX_DECLINED;
+        }
+
+        if (cmp < 0) {
+            low = rank + 1;
+
+        } else {
+            high = rank;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* of the id of a row to another */
+
+static ngx_int_t
+ngx_lyftr_sqlite_id_cmp(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *id,
+    int *cmp, ngx_lyftr_error_t *err)
+{
+    if (ngx_lyftr_sqlite_id(c, seq, &c->id, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *cmp = ngx_lyftr_key_cmp(c->id.data, c->id.len, id->data, id->len);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_lyftr_buf_t *id,
     ngx_lyftr_error_t *err)
 {
-    int            rc;
-    ngx_int_t      result;
+    ngx_int_t      rc;
+    ngx_str_t      of;
     sqlite3_stmt  *st;
 
-    st = c->stmt[NGX_LYFTR_SQL_SAME];
+    st = c->stmt[NGX_LYFTR_SQL_ID];
 
     (void) sqlite3_bind_int64(st, 1, seq);
 
-    rc = ngx_lyftr_sqlite_bind(st, 2, id);
-
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(st);
-    }
-
-    switch (rc) {
-
-    case SQLITE_DONE:
-        result = NGX_OK;
-        break;
+    switch (sqlite3_step(st)) {
 
     case SQLITE_ROW:
-        result = NGX_DECLINED;
+        ngx_lyftr_sqlite_column(st, 0, &of);
+
+        id->len = 0;
+        rc = ngx_lyftr_buf_add(id, of.data, of.len);
+
+        if (rc != NGX_OK) {
+            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "no memory");
+        }
+
+        break;
+
+    case SQLITE_DONE:
+        rc = ngx_lyftr_sqlite_damaged(err);
         break;
 
     default:
-        result = ngx_lyftr_sqlite_error(c, err);
+        rc = ngx_lyftr_sqlite_error(c, err);
     }
 
     (void) sqlite3_reset(st);
-    (void) sqlite3_clear_bindings(st);
 
-    return result;
+    return rc;
 }
 
 
@@ -222,7 +317,7 @@ ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_row_t *row,
 
     if (ngx_lyftr_sqlite_row_keys(row, &c->keys, &recent) != NGX_OK
         || ngx_lyftr_buf_add(&c->rows, &recent, sizeof(recent)) != NGX_OK
-        || ngx_lyftr_sqlite_tail_add(&c->tail, row->hash, row->seq) != NGX_OK)
+        || ngx_lyftr_sqlite_tail_add(&c->tail, row->mark, row->seq) != NGX_OK)
     {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }

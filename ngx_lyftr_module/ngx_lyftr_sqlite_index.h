@@ -10,6 +10,24 @@
 #include <ngx_lyftr_sqlite.h>
 
 
+/* the highest level of segments: so many rows as a tree has blocks at most */
+#define NGX_LYFTR_LEVELS           5
+
+/*
+ * Children of a block, at least, if it is not the last of its level; and levels
+ * of blocks.  There are 2^30 numbers for those of a level, and each level has
+ * a sixteenth of the blocks of the one below, so the ninth has one: 16^8 is
+ * more than 2^30.
+ */
+#define NGX_LYFTR_CHILDREN         16
+#define NGX_LYFTR_HEIGHT           9
+
+/* bytes of a key in a block that has children, at most */
+#ifndef NGX_LYFTR_SEPARATOR
+#define NGX_LYFTR_SEPARATOR        128
+#endif
+
+
 /* ngx_lyftr_sqlite_key.c */
 
 /* an upper bound of a sender's key */
@@ -160,6 +178,8 @@ typedef struct {
     /* of segments */
     ngx_lyftr_segment_t      from[NGX_LYFTR_FANOUT];
     ngx_lyftr_cursor_t       cursor[NGX_LYFTR_FANOUT];
+    ngx_lyftr_buf_t          id[NGX_LYFTR_FANOUT];
+    int64_t                  id_of[NGX_LYFTR_FANOUT];  /* the row, or 0 */
     ngx_uint_t               nfrom;
 } ngx_lyftr_job_t;
 

@@ -54,6 +54,7 @@ ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     job->segment.rows = 0;
     job->segment.sum = 0;
     job->segment.summed = 1;
+    job->segment.ties = from[0].ties;
 
     for (i = 0; i < n; i++) {
         job->from[i] = from[i];
@@ -168,6 +169,7 @@ ngx_lyftr_job_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     job->rows.len = 0;
     job->segment.sum = 0;
     job->segment.summed = 1;
+    job->segment.ties = 1;
 
     st = c->stmt[NGX_LYFTR_SQL_ROWS];
 
@@ -401,6 +403,8 @@ ngx_lyftr_job_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
         (void) sqlite3_bind_int64(st, 6 + i, (int64_t) segment->sum);
     }
 
+    (void) sqlite3_bind_int64(st, 7 + i, segment->ties);
+
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -420,6 +424,7 @@ ngx_lyftr_job_free(ngx_lyftr_job_t *job)
 
     for (i = 0; i < NGX_LYFTR_FANOUT; i++) {
         ngx_lyftr_cursor_free(&job->cursor[i]);
+        ngx_lyftr_buf_free(&job->id[i]);
     }
 
     ngx_lyftr_build_free(&job->build);

@@ -93,6 +93,8 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
         goto failed;
     }
 
+    sqlite3_randomness(sizeof(c->secret), c->secret);
+
     (void) sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, NGX_LYFTR_SQLITE_LENGTH);
 
     return c;
@@ -355,6 +357,7 @@ ngx_lyftr_sqlite_close(void *conn)
     ngx_lyftr_sqlite_tail_free(&c->tail);
     ngx_lyftr_buf_free(&c->keys);
     ngx_lyftr_buf_free(&c->rows);
+    ngx_lyftr_buf_free(&c->id);
     sqlite3_free(c->view.chunks);
     ngx_lyftr_sqlite_forget(c);
     ngx_lyftr_sqlite_verify_forget(c);

@@ -463,7 +463,11 @@ ngx_lyftr_recent_less(ngx_lyftr_recent_row_t *a, ngx_lyftr_recent_row_t *b,
     u_char  *akey, *bkey;
 
     if (kind == NGX_LYFTR_KIND_ID) {
-        return a->hash < b->hash;
+        return a->hash < b->hash
+               || (a->hash == b->hash
+                   && ngx_lyftr_key_cmp(a->key + a->id, a->len - a->id,
+                                        b->key + b->id, b->len - b->id)
+                      < 0);
     }
 
     akey = ngx_lyftr_recent_key(a, kind, &alen);

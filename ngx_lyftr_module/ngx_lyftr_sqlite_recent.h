@@ -40,7 +40,8 @@ typedef struct {
     uint64_t             hash;
     u_char              *key;              /* of the sender, then the time */
     uint32_t             len;
-    uint32_t             sender;           /* of these, bytes of the sender */
+    uint32_t             sender;           /* of these, bytes of the sender, */
+    uint32_t             id;               /* and those before the id */
 } ngx_lyftr_recent_row_t;
 
 

@@ -54,7 +54,8 @@ static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
     " id_height INTEGER NOT NULL,"                                            \
     " time_height INTEGER NOT NULL,"                                          \
     " sender_height INTEGER NOT NULL,"                                        \
-    " sum INTEGER);"                                                          \
+    " sum INTEGER,"                                                           \
+    " ties INTEGER NOT NULL DEFAULT 0);"                                      \
                                                                               \
     "CREATE TABLE lyftr_block ("                                              \
     " no INTEGER PRIMARY KEY,"                                                \
@@ -138,6 +139,7 @@ static const char  ngx_lyftr_sqlite_version_1[] =
 
 static const char  ngx_lyftr_sqlite_version_2[] =
     "ALTER TABLE lyftr_segment ADD COLUMN sum INTEGER;"
+    "ALTER TABLE lyftr_segment ADD COLUMN ties INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE lyftr_search ADD COLUMN sum INTEGER;"
     "ALTER TABLE lyftr_state ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE lyftr_state ADD COLUMN rebuild INTEGER NOT NULL DEFAULT 0;"

@@ -140,6 +140,7 @@ ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
 
     segment->sum = (uint64_t) sqlite3_column_int64(st, 8);
     segment->summed = (sqlite3_column_type(st, 8) != SQLITE_NULL);
+    segment->ties = (sqlite3_column_int(st, 9) != 0);
 
     for (i = 0; i < c->nsegments; i++) {
         old = &c->segments[i];

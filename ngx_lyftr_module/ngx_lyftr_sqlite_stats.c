@@ -1,6 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_text.h>
 
 
 /* the recent rows of a sender: before and after the counts' next step */
@@ -131,7 +132,7 @@ ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
                 continue;
             }
 
-            k = ngx_lyftr_sqlite_hash(row->key, row->sender);
+            k = ngx_lyftr_siphash(c->secret, row->key, row->sender);
 
             for ( ;; k++) {
                 group = &groups[k & mask];

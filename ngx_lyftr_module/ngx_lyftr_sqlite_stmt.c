@@ -51,7 +51,7 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SEGMENTS */
     "SELECT id, level, first, last, rows, id_height, time_height,"
-    " sender_height, sum FROM lyftr_segment ORDER BY first",
+    " sender_height, sum, ties FROM lyftr_segment ORDER BY first",
 
     /* NGX_LYFTR_SQL_LAST */
     "SELECT ifnull(max(seq), 0) FROM lyftr_message",
@@ -65,8 +65,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     " created_at, text"
     " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
 
-    /* NGX_LYFTR_SQL_SAME */
-    "SELECT 1 FROM lyftr_message WHERE seq = ?1 AND message_id = ?2",
+    /* NGX_LYFTR_SQL_ID */
+    "SELECT message_id FROM lyftr_message WHERE seq = ?1",
 
     /* NGX_LYFTR_SQL_INSERT */
     "INSERT INTO lyftr_message (id_hash, instant, message_id, from_msisdn,"
@@ -95,8 +95,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SEGMENT_ADD */
     "INSERT INTO lyftr_segment (id, level, first, last, rows, id_height,"
-    " time_height, sender_height, sum)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    " time_height, sender_height, sum, ties)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 
     /* NGX_LYFTR_SQL_SEGMENT_DELETE */
     "DELETE FROM lyftr_segment WHERE id = ?1",

@@ -155,6 +155,12 @@ ngx_uint_t ngx_lyftr_fold_contains(u_char *s, size_t len, u_char *needle,
     size_t needle_len);
 
 
+/* ngx_lyftr_siphash.c */
+
+/* a hash that nobody can foretell who does not know the key, of two words */
+uint64_t ngx_lyftr_siphash(uint64_t *key, u_char *p, size_t len);
+
+
 /* ngx_lyftr_fault.c */
 
 /* appends; what is over NGX_LYFTR_FAULTS_MAX is dropped */

@@ -70,69 +70,164 @@ test_long(void **state)
 }
 
 
-/* all of some rows have one hash, also when they are in segments and merged */
+/* how often the id of a row was read, for one that is known or is not */
+
+static int
+test_reads(ngx_lyftr_sqlite_t *c, const char *id, uint64_t hash, ngx_int_t rc)
+{
+    uint64_t       mark;
+    ngx_str_t      s;
+    sqlite3_stmt  *st;
+
+    st = c->stmt[NGX_LYFTR_SQL_ID];
+    s = unit_str(id);
+    mark = ngx_lyftr_siphash(c->secret, s.data, s.len);
+
+    (void) sqlite3_stmt_status(st, SQLITE_STMTSTATUS_RUN, 1);
+
+    assert_int_equal(ngx_lyftr_sqlite_known(c, &s, hash, mark, &err), rc);
+
+    return sqlite3_stmt_status(st, SQLITE_STMTSTATUS_RUN, 1);
+}
+
+
+/*
+ * Ids of one hash, and others, are known.  If they are in order, few rows are
+ * read for it: in each segment four, and some of up to 300 by halves.
+ */
 
 static void
-test_same_hash(void **state)
+test_all_known(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t ties)
 {
-    char                 id[16];
-    void                *c, *upkeep;
-    ngx_str_t            s, text;
-    ngx_uint_t           i, k;
-    ngx_lyftr_sqlite_t  *w;
+    int         most;
+    char        id[16];
+    ngx_str_t   s;
+    ngx_uint_t  i;
 
-    c = unit_open();
-    upkeep = unit_open();
-    text = unit_str("");
+    static uint64_t  hash;
 
-    for (k = 0; k < 3; k++) {
-        assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, 1, unit_in(20000), &err), NGX_OK);
 
-        for (i = 0; i < 100; i++) {
-            (void) sprintf(id, "i%d", (int) (100 * k + i));
-            s = unit_str(id);
-            assert_true(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z",
-                                    &text));
-        }
+    most = ties ? (int) (1 + c->nsegments * (4 + 9)) : (int) n;
 
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+    for (i = 0; i < n; i++) {
+        (void) sprintf(id, "i%d", (int) i);
+        s = unit_str(id);
+        hash = (i + 1) % 5 < 3 ? 77 : ngx_lyftr_sqlite_hash(s.data, s.len);
+
+        assert_in_range(test_reads(c, id, hash, NGX_DECLINED), 1, most);
+
+        (void) sprintf(id, "i%d.", (int) i);
+        assert_in_range(test_reads(c, id, 77, NGX_OK), 0, most);
     }
 
+    assert_in_range(test_reads(c, "", 77, NGX_OK), 0, most);
+    assert_in_range(test_reads(c, "new", 77, NGX_OK), 0, most);
+
+    b->rollback(c);
+}
+
+
+static void
+test_put(ngx_uint_t from, ngx_uint_t n)
+{
+    char       id[16];
+    void      *c;
+    ngx_str_t  s, text;
+
+    c = unit_open();
+    text = unit_str("");
+
+    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+
+    for (n += from; from < n; from++) {
+        (void) sprintf(id, "i%d", (int) from);
+        s = unit_str(id);
+        assert_true(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text));
+    }
+
+    assert_int_equal(b->commit(c, &err), NGX_OK);
+
     b->close(c);
-    b->close(upkeep);
 
     /* no process has them in memory now */
 
     unit_sql("UPDATE lyftr_message SET id_hash = 77 WHERE seq % 5 < 3");
+}
 
-    c = w = unit_open();
+
+/* many rows have one hash, also when they are in segments and merged */
+
+static void
+test_same_hash(void **state)
+{
+    void                *upkeep;
+    ngx_lyftr_sqlite_t  *c;
+
+    test_put(0, 500);
+
+    c = unit_open();
     upkeep = unit_open();
 
     for ( ;; ) {
-        assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+        test_all_known(c, 500, 1);
 
-        for (i = 0; i < 300; i++) {
-            (void) sprintf(id, "i%d", (int) i);
-            s = unit_str(id);
-
-            assert_int_equal(ngx_lyftr_sqlite_known(w, &s,
-                                 (i + 1) % 5 < 3 ? 77
-                                 : ngx_lyftr_sqlite_hash(s.data, s.len),
-                                 &err),
-                             NGX_DECLINED);
-        }
-
-        s = unit_str("new");
-        assert_int_equal(ngx_lyftr_sqlite_known(w, &s, 77, &err), NGX_OK);
-
-        b->rollback(c);
-
-        if (w->state.indexed == 256 && w->nsegments < 4) {
+        if (c->state.indexed == 448 && c->nsegments == 3) {
             break;
         }
 
         (void) unit_maintain(upkeep);
     }
+
+    assert_true(c->segments[0].ties);
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+/* segments of version 2 have them in no order, and are merged by themselves */
+
+static void
+test_version_2(void **state)
+{
+    void                *upkeep;
+    ngx_uint_t           i, n;
+    ngx_lyftr_sqlite_t  *c;
+
+    test_put(0, 320);
+
+    upkeep = unit_open();
+    unit_maintain_all(upkeep);
+    b->close(upkeep);
+
+    unit_sql("UPDATE lyftr_segment SET ties = 0");
+    unit_sql("ALTER TABLE lyftr_segment DROP COLUMN ties;"
+             "ALTER TABLE lyftr_segment DROP COLUMN sum;"
+             "ALTER TABLE lyftr_search DROP COLUMN sum;"
+             "ALTER TABLE lyftr_state DROP COLUMN damaged;"
+             "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
+             "PRAGMA user_version = 2");
+
+    c = unit_open();
+    test_all_known(c, 320, 0);
+    assert_true(c->nsegments == 3);
+    b->close(c);
+
+    test_put(320, 320);
+
+    c = unit_open();
+    upkeep = unit_open();
+    unit_maintain_all(upkeep);
+
+    test_all_known(c, 640, 0);
+
+    for (i = 0, n = 0; i < c->nsegments; i++) {
+        assert_int_equal(c->segments[i].ties, c->segments[i].last > 320);
+        n += c->segments[i].ties;
+    }
+
+    assert_true(n > 0 && c->nsegments > n);
 
     b->close(c);
     b->close(upkeep);
@@ -235,6 +330,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         unit_fresh_model(test_long),
         unit_fresh_model(test_same_hash),
+        unit_fresh_model(test_version_2),
         unit_fresh_model(test_wrong_filter),
         unit_fresh_model(test_rollbacks)
     };
