@@ -38,14 +38,11 @@ static ngx_int_t ngx_lyftr_flock_poll(ngx_lyftr_flock_t *lock,
     ngx_msec_t deadline);
 static ngx_int_t ngx_lyftr_flock_timer(void);
 static ngx_int_t ngx_lyftr_flock_timer_set(ngx_msec_t msec);
-static void ngx_lyftr_flock_timer_delete(void *data);
 static void ngx_lyftr_flock_install(void);
 static void ngx_lyftr_flock_handler(int signo);
 
 
 static pthread_once_t  ngx_lyftr_flock_once = PTHREAD_ONCE_INIT;
-static pthread_key_t   ngx_lyftr_flock_key;
-static ngx_err_t       ngx_lyftr_flock_key_err;
 
 static __thread ngx_lyftr_flock_timer_t  ngx_lyftr_flock_own_timer;
 
@@ -217,7 +214,9 @@ ngx_lyftr_flock_poll(ngx_lyftr_flock_t *lock, ngx_msec_t deadline)
 /*
  * A timer keeps a signal of the few that a user may have in all of his
  * processes, so a thread makes one, and when there is none left, it goes
- * without.  One from before a fork() is not there any more.
+ * without.  One from before a fork() is not there any more.  It ends with the
+ * process, as do the threads of a pool: what ran when they end would find the
+ * module unloaded.
  */
 
 static ngx_int_t
@@ -235,12 +234,6 @@ ngx_lyftr_flock_timer(void)
     }
 
     (void) pthread_once(&ngx_lyftr_flock_once, ngx_lyftr_flock_install);
-
-    if (ngx_lyftr_flock_key_err
-        || pthread_setspecific(ngx_lyftr_flock_key, timer) != 0)
-    {
-        return NGX_ERROR;
-    }
 
     ngx_memzero(&sev, sizeof(struct sigevent));
 
@@ -280,20 +273,6 @@ ngx_lyftr_flock_timer_set(ngx_msec_t msec)
 }
 
 
-/* the thread ends */
-
-static void
-ngx_lyftr_flock_timer_delete(void *data)
-{
-    ngx_lyftr_flock_timer_t *timer = data;
-
-    if (timer->tid) {
-        (void) timer_delete(timer->id);
-        timer->tid = 0;
-    }
-}
-
-
 static void
 ngx_lyftr_flock_install(void)
 {
@@ -306,9 +285,6 @@ ngx_lyftr_flock_install(void)
     (void) sigemptyset(&sa.sa_mask);
 
     (void) sigaction(NGX_LYFTR_FLOCK_SIGNAL, &sa, NULL);
-
-    ngx_lyftr_flock_key_err = pthread_key_create(&ngx_lyftr_flock_key,
-                                                 ngx_lyftr_flock_timer_delete);
 }
 
 
