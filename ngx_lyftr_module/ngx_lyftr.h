@@ -467,6 +467,9 @@ ngx_int_t ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
 /* adds the zone */
 ngx_int_t ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
 
+/* gives the labels their slots, now that the configuration is in force */
+void ngx_lyftr_zone_commit(ngx_lyftr_main_conf_t *lmcf);
+
 
 /* ngx_lyftr_metrics.c */
 
@@ -484,19 +487,6 @@ void ngx_lyftr_metrics_refused(ngx_lyftr_main_conf_t *lmcf,
 /* ngx_lyftr_variables.c */
 
 ngx_int_t ngx_lyftr_variables_add(ngx_conf_t *cf);
-
-
-/* ngx_lyftr_outcome.c: of a request that is being logged */
-
-/* NONE if it is not for a webhook */
-ngx_lyftr_result_e ngx_lyftr_outcome_result(ngx_http_request_t *r);
-
-ngx_uint_t ngx_lyftr_outcome_status(ngx_http_request_t *r);
-
-/* microseconds since the request came */
-uint64_t ngx_lyftr_outcome_latency(ngx_http_request_t *r);
-
-extern ngx_str_t  ngx_lyftr_results[];
 
 
 #endif /* _NGX_LYFTR_H_INCLUDED_ */

@@ -1,4 +1,5 @@
 #include <ngx_lyftr_metrics.h>
+#include <ngx_lyftr_outcome.h>
 
 
 static ngx_lyftr_metric_t  ngx_lyftr_metrics[] = {

@@ -8,6 +8,9 @@
 /* an upper bound of a line less its label */
 #define NGX_LYFTR_LINE_LEN         256
 
+/* what a label can grow to: %FF for a byte */
+#define NGX_LYFTR_METRIC_LABEL     (3 * NGX_LYFTR_LABEL_LEN)
+
 
 typedef struct ngx_lyftr_metric_s  ngx_lyftr_metric_t;
 

@@ -1,4 +1,5 @@
 #include <ngx_lyftr_metrics.h>
+#include <ngx_lyftr_outcome.h>
 
 
 static ngx_int_t ngx_lyftr_metrics_histogram(ngx_lyftr_output_t *out,
@@ -40,7 +41,7 @@ ngx_lyftr_metrics_write_requests(ngx_lyftr_output_t *out,
             }
 
             if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
-                                              + 2 * NGX_LYFTR_LABEL_LEN)
+                                              + NGX_LYFTR_METRIC_LABEL)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -142,7 +143,7 @@ ngx_lyftr_metrics_write_secrets(ngx_lyftr_output_t *out,
         verifier = label[i].slot;
 
         if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
-                                          + 2 * NGX_LYFTR_LABEL_LEN)
+                                          + NGX_LYFTR_METRIC_LABEL)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -191,7 +192,7 @@ ngx_lyftr_metrics_write_store(ngx_lyftr_output_t *out,
         word = (ngx_atomic_t *) ((u_char *) store[i]->status + metric->offset);
 
         if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
-                                          + 2 * NGX_LYFTR_LABEL_LEN)
+                                          + NGX_LYFTR_METRIC_LABEL)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -246,7 +247,7 @@ ngx_lyftr_metrics_histogram(ngx_lyftr_output_t *out, char *metric, char *kind,
     uint64_t     count;
     ngx_str_t    name;
     ngx_uint_t   i;
-    u_char       buf[2 * NGX_LYFTR_LABEL_LEN];
+    u_char       buf[NGX_LYFTR_METRIC_LABEL];
 
     name.data = buf;
     name.len = ngx_lyftr_metrics_escape(buf, label) - buf;
@@ -392,25 +393,36 @@ ngx_lyftr_metrics_decimal(u_char *p, int64_t n, int64_t unit)
 }
 
 
-/* the format takes UTF-8 and three escapes; a label here is plain ASCII */
+/*
+ * The format takes UTF-8 and three escapes.  What is no text is written as in a
+ * URL, and with it "%", so that two labels never become one.
+ */
 
 static u_char *
 ngx_lyftr_metrics_escape(u_char *p, ngx_str_t *label)
 {
-    u_char      ch;
-    ngx_uint_t  i;
+    u_char    *s, *from, *last;
+    uint32_t   ch;
 
-    for (i = 0; i < label->len; i++) {
-        ch = label->data[i];
+    s = label->data;
+    last = s + label->len;
 
-        if (ch < 0x20 || ch > 0x7e) {
-            ch = '_';
+    while (s < last) {
+        from = s;
+        ch = ngx_lyftr_utf8_decode(&s, last);
 
-        } else if (ch == '"' || ch == '\\') {
+        if (ch == NGX_LYFTR_UTF8_INVALID || ch < 0x20 || ch == 0x7f
+            || ch == '%')
+        {
+            p = ngx_sprintf(p, "%%%02Xi", (ngx_uint_t) *from);
+            continue;
+        }
+
+        if (ch == '"' || ch == '\\') {
             *p++ = '\\';
         }
 
-        *p++ = ch;
+        p = ngx_cpymem(p, from, s - from);
     }
 
     return p;

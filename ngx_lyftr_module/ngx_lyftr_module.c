@@ -357,7 +357,7 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/* once, and not again at a reload */
+/* the configuration is in force; what follows is done once, not at a reload */
 
 static ngx_int_t
 ngx_lyftr_init_module(ngx_cycle_t *cycle)
@@ -365,6 +365,10 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
     ngx_lyftr_main_conf_t  *lmcf;
 
     lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
+
+    if (lmcf && lmcf->zone) {
+        ngx_lyftr_zone_commit(lmcf);
+    }
 
     if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
         ngx_lyftr_store_advise(&lmcf->stores, cycle->log);

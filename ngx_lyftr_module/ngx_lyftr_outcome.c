@@ -1,4 +1,4 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_outcome.h>
 
 
 ngx_str_t  ngx_lyftr_results[] = {

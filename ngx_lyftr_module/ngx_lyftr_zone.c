@@ -1,21 +1,27 @@
 #include <ngx_lyftr_zone.h>
 
 
-/* where the zone keeps the slots of a kind of label */
+/* where the zone keeps a kind of label, and how many there may be */
 
 typedef struct {
     size_t                        offset;
     size_t                        size;
-    ngx_uint_t                    n;
+    ngx_uint_t                    max;
 } ngx_lyftr_slots_t;
 
 
+static ngx_int_t ngx_lyftr_zone_find(ngx_array_t *labels, ngx_str_t *name);
 static ngx_int_t ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone,
     void *data);
+static ngx_int_t ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone,
+    ngx_lyftr_slots_t *slots, ngx_array_t *labels, ngx_log_t *log);
 static ngx_lyftr_slot_t *ngx_lyftr_zone_slot(ngx_lyftr_zone_t *zone,
-    ngx_lyftr_slots_t *slots, ngx_array_t *labels, ngx_str_t *name);
-static ngx_uint_t ngx_lyftr_zone_named(ngx_array_t *labels, u_char *data,
-    size_t len);
+    ngx_lyftr_slots_t *slots, ngx_str_t *name);
+static ngx_lyftr_slot_t *ngx_lyftr_zone_unused(ngx_lyftr_zone_t *zone,
+    ngx_lyftr_slots_t *slots, ngx_array_t *labels);
+static ngx_uint_t ngx_lyftr_zone_taken(ngx_array_t *labels,
+    ngx_lyftr_slot_t *slot);
+static ngx_uint_t ngx_lyftr_zone_oldest(ngx_lyftr_zone_t *zone);
 
 
 /* the order is that of ngx_lyftr_label_e */
@@ -36,11 +42,20 @@ static ngx_lyftr_slots_t  ngx_lyftr_slots[] = {
 };
 
 
+static ngx_str_t  ngx_lyftr_zone_other = ngx_string("other");
+
+
+/*
+ * What does not fit counts with all others, for a location is not called after
+ * the metrics.  Only a store has a condition of its own.
+ */
+
 ngx_int_t
 ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
     ngx_str_t *name)
 {
-    ngx_uint_t              i;
+    ngx_int_t               i;
+    ngx_uint_t              fits, room;
     ngx_array_t            *labels;
     ngx_lyftr_label_t      *label;
     ngx_lyftr_main_conf_t  *lmcf;
@@ -48,24 +63,34 @@ ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
 
     labels = &lmcf->labels[kind];
-    label = labels->elts;
 
-    for (i = 0; i < labels->nelts; i++) {
-        if (label[i].name.len == name->len
-            && ngx_strncmp(label[i].name.data, name->data, name->len) == 0)
-        {
-            return i;
-        }
+    i = ngx_lyftr_zone_find(labels, name);
+    if (i != NGX_ERROR) {
+        return i;
     }
 
-    if (name->len == 0 || name->len > NGX_LYFTR_LABEL_LEN) {
+    fits = (name->len != 0 && name->len <= NGX_LYFTR_LABEL_LEN);
+    room = ngx_lyftr_slots[kind].max - labels->nelts;
+
+    if (kind != NGX_LYFTR_LABEL_STORE) {
+        i = ngx_lyftr_zone_find(labels, &ngx_lyftr_zone_other);
+
+        if (!fits || room == (i == NGX_ERROR)) {
+
+            if (i != NGX_ERROR) {
+                return i;
+            }
+
+            name = &ngx_lyftr_zone_other;
+        }
+
+    } else if (!fits) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the name \"%V\" must have 1 to %d bytes",
                            name, NGX_LYFTR_LABEL_LEN);
         return NGX_ERROR;
-    }
 
-    if (labels->nelts == ngx_lyftr_slots[kind].n) {
+    } else if (room == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" is one name more than the metrics have "
                            "room for", name);
@@ -81,6 +106,26 @@ ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
     label->slot = NULL;
 
     return labels->nelts - 1;
+}
+
+
+static ngx_int_t
+ngx_lyftr_zone_find(ngx_array_t *labels, ngx_str_t *name)
+{
+    ngx_uint_t          i;
+    ngx_lyftr_label_t  *label;
+
+    label = labels->elts;
+
+    for (i = 0; i < labels->nelts; i++) {
+        if (label[i].name.len == name->len
+            && ngx_strncmp(label[i].name.data, name->data, name->len) == 0)
+        {
+            return i;
+        }
+    }
+
+    return NGX_ERROR;
 }
 
 
@@ -109,13 +154,14 @@ ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf)
 }
 
 
+/* the new configuration may still fail: what others share is only read here */
+
 static ngx_int_t
 ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_lyftr_main_conf_t  *olmcf = data;
 
     ngx_uint_t               i, kind;
-    ngx_array_t             *labels;
     ngx_slab_pool_t         *shpool;
     ngx_lyftr_label_t       *label;
     ngx_lyftr_store_t      **store;
@@ -141,16 +187,11 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     for (kind = 0; kind < NGX_LYFTR_LABELS; kind++) {
-        labels = &lmcf->labels[kind];
-        label = labels->elts;
-
-        for (i = 0; i < labels->nelts; i++) {
-            label[i].slot = ngx_lyftr_zone_slot(lmcf->zone,
-                                                   &ngx_lyftr_slots[kind],
-                                                   labels, &label[i].name);
-            if (label[i].slot == NULL) {
-                return NGX_ERROR;
-            }
+        if (ngx_lyftr_zone_place(lmcf->zone, &ngx_lyftr_slots[kind],
+                                 &lmcf->labels[kind], shm_zone->shm.log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
@@ -161,69 +202,17 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
         slot = label[store[i]->label].slot;
         store[i]->status = &slot->status;
         store[i]->dsn.words = slot->status.words;
-
-        /* with a reload the operator says that what is there is right */
-
-        ngx_memzero((void *) slot->status.words,
-                    NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
     }
 
     return NGX_OK;
 }
 
 
-/*
- * Finds the slot of the label, or takes a free one, or one whose label has
- * left the configuration: there are as many slots as there may be labels.
- */
+/* labels that are known keep their slots, and the others get unused ones */
 
-static ngx_lyftr_slot_t *
-ngx_lyftr_zone_slot(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
-    ngx_array_t *labels, ngx_str_t *name)
-{
-    u_char            *base;
-    ngx_uint_t         i;
-    ngx_lyftr_slot_t  *slot, *unused;
-
-    base = (u_char *) zone + slots->offset;
-    unused = NULL;
-
-    for (i = 0; i < slots->n; i++) {
-        slot = (ngx_lyftr_slot_t *) (base + i * slots->size);
-
-        if (slot->len == name->len
-            && ngx_memcmp(slot->data, name->data, name->len) == 0)
-        {
-            return slot;
-        }
-
-        if (slot->len == 0) {
-            if (unused == NULL || unused->len) {
-                unused = slot;
-            }
-
-        } else if (unused == NULL
-                   && !ngx_lyftr_zone_named(labels, slot->data, slot->len))
-        {
-            unused = slot;
-        }
-    }
-
-    if (unused == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(unused, slots->size);
-
-    unused->len = name->len;
-    ngx_memcpy(unused->data, name->data, name->len);
-
-    return unused;
-}
-
-
-static ngx_uint_t
-ngx_lyftr_zone_named(ngx_array_t *labels, u_char *data, size_t len)
+static ngx_int_t
+ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
+    ngx_array_t *labels, ngx_log_t *log)
 {
     ngx_uint_t          i;
     ngx_lyftr_label_t  *label;
@@ -231,12 +220,174 @@ ngx_lyftr_zone_named(ngx_array_t *labels, u_char *data, size_t len)
     label = labels->elts;
 
     for (i = 0; i < labels->nelts; i++) {
-        if (label[i].name.len == len
-            && ngx_memcmp(label[i].name.data, data, len) == 0)
+        label[i].slot = ngx_lyftr_zone_slot(zone, slots, &label[i].name);
+    }
+
+    for (i = 0; i < labels->nelts; i++) {
+
+        if (label[i].slot) {
+            continue;
+        }
+
+        label[i].slot = ngx_lyftr_zone_unused(zone, slots, labels);
+
+        if (label[i].slot == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "the metrics have no room for \"%V\" until workers "
+                          "of older configurations have exited",
+                          &label[i].name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_lyftr_slot_t *
+ngx_lyftr_zone_slot(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
+    ngx_str_t *name)
+{
+    u_char            *p;
+    ngx_uint_t         i;
+    ngx_lyftr_slot_t  *slot;
+
+    p = (u_char *) zone + slots->offset;
+
+    for (i = 0; i < NGX_LYFTR_SLOTS(slots->max); i++, p += slots->size) {
+        slot = (ngx_lyftr_slot_t *) p;
+
+        if (slot->len == name->len
+            && ngx_memcmp(slot->data, name->data, name->len) == 0)
         {
+            return slot;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* an empty slot, or that of the label that has left for the longest time */
+
+static ngx_lyftr_slot_t *
+ngx_lyftr_zone_unused(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
+    ngx_array_t *labels)
+{
+    u_char            *p;
+    ngx_uint_t         i, oldest;
+    ngx_lyftr_slot_t  *slot, *unused;
+
+    p = (u_char *) zone + slots->offset;
+    oldest = ngx_lyftr_zone_oldest(zone);
+    unused = NULL;
+
+    for (i = 0; i < NGX_LYFTR_SLOTS(slots->max); i++, p += slots->size) {
+        slot = (ngx_lyftr_slot_t *) p;
+
+        if (ngx_lyftr_zone_taken(labels, slot)) {
+            continue;
+        }
+
+        if (slot->len == 0) {
+            return slot;
+        }
+
+        if (slot->last < oldest
+            && (unused == NULL || slot->last < unused->last))
+        {
+            unused = slot;
+        }
+    }
+
+    return unused;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_zone_taken(ngx_array_t *labels, ngx_lyftr_slot_t *slot)
+{
+    ngx_uint_t          i;
+    ngx_lyftr_label_t  *label;
+
+    label = labels->elts;
+
+    for (i = 0; i < labels->nelts; i++) {
+        if (label[i].slot == slot) {
             return 1;
         }
     }
 
     return 0;
+}
+
+
+/*
+ * The oldest configuration that a process may have.  While one is exiting that
+ * may be any since the last time when none was.
+ */
+
+static ngx_uint_t
+ngx_lyftr_zone_oldest(ngx_lyftr_zone_t *zone)
+{
+    ngx_int_t  i;
+
+    for (i = 0; i < ngx_last_process; i++) {
+        if (ngx_processes[i].pid != -1 && ngx_processes[i].exiting
+            && !ngx_processes[i].exited)
+        {
+            return zone->oldest;
+        }
+    }
+
+    return zone->generation;
+}
+
+
+void
+ngx_lyftr_zone_commit(ngx_lyftr_main_conf_t *lmcf)
+{
+    ngx_uint_t            i, kind;
+    ngx_str_t            *name;
+    ngx_array_t          *labels;
+    ngx_lyftr_slot_t     *slot;
+    ngx_lyftr_zone_t     *zone;
+    ngx_lyftr_label_t    *label;
+    ngx_lyftr_store_t   **store;
+
+    zone = lmcf->zone;
+
+    zone->oldest = ngx_lyftr_zone_oldest(zone);
+    zone->generation++;
+
+    for (kind = 0; kind < NGX_LYFTR_LABELS; kind++) {
+        labels = &lmcf->labels[kind];
+        label = labels->elts;
+
+        for (i = 0; i < labels->nelts; i++) {
+            slot = label[i].slot;
+            name = &label[i].name;
+
+            if (slot->len != name->len
+                || ngx_memcmp(slot->data, name->data, name->len) != 0)
+            {
+                ngx_memzero(slot, ngx_lyftr_slots[kind].size);
+
+                slot->len = name->len;
+                ngx_memcpy(slot->data, name->data, name->len);
+            }
+
+            slot->last = zone->generation;
+        }
+    }
+
+    store = lmcf->stores.elts;
+
+    for (i = 0; i < lmcf->stores.nelts; i++) {
+
+        /* with a reload the operator says that what is there is right */
+
+        ngx_memzero((void *) store[i]->status->words,
+                    NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
+    }
 }

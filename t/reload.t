@@ -7,6 +7,7 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 
+use Lyftr;
 use Lyftr::Scenario qw(held_up reloads);
 use Lyftr::Server;
 
@@ -36,5 +37,69 @@ is($server->created, $created, 'counters survive a reload');
 $server->signal('QUIT');
 is($server->wait_exit, 0, 'quit ends with 0');
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+
+# A reload that fails, for an address that another process has, touches nothing
+# of what runs, though as many locations as there may be have other names.
+
+my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1);
+
+sub locations {
+    my ($prefix) = @_;
+
+    return join '', map { "location = /$prefix$_ { lyftr_live; }\n" } 1 .. 57;
+}
+
+$server = Lyftr::Server->new(server => locations('a'));
+$server->get("/a$_") for 1 .. 57;
+$server->post(message());
+
+my $samples;
+
+Lyftr::Server::wait_for {
+    $samples = $server->samples;
+    $samples->{'http_requests_total{path="/webhook",status="200"}'};
+};
+
+my $failed = 0;
+
+for my $prefix (qw(b c d)) {
+    $server->{server} = locations($prefix);
+    $server->{http} = 'server { listen 127.0.0.1:' . $taken->sockport . '; }';
+    $server->configure;
+    $server->signal('HUP');
+
+    $failed++;
+
+    ok(Lyftr::Server::wait_for(sub {
+        $server->logged(qr/still could not bind/) == $failed;
+    }), 'a reload fails');
+}
+
+my $after = $server->samples;
+
+is_deeply([ grep { ($after->{$_} // -1) < $samples->{$_} }
+            grep { /^(?:http|webhook|lyftr_store_commit)/ }
+            sort keys %$samples ],
+          [], 'and no counter has lost anything');
+is($after->{"http_requests_total{path=\"/a$_\",status=\"200\"}"}, 1, "/a$_")
+    for 1, 57;
+
+# the next one works, and old labels that come back have what they had
+
+$server->{http} = '';
+$server->{server} = locations('e');
+$server->configure;
+$server->signal('HUP');
+Lyftr::Server::wait_for { $server->get('/e1')->{status} == 200 };
+is($server->get('/a1')->{status}, 404, 'a reload works');
+
+$server->{server} = locations('a');
+$server->configure;
+$server->signal('HUP');
+Lyftr::Server::wait_for { $server->get('/a1')->{status} == 200 };
+
+is($server->metric('http_requests_total{path="/a57",status="200"}'), 1,
+   'labels that come back have their counts');
 
 done_testing();
