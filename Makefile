@@ -71,9 +71,9 @@ $(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*.h) $(BUILD)/Makefile
 lines: $(BUILD)/lines
 
 
-run: build	## serve on port 8000, or PORT; see the README
+run: build lines	## serve on port 8000, or PORT; see the README
 	@t/setup docs
-	@exec docker/serve
+	@exec $(BUILD)/lines docker/serve
 
 
 test: build unit replay	## run all tests, rigs in short (T=t/some.t: one)

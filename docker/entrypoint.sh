@@ -1,16 +1,18 @@
-#!/bin/bash
+#!/bin/sh
 #
 # The entrypoint of the image.  Like the official nginx image's it runs what is
 # in /docker-entrypoint.d, and then the command.  Another command than serve is
-# run as it is.
+# run as it is; nginx's test is one of the configuration that serve makes.
 
 set -eu
 
 lib=/usr/lib/lyftr
 
-case ${1-} in
+case "$*" in
     serve) exec "$lib/lines" "$0" --serve ;;
-    --serve) ;;
+    --serve) shift ;;
+    "nginx -t" | "nginx -T" | "serve -t" | "serve -T") shift ;;
+    "serve "* | -*) [ "$1" != serve ] || shift; exec "$lib/serve" "$@" ;;
     *) exec "$@" ;;
 esac
 
@@ -32,4 +34,4 @@ done
 
 export TEMPLATE=/etc/nginx/templates/nginx.conf.template
 export MODULE=/usr/lib/nginx/modules/ngx_http_lyftr_module.so
-exec "$lib/serve"
+exec "$lib/serve" "$@"

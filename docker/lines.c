@@ -55,6 +55,15 @@ static lines_level_t  lines_levels[] = {
     { NULL, NULL }
 };
 
+/* the launcher says why it does not start */
+
+static lines_level_t  lines_serve_levels[] = {
+    { "serve: info: ", "INFO" },
+    { "serve: warning: ", "WARNING" },
+    { "serve: ", "CRITICAL" },
+    { NULL, NULL }
+};
+
 static int  lines_signals[] = {
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, 0
 };
@@ -362,11 +371,18 @@ lines_level(ngx_str_t *line)
         }
     }
 
-    /* the launcher says why it does not start; nobody else should speak */
-
     serve = *line;
 
-    return lines_skip(&serve, "serve: ") ? "CRITICAL" : "WARNING";
+    for (level = lines_serve_levels; level->name; level++) {
+
+        if (lines_skip(&serve, level->name)) {
+            return level->level;
+        }
+    }
+
+    /* nobody else should speak */
+
+    return "WARNING";
 }
 
 

@@ -6,6 +6,7 @@ use warnings;
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
+use POSIX qw(mkfifo);
 use Test::More;
 
 use Lyftr;
@@ -48,19 +49,33 @@ sub status {
 }
 
 
-# which of these secrets are good, in the end
+# A reload, and how many secrets the launcher says there are.  It says so when
+# no worker of before takes connections any more.
+
+sub reload {
+    my ($server) = @_;
+
+    my $n = () = $server->log =~ /^serve: info: reloaded, /mg;
+    my @lines;
+
+    $server->signal('HUP');
+
+    Lyftr::Server::wait_for {
+        @lines = $server->log =~ /^serve: info: reloaded, .*: (\d+)$/mg;
+        @lines > $n;
+    };
+
+    return @lines == $n + 1 ? $lines[-1] : @lines - $n . ' lines';
+}
+
+
+# which of these secrets are good
 
 sub good {
     my ($server, $name, $expected, @secrets) = @_;
 
-    my $got;
-
-    Lyftr::Server::wait_for {
-        $got = join ' ', grep { status($server, $_) == 200 } @secrets;
-        $got eq $expected;
-    } 10;
-
-    is($got, $expected, $name);
+    is(join(' ', grep { status($server, $_) == 200 } @secrets), $expected,
+       $name);
 }
 
 
@@ -82,7 +97,7 @@ ok(verified($server, 'one'), 'a file: its name is the label');
 unlike($server->log, qr/WEBHOOK_SECRET"/, 'a file: no warning');
 
 put("$dir/one", 'second');
-$server->signal('HUP');
+is(reload($server), 1, 'a file: reloaded');
 good($server, 'a file: its next secret', 'second', 'first', 'second');
 $server->stop;
 
@@ -90,6 +105,7 @@ $server = serves(WEBHOOK_SECRET_FILE => "$dir/one",
                  WEBHOOK_SECRET => 'variable');
 good($server, 'a file and the variable', 'second variable', 'second',
      'variable', 'first');
+is(reload($server), 2, 'a file and the variable: reloaded');
 $server->stop;
 
 
@@ -103,56 +119,95 @@ $server = serves(WEBHOOK_SECRET_FILE => $folder);
 good($server, 'a folder', 'old', qw(old new hidden));
 
 put("$folder/2026-11", "new\n");
-$server->signal('HUP');
-good($server, 'a folder: one more', 'old new', qw(old new hidden));
+is(reload($server), 2, 'a folder: one more');
+good($server, 'a folder: they are good', 'old new', qw(old new hidden));
 ok(verified($server, '2026-11'), 'a folder: its label');
 
 unlink "$folder/2026-05";
-$server->signal('HUP');
-good($server, 'a folder: one less', 'new', qw(old new));
+is(reload($server), 1, 'a folder: one less');
+good($server, 'a folder: the other is good', 'new', qw(old new));
+
+# one that verifies nothing is told of, once
+
+put("$folder/2026-12", "odd\r\r\n");
+is(reload($server), 2, 'a carriage return: reloaded');
+is(() = $server->log =~ /\[warn\] .*2026-12" ends with a carriage return/g, 1,
+   'a carriage return: one warning');
+unlink "$folder/2026-12";
+is(reload($server), 1, 'a carriage return: no more');
 
 # a mistake changes nothing
 
-for (['2027~', 'x', qr/of A-Za-z0-9._-: 2027~$/m],
-     ['2027', '', qr/2027 is empty$/m], ['2027', "\n", qr/empty secret/])
-{
-    my ($name, $text, $pattern) = @$_;
+sub mistake {
+    my ($name, $pattern) = @_;
 
-    put("$folder/$name", $text);
+    my $line = qr/^serve: warning: WEBHOOK_SECRET_FILE: .*$pattern/m;
+
     $server->signal('HUP');
-    ok(Lyftr::Server::wait_for(sub { $server->log =~ $pattern }),
-       "a mistake is told: $pattern");
-    is(status($server, 'new'), 200, 'and the other secret is good');
-    unlink "$folder/$name";
+    ok(Lyftr::Server::wait_for(sub { $server->log =~ $line }),
+       "$name is told: $pattern") or diag($server->log);
+    good($server, "$name: all stays as it was", 'new', qw(old new));
+}
+
+for (['a name', '2027~', 'x', qr/of A-Za-z0-9._-: 2027~$/m],
+     ['an empty file', '2027', '', qr/2027 is empty$/m],
+     ['a newline', '2028', "\n", qr/2028" is empty$/m])
+{
+    my ($name, $file, $text, $pattern) = @$_;
+
+    put("$folder/$file", $text);
+    mistake($name, $pattern);
+    unlink "$folder/$file";
 }
 
 unlink "$folder/2026-11";
-$server->signal('HUP');
-good($server, 'an empty folder', '', qw(old new));
-is($server->get('/health/ready')->{status}, 503, 'an empty folder: not ready');
+mistake('an empty folder', qr/no file in \Q$folder\E$/m);
+rename $folder, "$folder.away" or die "rename: $!";
+mistake('no folder', qr/cannot read \Q$folder\E$/m);
+rename "$folder.away", $folder or die "rename: $!";
 
-put("$folder/2026-11", 'new');
-$server->signal('HUP');
-good($server, 'an empty folder no more', 'new', qw(old new));
-is($server->get('/health/ready')->{status}, 200, 'and ready');
+is($server->get('/health/ready')->{status}, 200, 'and it is ready');
+
+# nor does what failed stay in the way of the next reload
+
+put("$folder/2026-12", 'old');
+is(reload($server), 1, 'a file again');
+good($server, 'a file again: it is good', 'old', qw(old new));
 
 unlike($server->log, qr/\b(?:old|hidden)\b/, 'no secret in the log');
 $server->signal('TERM');
 is($server->wait_exit, 0, 'ends with 0');
 
 
+# an empty folder from the start on: not ready, until there is a file
+
+unlink "$folder/2026-12";
+$server = serves(WEBHOOK_SECRET_FILE => $folder);
+is($server->get('/health/ready')->{status}, 503, 'an empty folder: not ready');
+is(reload($server), 0, 'an empty folder: reloaded');
+put("$folder/2026-11", 'new');
+is(reload($server), 1, 'an empty folder no more');
+good($server, 'an empty folder no more: its secret', 'new', qw(old new));
+is($server->get('/health/ready')->{status}, 200, 'and ready');
+$server->stop;
+
+
 # what keeps it from starting
 
 put("$dir/empty", '');
 
-for (['none', qr/cannot read none/], ['empty', qr/empty is empty/]) {
+put("$dir/newline", "\n");
+mkfifo("$dir/fifo", 0600) or die "fifo: $!";
+
+for (['none', qr/cannot read none/], ['empty', qr/empty is empty/],
+     ['newline', qr/newline" is empty/], ['fifo', qr/fifo is not a file/])
+{
     my ($file, $pattern) = @$_;
 
     my $said = eval { serves(WEBHOOK_SECRET_FILE => $file); 1 }
         ? 'it serves' : $@;
 
-    like($said, qr/\Ano service: serve: WEBHOOK_SECRET_FILE: [^\n]+\n/,
-         "$file: one line");
+    like($said, qr/\Ano service: serve: [^\n]+\n/, "$file: one line");
     like($said, $pattern, "$file: what it says");
 }
 

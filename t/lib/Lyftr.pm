@@ -13,9 +13,10 @@ our @EXPORT = qw(sign signature message post http_config endpoints
                  ok_body deliver fetch item page faults fresh cases);
 
 
-# what is said at the start with a SQLite that has the bug
+# what is said at the start with a SQLite that has the bug, and to root
 
-our $advice = qr/\[warn\] .* lyftr: SQLite \S+ has the WAL-reset bug/;
+our $advice = qr/lyftr:\ SQLite\ \S+\ has\ the\ WAL-reset\ bug
+                 |serve:\ warning:\ started\ as\ root/x;
 
 
 # the signature of a body

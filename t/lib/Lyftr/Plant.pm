@@ -121,7 +121,7 @@ NEW
 
     # a secret is told while it is read, and the right signature of a body
 
-    secret_logged => [['ngx_lyftr_signature.c',
+    secret_logged => [['ngx_lyftr_secret.c',
         's = ngx_array_push(llcf->secrets);', <<'NEW']],
     ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0, "secret \"%V\"", &secret);
     s = ngx_array_push(llcf->secrets);
