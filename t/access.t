@@ -150,7 +150,8 @@ SKIP: {
 
         is_deeply([ sort keys %$entry ],
                   [ sort qw(ts level request_id method path status
-                            latency_ms) ], "$path: the fields of the line");
+                            latency_ms client) ],
+                  "$path: the fields of the line");
         is_deeply([ @$entry{qw(level method path status)} ],
                   [ 'WARNING', 'GET', $path =~ s/\?.*//r, 403 ],
                   "$path: what they say");

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use File::Temp qw(tempdir);
 use Test::More;
 
 use Lyftr;
@@ -121,6 +122,84 @@ is(Lyftr::Client::header($server->request("GET $_", 'X-Request-ID: a.B_9-'),
                          'X-Request-ID'), 'a.B_9-', "GET $_ keeps the id")
     for qw(/nope /webhook /stats /messages?limit=0 /metrics /health/live);
 
+# A query is private, and nginx would write it to the error log with what it
+# refuses.  Only the webhook has a limit for bodies.
+
+for my $path (qw(/messages /stats /metrics /health/live /health/ready /nope /
+                 /docs /openapi.json /webhook/))
+{
+    for my $method (qw(GET POST)) {
+        my $line = "$method $path?q=private";
+        my $plain = $server->request($line)->{status};
+
+        is($server->request($line, 'Content-Length: 2000000')->{status},
+           $plain, "$line: a large body is not looked at");
+        is($server->exchange("$line HTTP/1.1\r\nHost: a\r\n"
+                             . "Transfer-Encoding: chunked\r\n"
+                             . "Connection: close\r\n\r\n"
+                             . sprintf("%x\r\n%s\r\n0\r\n\r\n", 1_100_000,
+                                       'x' x 1_100_000))->{status},
+           $plain, "$line: nor is one of chunks");
+    }
+}
+
+$server->exchange("GET /messages?q=private HTTP/1.1\r\nHost: a\r\n$_\r\n\r\n")
+    for 'Content-Length: x', "A\x01: b", 'X-A: ' . 'x' x 100_000, 'Host: b',
+        'Transfer-Encoding: x';
+
+unlike($server->log, qr/private/, 'no query is in the error log');
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+$server->stop;
+
+
+# each error page, as nginx itself comes to it
+
+my %pages = (403 => 'Forbidden', 404 => 'Not Found',
+             405 => 'Method Not Allowed', 412 => 'Precondition Failed',
+             413 => 'Request Entity Too Large',
+             500 => 'Internal Server Error', 501 => 'Not Implemented',
+             502 => 'Bad Gateway', 503 => 'Service Unavailable',
+             504 => 'Gateway Timeout');
+
+my $dir = tempdir(CLEANUP => 1);
+
+# the template with more locations, and perhaps a line less
+
+sub template {
+    my ($name, $without) = @_;
+
+    open my $in, '<', 'docker/nginx.conf.template' or die "template: $!";
+    my $text = join '', <$in>;
+    my $more = join '', map { "location = /$_ { return $_; }\n" } keys %pages;
+
+    $text =~ s/(?= *location = \/webhook)/$more/;
+    $text =~ s/ *\Q$without\E\n// or die "template: no $without"
+        if defined $without;
+
+    open my $out, '>', "$dir/$name" or die "$name: $!";
+    print $out $text;
+    close $out;
+
+    return "$dir/$name";
+}
+
+$server = Lyftr::Shipped->new(env => { TEMPLATE => template('pages') });
+
+for (sort keys %pages) {
+    my $r = $server->request("GET /$_");
+
+    is($r->{status}, $_, "page $_: its status");
+    is($r->{body}, qq({"detail":"$pages{$_}"}), "page $_: its body");
+    is(Lyftr::Client::header($r, 'Retry-After'), $_ == 503 ? 1 : undef,
+       "page $_: Retry-After");
+    like(Lyftr::Client::header($r, 'X-Request-ID') // '', qr/\A[0-9a-f]{32}\z/,
+         "page $_: a request id");
+}
+
+$server->stop;
+$server = Lyftr::Shipped->new(env => {
+    TEMPLATE => template('without', 'add_header Retry-After 1 always;') });
+is(Lyftr::Client::header($server->request('GET /503'), 'Retry-After'), undef,
+   'a page 503 without Retry-After would be seen');
 
 done_testing();

@@ -93,9 +93,12 @@ sub line {
     my $webhook = exists $expected{result};
 
     is_deeply([ sort keys %$entry ],
-              [ sort qw(ts level request_id method path status latency_ms),
-                     $webhook ? qw(message_id dup result) : () ],
+              [ sort qw(ts level request_id method path status latency_ms
+                        client),
+                     $webhook ? qw(body_length secret message_id dup result)
+                              : () ],
               "$name: the fields");
+    is($entry->{client}, '127.0.0.1', "$name: the caller's address");
 
     is($entry->{$_}, $expected{$_}, "$name: $_")
         for grep { $_ ne 'dup' } sort keys %expected;
@@ -103,6 +106,8 @@ sub line {
     if ($webhook) {
         is(JSON::PP::is_bool($entry->{dup}), 1, "$name: dup is a boolean");
         is(!!$entry->{dup}, !!$expected{dup}, "$name: dup");
+        like($json->encode([ $entry->{body_length} ]), qr/\A\[\d+\]\z/,
+             "$name: body_length is a number");
     }
 
     like($entry->{ts}, qr/\A20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\z/,
@@ -131,13 +136,20 @@ my $body = message();
 my %webhook = (method => 'POST', path => '/webhook');
 
 line('created', sub { $server->post($body) }, %webhook, status => 200,
-     level => 'INFO', message_id => 'm1', result => 'created', dup => 0);
+     level => 'INFO', message_id => 'm1', result => 'created', dup => 0,
+     secret => '1', body_length => length $body);
 line('duplicate', sub { $server->post($body) }, %webhook, status => 200,
      level => 'INFO', message_id => 'm1', result => 'duplicate', dup => 1);
 line('bad signature',
      get('POST /webhook', 'X-Signature: 123', 'Content-Length: 0'), %webhook,
      status => 401, level => 'ERROR', message_id => '',
-     result => 'invalid_signature');
+     result => 'invalid_signature', secret => '', body_length => 0);
+line('a forged body of chunks',
+     raw("POST /webhook HTTP/1.1\r\nHost: a\r\nX-Signature: " . 'a' x 64
+         . "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+         . "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"), %webhook, status => 401,
+     level => 'ERROR', message_id => '', result => 'invalid_signature',
+     secret => '', body_length => 7);
 line('validation', sub { $server->post(message(ts => undef)) }, %webhook,
      status => 422, level => 'WARNING', message_id => 'm1',
      result => 'validation_error');
@@ -168,7 +180,7 @@ line('live', get('GET /health/live'), method => 'GET',
      path => '/health/live', status => 200, level => 'INFO');
 line('ready', get('HEAD /health/ready'), method => 'HEAD',
      path => '/health/ready', status => 200, level => 'INFO');
-line('a q is private', get('GET /messages?q=secret&limit=3'),
+line('a q is private', get('GET /messages?q=private&limit=3'),
      method => 'GET', path => '/messages', status => 200, level => 'INFO');
 line('a refused query', get('GET /messages?limit=0'), method => 'GET',
      path => '/messages', status => 422, level => 'WARNING');
@@ -186,7 +198,7 @@ line('a header too large', get('PUT /webhook', 'X-A: ' . 'x' x 100_000),
 line('a path too long', get('GET /' . 'x' x 100_000), method => 'GET',
      status => 414, level => 'WARNING');
 
-unlike(join("\n", $server->lines($total)), qr/secret/,
+unlike(join("\n", $server->lines($total)), qr/private|testsecret/,
        'no query and no secret is in the log');
 
 

@@ -1,0 +1,117 @@
+# The sample site of the Debian package: who may read, what the lines of its log
+# say, and that no query comes into the error log.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use JSON::PP;
+use Test::More;
+
+use Lyftr;
+use Lyftr::Address qw(add_addresses);
+use Lyftr::Server;
+
+
+{
+    package Site;
+
+    our @ISA = 'Lyftr::Server';
+
+
+    # the site as it is, but for its places
+
+    sub configure {
+        my ($self) = @_;
+
+        my $dir = $self->{dir};
+        my $module = $ENV{TEST_NGINX_LOAD_MODULES};
+        my $load = $module ? "load_module $module;" : '';
+        my $user = $> == 0 ? 'user root root;' : '';
+
+        open my $in, '<', 'docker/debian/lyftr' or die "lyftr: $!";
+        my $site = join '', <$in>;
+
+        $site =~ s{sqlite:////var/lib/lyftr/app\.db}{sqlite:///$self->{db}};
+        $site =~ s{/var/log/nginx}{$dir};
+        $site =~ s{listen 127\.0\.0\.1:8000;}
+                  {listen 127.0.0.1:$self->{port};} or die "no listen\n";
+
+        open my $secret, '>', "$dir/lyftr.secret" or die "secret: $!";
+        print $secret "testsecret\n";
+        close $secret;
+
+        open my $conf, '>', "$dir/nginx.conf" or die "nginx.conf: $!";
+        print $conf <<"END";
+$load
+$user
+daemon off;
+pid nginx.pid;
+error_log $self->{log} warn;
+events { }
+http {
+    client_body_temp_path client_body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    $site
+}
+END
+        close $conf;
+    }
+}
+
+
+my $server = Site->new;
+my $body = message();
+my @reads = qw(/messages /stats /metrics);
+
+ok(Lyftr::Server::wait_for(sub {
+       $server->request('GET /health/ready')->{status} == 200;
+   }), 'ready');
+is($server->post($body)->{status}, 200, 'a delivery');
+is($server->request('POST /webhook', 'Content-Length: 0')->{status}, 401,
+   'a forged one');
+is($server->post(message(text => 'x' x 1_100_000))->{status}, 413,
+   'a large one');
+is($server->request("GET $_?q=private")->{status}, 200, "GET $_") for @reads;
+is($server->request('GET /nope?q=private')->{body}, '{"detail":"Not Found"}',
+   'another path');
+
+$server->request("GET $_?q=private", 'Content-Length: 2000000')
+    for @reads, '/nope', '/health/ready', '/health/live';
+
+SKIP: {
+    skip 'needs root, and a network namespace of its own', 6
+        unless add_addresses('192.0.2.1/32');
+
+    local $server->{from} = '192.0.2.1';
+
+    for (@reads) {
+        my $r = $server->request("GET $_?q=private");
+
+        is($r->{status}, 403, "a stranger: GET $_");
+        is($r->{body}, '{"detail":"Forbidden"}', "a stranger: GET $_: body");
+    }
+}
+
+unlike($server->log, qr/private/, 'no query is in the error log');
+like($server->log, qr{too large body.*POST /webhook}, 'which tells of others');
+
+open my $log, '<', "$server->{dir}/lyftr.log" or die "lyftr.log: $!";
+my @lines = map { decode_json($_) } <$log>;
+
+# how much of a refused body came is the network's to tell
+
+$_->{body_length} = '-' for grep { ($_->{result} // '') eq 'rejected' } @lines;
+
+is_deeply([ map { join ' ', @$_{qw(client body_length secret result)} }
+            grep { $_->{path} eq '/webhook' } @lines ],
+          [ '127.0.0.1 ' . length($body) . ' 1 created',
+            '127.0.0.1 0  invalid_signature',
+            '127.0.0.1 -  rejected' ],
+          'the lines of deliveries');
+is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+done_testing();
