@@ -145,6 +145,7 @@ struct ngx_lyftr_store_s {
     ngx_int_t                     max_wal;       /* bytes */
     ngx_int_t                     cache;         /* bytes, of a process */
     ngx_int_t                     search;
+    ngx_int_t                     force;
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
     ngx_int_t                     label;

@@ -41,6 +41,9 @@ typedef enum {
     NGX_LYFTR_ERR_FULL,          /* no space */
     NGX_LYFTR_ERR_READONLY,
     NGX_LYFTR_ERR_OPEN,          /* no such directory, no permission */
+    NGX_LYFTR_ERR_MOUNTED,       /* its file is a mount, its log is not in it */
+    NGX_LYFTR_ERR_LINKED,        /* its file has two names, each with a log */
+    NGX_LYFTR_ERR_NETWORK,       /* a file system of other machines, too */
     NGX_LYFTR_ERR_SCHEMA,        /* not our schema, or a newer one */
     NGX_LYFTR_ERR_CORRUPT,       /* damaged, or not a database */
     NGX_LYFTR_ERR_MOVED,         /* deleted or replaced while it was open */
@@ -162,11 +165,13 @@ typedef struct {
     ngx_int_t            max_wal;          /* bytes */
     ngx_int_t            cache;            /* bytes, of a connection */
     ngx_int_t            search;           /* an index of texts, 1: is made */
+    ngx_int_t            force;            /* on any file system */
 } ngx_lyftr_dsn_t;
 
 
 /*
- * init() is called while the configuration is parsed and touches no file.
+ * init() is called while the configuration is parsed and touches no file, and
+ * same() when it has been.
  * All others run in a pool thread, one at a time a connection.
  *
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
@@ -188,6 +193,9 @@ typedef struct {
     /* checks the URL and resolves its path */
     ngx_int_t          (*init)(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
                              ngx_lyftr_error_t *err);
+
+    /* do both mean one store?  Looks at the files, and opens none */
+    ngx_uint_t         (*same)(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b);
 
     /*
      * Connects; creates the schema, or adopts or migrates what is there.

@@ -31,6 +31,7 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_advice,
     sqlite3_libversion,
     ngx_lyftr_sqlite_init,
+    ngx_lyftr_sqlite_equal,
     ngx_lyftr_sqlite_open,
     ngx_lyftr_sqlite_close,
     ngx_lyftr_sqlite_begin,

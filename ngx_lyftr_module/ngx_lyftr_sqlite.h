@@ -449,6 +449,26 @@ void ngx_lyftr_sqlite_close(void *conn);
 int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages);
 
 
+/* ngx_lyftr_sqlite_place.c */
+
+ngx_uint_t ngx_lyftr_sqlite_equal(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b);
+
+/* sets c->path */
+ngx_int_t ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* before anything is opened or created: can a store be kept here? */
+ngx_int_t ngx_lyftr_sqlite_place(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* a system call on a file has failed, with errno */
+ngx_int_t ngx_lyftr_sqlite_cannot(ngx_lyftr_error_t *err, const char *what,
+    const char *path);
+
+/* the end of a path, as much as an error has room for */
+const char *ngx_lyftr_sqlite_end(const char *path);
+
+
 /* ngx_lyftr_sqlite_files.c */
 
 void ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,

@@ -56,7 +56,8 @@ ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
             ngx_lyftr_sqlite_name(c, i, path);
 
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
-                                         "\"%.180s\" was replaced", path);
+                                         "\"%s\" was replaced",
+                                         ngx_lyftr_sqlite_end(path));
         }
     }
 
@@ -158,7 +159,8 @@ ngx_lyftr_sqlite_files_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
         == -1)
     {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
-                                     "\"%.180s\" is gone: %s", path,
+                                     "\"%s\" is gone: %s",
+                                     ngx_lyftr_sqlite_end(path),
                                      strerror(errno));
     }
 
@@ -211,9 +213,7 @@ ngx_lyftr_sqlite_files_pin(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         fd = open(path, O_PATH|O_CLOEXEC);
 
         if (fd == -1) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                                         "cannot open \"%.180s\": %s", path,
-                                         strerror(errno));
+            return ngx_lyftr_sqlite_cannot(err, "open", path);
         }
 
         dsn->file[i].fd = fd;

@@ -9,8 +9,8 @@
 #define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
 
 
-static ngx_int_t ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_dsn_t *dsn, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c,
     ngx_uint_t create, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
@@ -52,7 +52,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
         goto failed;
     }
 
-    if (ngx_lyftr_sqlite_resolve(c, dsn, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_find(c, err) != NGX_OK) {
         goto failed;
     }
 
@@ -107,68 +107,25 @@ failed:
 }
 
 
-/* two names of one database would have two locks and two logs */
-
 static ngx_int_t
-ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_dsn_t *dsn,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    char    *name, dir[NGX_MAX_PATH + 1], real[PATH_MAX], *base,
-             lock[NGX_LYFTR_SQLITE_NAME_LEN];
-    size_t   len, max;
+    char  lock[NGX_LYFTR_SQLITE_NAME_LEN];
 
-    name = (char *) dsn->path;
-    max = NGX_MAX_PATH;
-    base = "";
-
-    if (realpath(name, real) == NULL) {
-
-        if (errno != ENOENT) {
-            goto failed;
-        }
-
-        base = strrchr(name, '/');
-        len = ngx_max(base - name, 1);
-
-        ngx_memcpy(dir, name, len);
-        dir[len] = '\0';
-
-        if (realpath(dir, real) == NULL) {
-            goto failed;
-        }
-
-        base += (real[1] == '\0');
-    }
-
-    len = ngx_strlen(real) + ngx_strlen(base);
-
-    if (len >= max) {
-        errno = ENAMETOOLONG;
-        goto failed;
-    }
-
-    (void) snprintf(c->path, sizeof(c->path), "%s%s", real, base);
-
-    if (ngx_lyftr_sqlite_files_known(c, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_resolve(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_files_known(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_place(c, err) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_LOCK, lock);
 
     if (ngx_lyftr_flock_open(&c->lock, lock) != NGX_OK) {
-        goto failed;
+        return ngx_lyftr_sqlite_cannot(err, "open", lock);
     }
 
     return NGX_OK;
-
-failed:
-
-    return ngx_lyftr_sqlite_fail(err,
-                                 errno == EROFS ? NGX_LYFTR_ERR_READONLY
-                                 : errno == ENOSPC || errno == EDQUOT
-                                 ? NGX_LYFTR_ERR_FULL : NGX_LYFTR_ERR_OPEN,
-                                 "cannot open \"%.150s\": %s", name,
-                                 strerror(errno));
 }
 
 
@@ -196,16 +153,14 @@ ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c, ngx_uint_t create,
 
     if (!create || (stat(wal, &sb) == 0 && sb.st_size != 0)) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
-                                     "\"%.180s\" is gone", c->path);
+                                     "\"%s\" is gone",
+                                     ngx_lyftr_sqlite_end(c->path));
     }
 
     fd = open(c->path, O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
 
     if (fd == -1) {
-        return ngx_lyftr_sqlite_fail(err, errno == ENOSPC || errno == EDQUOT
-                                     ? NGX_LYFTR_ERR_FULL : NGX_LYFTR_ERR_OPEN,
-                                     "cannot create \"%.150s\": %s", c->path,
-                                     strerror(errno));
+        return ngx_lyftr_sqlite_cannot(err, "create", c->path);
     }
 
     (void) close(fd);
@@ -241,7 +196,8 @@ ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     if (sqlite3_db_readonly(c->db, "main")) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_READONLY,
-                                     "\"%.180s\" is read-only", c->path);
+                                     "\"%s\" is read-only",
+                                     ngx_lyftr_sqlite_end(c->path));
     }
 
     if (ngx_lyftr_sqlite_configure(c, err) != NGX_OK) {

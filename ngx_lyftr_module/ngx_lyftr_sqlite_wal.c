@@ -283,7 +283,8 @@ ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         ngx_lyftr_sqlite_unsynced(c);
 
         rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                   "cannot sync \"%.180s\": %s", path,
+                                   "cannot sync \"%s\": %s",
+                                   ngx_lyftr_sqlite_end(path),
                                    strerror(errno));
     }
 

@@ -85,6 +85,9 @@ static ngx_str_t  ngx_lyftr_store_errors[] = {
     ngx_string("the store is full"),
     ngx_string("the store is read-only"),
     ngx_string("the store cannot be opened"),
+    ngx_string("the store is a file mounted by itself: mount its folder"),
+    ngx_string("the store is a file with hard links: leave it one name"),
+    ngx_string("the store is on a network file system: use a local one"),
     ngx_string("the store has another schema than ours"),
     ngx_string("the store is damaged"),
     ngx_string("the store was moved or deleted"),
@@ -242,6 +245,11 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
         return ngx_lyftr_store_flag(cf, &store->search, arg, 7);
     }
 
+    if (ngx_strcmp(arg->data, "force") == 0) {
+        store->force = 1;
+        return NGX_CONF_OK;
+    }
+
     for (param = ngx_lyftr_store_params; param->name.len; param++) {
 
         if (ngx_strncmp(arg->data, param->name.data, param->name.len) != 0) {
@@ -354,6 +362,7 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
         store->backend = backend;
         store->dsn.max_wal = store->max_wal;
         store->dsn.search = store->search;
+        store->dsn.force = store->force;
         store->dsn_hash = ngx_hash_key(store->dsn.path,
                                        ngx_strlen(store->dsn.path)) | 1;
 
@@ -384,6 +393,22 @@ ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores)
                           &store[i]->name, store[i]->file_name,
                           store[i]->line);
             return NGX_ERROR;
+        }
+
+        /* what one of them learns of a failed sync, the other would not */
+
+        for (n = 0; n < i; n++) {
+            if (store[n]->backend == store[i]->backend
+                && store[i]->backend->same(&store[n]->dsn, &store[i]->dsn))
+            {
+                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                              "lyftr_store \"%V\" and \"%V\" are one "
+                              "database, \"%s\" in %s:%ui",
+                              &store[n]->name, &store[i]->name,
+                              store[i]->dsn.path, store[i]->file_name,
+                              store[i]->line);
+                return NGX_ERROR;
+            }
         }
 
         for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {

@@ -89,7 +89,15 @@ my @refused = (
              qq(invalid value in "search=$_", it must be "on" or "off") ] }
          '', 'yes', 'onn', 'ON'),
     (map { [ "lyftr_store main sqlite:///a.db $_;", '',
-             qq(invalid parameter "$_") ] } 'x', 'batches=1', 'BATCH=1'),
+             qq(invalid parameter "$_") ] } 'x', 'batches=1', 'BATCH=1',
+         'forced', 'force='),
+    (map { [ "lyftr_store one sqlite:///$dir/$_->[0];"
+             . " lyftr_store two sqlite+pysqlite:///$dir/$_->[1];", '',
+             'lyftr_store "one" and "two" are one database, "' ] }
+         [ 'not.there', 'not.there' ], [ 'not.there', './/not.there' ],
+         [ 'not.there', 'link/not.there' ], [ 'plain', 'link/plain' ],
+         [ 'plain', 'symlink' ], [ 'plain', 'hardlink' ],
+         [ 'no/a.db', 'no/a.db' ]),
     [ 'lyftr_store main sqlite:///a.db thread_pool=nope;', '',
       'unknown thread pool "nope"' ],
 
@@ -166,7 +174,9 @@ my @accepted = (
       'lyftr_stats main;' ],
     [ 'lyftr_store main env:LYFTR_TEST_URL;', '' ],
     [ 'lyftr_store main env:LYFTR_TEST_UNSET default=sqlite:///a.db;', '' ],
-    [ 'lyftr_store a sqlite:///a.db; lyftr_store b sqlite:///b.db;', '' ],
+    [ 'lyftr_store a sqlite:///a.db force; lyftr_store b sqlite:///b.db;', '' ],
+    [ "lyftr_store a sqlite:///$dir/plain; lyftr_store b sqlite:///$dir/lf;"
+      . " lyftr_store c sqlite:///$dir/no/a; lyftr_store d sqlite:///a;", '' ],
     [ "server { listen 127.0.0.1:$port; server_name a;"
       . ' location / { lyftr_stats main; } } lyftr_store main sqlite:///a.db;',
       'lyftr_ready main;' ],
@@ -223,6 +233,9 @@ put('crlf', "\r\n");
 put('plain', "secret\n");
 put('big', 'x' x 65536);
 POSIX::mkfifo("$dir/fifo", 0600) or die "fifo: $!";
+symlink '.', "$dir/link" or die "link: $!";
+symlink 'plain', "$dir/symlink" or die "symlink: $!";
+link "$dir/plain", "$dir/hardlink" or die "hardlink: $!";
 
 for (@refused) {
     my ($http, $location, $expected) = @$_;
@@ -430,24 +443,7 @@ location = /bad/ready { lyftr_ready bad; }'
 
 
 
-=== TEST 3: two names of one database are one store
---- http_config eval
-"lyftr_store other sqlite:///$main::logs/../logs/app.db;\n"
-. main::http_config()
---- config eval
-main::endpoints() . 'location = /other { lyftr_webhook other; }'
---- cases eval
-[ main::deliver(main::message(message_id => 'a')),
-  main::deliver(main::message(message_id => 'a', text => 'x'),
-                uri => '/other'),
-  main::deliver(main::message(message_id => 'b'), uri => '/other'),
-  main::deliver(main::message(message_id => 'b', text => 'x')),
-  main::fetch('/messages', main::page(main::item(message_id => 'a'),
-                                      main::item(message_id => 'b'))) ]
-
-
-
-=== TEST 4: locations of all kinds, each counted under its name
+=== TEST 3: locations of all kinds, each counted under its name
 --- config eval
 main::endpoints() . 'location /prefix { lyftr_webhook main; }
 location ^~ /strong/ { lyftr_webhook main; }
@@ -473,7 +469,7 @@ location ~* ^/any { lyftr_messages main; }'
 
 
 
-=== TEST 5: an "if" inside of the location
+=== TEST 4: an "if" inside of the location
 --- config eval
 main::endpoints()
 =~ s/(lyftr_webhook main;)/$1 if (\$http_x_a) { set \$a 1; }/r
@@ -491,7 +487,7 @@ main::endpoints()
 
 
 
-=== TEST 6: a location that was rewritten to
+=== TEST 5: a location that was rewritten to
 --- config eval
 main::endpoints() . 'location = /hook { rewrite ^ /webhook last; }'
 --- cases eval
@@ -501,7 +497,7 @@ main::endpoints() . 'location = /hook { rewrite ^ /webhook last; }'
 
 
 
-=== TEST 7: the URL from the environment, and its default
+=== TEST 6: the URL from the environment, and its default
 --- http_config eval
 "lyftr_store main env:LYFTR_TEST_UNSET default=sqlite:///$main::logs/default.db;
 lyftr_secret testsecret;\n"
@@ -511,7 +507,7 @@ lyftr_secret testsecret;\n"
 
 
 
-=== TEST 8: a thread pool of its own
+=== TEST 7: a thread pool of its own
 --- main_config
 thread_pool small threads=1;
 --- http_config eval

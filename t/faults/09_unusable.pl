@@ -79,7 +79,7 @@ my @cases = (
                                                 . 'CREATE TABLE a (b)') },
      'the store has another schema', 'not a database of messages'],
     ['a folder', sub { unlink $_[0]; mkdir $_[0] },
-     'the store cannot be opened', 'unable to open'],
+     'the store cannot be opened', 'app.db" is a folder'],
 );
 
 push @cases,

@@ -2,6 +2,8 @@
 
 #include "unit_model.h"
 
+#include <dirent.h>
+
 
 #define TEST_PROCS   8
 
@@ -41,6 +43,40 @@ test_moved(void **state)
 
         assert_int_equal(b->probe(c, 1, &err), NGX_OK);
         b->close(c);
+    }
+}
+
+
+static ngx_uint_t
+test_descriptors(void)
+{
+    DIR         *fds;
+    ngx_uint_t   n;
+
+    fds = opendir("/proc/self/fd");
+    assert_non_null(fds);
+
+    for (n = 0; readdir(fds); n++) { /* void */ }
+
+    (void) closedir(fds);
+
+    return n;
+}
+
+
+/* one descriptor keeps each file, also one that was opened again */
+
+static void
+test_pins(void **state)
+{
+    ngx_uint_t  i, before;
+
+    before = test_descriptors();
+
+    for (i = 0; i < 3; i++) {
+        unit_forget();
+        b->close(unit_open());
+        assert_int_equal(test_descriptors(), before + NGX_LYFTR_FILE_N);
     }
 }
 
@@ -114,7 +150,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         unit_fresh(test_race),
         unit_fresh(test_race_adopt),
-        unit_fresh(test_moved)
+        unit_fresh(test_moved),
+        unit_fresh(test_pins)
     };
 
     return cmocka_run_group_tests_name("sqlite_open", tests, NULL, NULL);
