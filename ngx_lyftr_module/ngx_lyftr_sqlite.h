@@ -61,6 +61,7 @@ typedef enum {
     NGX_LYFTR_SQL_STATE,
     NGX_LYFTR_SQL_SEGMENTS,
     NGX_LYFTR_SQL_LAST,
+    NGX_LYFTR_SQL_MANY,
     NGX_LYFTR_SQL_RECENT,
     NGX_LYFTR_SQL_ROWS,
     NGX_LYFTR_SQL_ID,
@@ -221,6 +222,8 @@ typedef struct {
 
     ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
     int64_t              searched;         /* the search index has this row */
+    int64_t              many;             /* rows that there are, */
+    int64_t              many_to;          /* up to this one */
 
     /* of the check: the table, and the key of the last row read */
     ngx_uint_t           table;
@@ -389,10 +392,6 @@ ngx_int_t ngx_lyftr_sqlite_learn(ngx_lyftr_sqlite_t *c,
  */
 ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
     uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
-
-/* copies the id of a row, which is there */
-ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
-    ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
 
 /* the number that a new row is to have; 0: the next one */
 int64_t ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c);

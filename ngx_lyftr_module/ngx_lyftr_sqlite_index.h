@@ -242,6 +242,19 @@ ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
     int64_t total);
 
 
+/* ngx_lyftr_sqlite_ids.c */
+
+/* copies the id of a row, which is there */
+ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_stats.c */
+
+/* goes on counting the rows, up to c->last, for the gauges */
+ngx_int_t ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+
 /* ngx_lyftr_sqlite_verify_index.c */
 
 /* is a block right?  NGX_OK, NGX_DECLINED or NGX_ERROR */

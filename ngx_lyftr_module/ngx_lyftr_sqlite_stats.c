@@ -388,6 +388,51 @@ ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c)
 }
 
 
+/*
+ * A number of the log may have no row.  Rows never go, so those that were
+ * counted are not looked at again, nor are those of segments; of very many that
+ * have none, as after an adoption, some are counted each time.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t        to, n;
+    ngx_uint_t     i;
+    sqlite3_stmt  *st;
+
+    if (c->many_to < c->state.indexed) {
+
+        c->many = 0;
+        c->many_to = c->state.indexed;
+
+        for (i = 0; i < c->nsegments; i++) {
+            c->many += c->segments[i].rows;
+        }
+    }
+
+    to = ngx_min(c->last, c->many_to + NGX_LYFTR_SLOW);
+
+    if (to <= c->many_to) {
+        return NGX_OK;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_MANY];
+
+    (void) sqlite3_bind_int64(st, 1, c->many_to);
+    (void) sqlite3_bind_int64(st, 2, to);
+
+    if (ngx_lyftr_sqlite_int(c, st, &n, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->many += n;
+    c->many_to = to;
+
+    return NGX_OK;
+}
+
+
 /* by what upkeep_look() has read; a step after it may have changed the state */
 
 void
@@ -395,17 +440,11 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    ngx_uint_t  i;
-
     gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
     gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
     gauges->search_lag = c->dsn->search ? ngx_max(c->last - c->searched, 0)
                                         : 0;
-    gauges->rows = gauges->unindexed;
-
-    for (i = 0; i < c->nsegments; i++) {
-        gauges->rows += c->segments[i].rows;
-    }
+    gauges->rows = c->many + (c->last - c->many_to);
 
     gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
     gauges->wal_bytes = c->wal_size;

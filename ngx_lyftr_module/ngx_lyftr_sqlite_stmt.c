@@ -56,6 +56,9 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_LAST */
     "SELECT ifnull(max(seq), 0) FROM lyftr_message",
 
+    /* NGX_LYFTR_SQL_MANY */
+    "SELECT count(*) FROM lyftr_message WHERE seq > ?1 AND seq <= ?2",
+
     /* NGX_LYFTR_SQL_RECENT */
     "SELECT seq, id_hash, instant, message_id, from_msisdn"
     " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",

@@ -173,6 +173,10 @@ ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
                                   err);
     }
 
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_many(c, err);
+    }
+
     /* nobody else adds to it */
 
     if (rc == NGX_OK && c->dsn->search && c->searched == 0) {

@@ -39,6 +39,20 @@ test_row(size_t len)
 }
 
 
+/* the gauge of the rows, as the housekeeping saw them last */
+
+static void
+test_gauge(void *upkeep, ngx_uint_t rows)
+{
+    ngx_lyftr_gauges_t  gauges;
+
+    (void) unit_maintain(upkeep);
+
+    b->gauges(upkeep, &gauges);
+    assert_int_equal(gauges.rows, rows);
+}
+
+
 /* one row; NGX_DECLINED: too many wait */
 
 static ngx_int_t
@@ -144,12 +158,18 @@ test_mixed(void **state)
 
         if (nmodel % 50 == 0) {
             unit_check(r, 2, 0);
+            test_gauge(upkeep, nmodel);
         }
     }
 
     unit_maintain_all(upkeep);
     unit_check(r, 10, 1);
     unit_model_known(c);
+    test_gauge(upkeep, nmodel);
+
+    b->close(upkeep);
+    upkeep = unit_open();
+    test_gauge(upkeep, nmodel);
 
     do {
         rc = b->check(r, unit_in(4000), &err);
