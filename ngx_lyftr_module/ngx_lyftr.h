@@ -297,8 +297,11 @@ u_char *ngx_lyftr_store_versions(u_char *p);
 /* closes the connections: the process has no pool threads any more */
 void ngx_lyftr_store_exit(ngx_array_t *stores);
 
+
+/* ngx_lyftr_status.c */
+
 /* a plain sentence for the caller */
-ngx_str_t *ngx_lyftr_store_error(ngx_lyftr_err_e error);
+ngx_str_t *ngx_lyftr_status_text(ngx_lyftr_err_e error);
 
 
 /* ngx_lyftr_env.c */

@@ -30,7 +30,7 @@
 #define NGX_LYFTR_OPEN_FAILED      0x02    /* the last write did not go well */
 
 
-/* the order is that of the table in ngx_lyftr_store.c */
+/* the order is that of the table in ngx_lyftr_status.c */
 
 typedef enum {
     NGX_LYFTR_ERR_NONE = 0,

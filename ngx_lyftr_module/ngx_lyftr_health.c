@@ -211,7 +211,7 @@ ngx_lyftr_ready_error(ngx_lyftr_store_t *store)
 static ngx_int_t
 ngx_lyftr_ready_send(ngx_http_request_t *r, ngx_lyftr_err_e error)
 {
-    return ngx_lyftr_ready_unavailable(r, ngx_lyftr_store_error(error));
+    return ngx_lyftr_ready_unavailable(r, ngx_lyftr_status_text(error));
 }
 
 

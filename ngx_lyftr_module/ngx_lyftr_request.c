@@ -362,7 +362,7 @@ ngx_lyftr_request_failure(ngx_http_request_t *r)
     error = (ctx->op.state == NGX_LYFTR_OP_EXPIRED) ? NGX_LYFTR_ERR_TIMEOUT
                                                     : ctx->op.error;
 
-    detail = ngx_lyftr_store_error(error);
+    detail = ngx_lyftr_status_text(error);
 
     if (error == NGX_LYFTR_ERR_DATA) {
         return ngx_lyftr_http_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR, detail);

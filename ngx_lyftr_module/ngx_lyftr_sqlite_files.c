@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_sqlite_disk.h>
 
 
 /*

@@ -1,6 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_sqlite_disk.h>
 
 
 static ngx_int_t ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c,

@@ -5,6 +5,36 @@ static ngx_uint_t ngx_lyftr_status_news(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane);
 
 
+/* the order is that of ngx_lyftr_err_e */
+
+static ngx_str_t  ngx_lyftr_status_texts[] = {
+    ngx_string("the store failed"),
+    ngx_string("the store is locked"),
+    ngx_string("the store is catching up"),
+    ngx_string("the store did not answer in time"),
+    ngx_string("the store cannot hold this message"),
+    ngx_string("the store is full"),
+    ngx_string("the store is read-only"),
+    ngx_string("the store cannot be opened"),
+    ngx_string("the store is a file mounted by itself: mount its folder"),
+    ngx_string("the store is a file with hard links: leave it one name"),
+    ngx_string("the store is on a network file system: use a local one"),
+    ngx_string("the store has another schema than ours"),
+    ngx_string("the store is damaged"),
+    ngx_string("the store was moved or deleted"),
+    ngx_string("a reader keeps the log of the store too long"),
+    ngx_string("too many requests wait for the store"),
+    ngx_string("the store failed")
+};
+
+
+ngx_str_t *
+ngx_lyftr_status_text(ngx_lyftr_err_e error)
+{
+    return &ngx_lyftr_status_texts[error];
+}
+
+
 /* logs a failure, and tells all workers how the store fares */
 
 void

@@ -59,8 +59,8 @@ function compareAll({ info, paths, components: { schemas } }) {
 
     compare('detail of a 503',
             [...schemas.Trouble.enum, 'the store cannot hold this message'],
-            [...new Set(found('ngx_lyftr_module/ngx_lyftr_store.c',
-                              /store_errors\[\] = \{([^]*?)\n\};/,
+            [...new Set(found('ngx_lyftr_module/ngx_lyftr_status.c',
+                              /status_texts\[\] = \{([^]*?)\n\};/,
                               /ngx_string\("([^"]+)"\)/g)),
              'no webhook secret is configured', 'Service Unavailable']);
 }
