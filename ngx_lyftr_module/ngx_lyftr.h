@@ -77,6 +77,14 @@ typedef struct {
 } ngx_lyftr_label_t;
 
 
+/* a line of the log that may come too often, in all workers */
+
+typedef struct {
+    ngx_atomic_t                  at;            /* msec of the last one */
+    ngx_atomic_t                  left_out;      /* of them since */
+} ngx_lyftr_told_t;
+
+
 /* a store's condition and counters, shared by all workers */
 
 typedef struct {
@@ -90,6 +98,9 @@ typedef struct {
     ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
     ngx_atomic_t                  damaged;       /* see below */
     ngx_atomic_t                  committed;     /* msec of the last one */
+
+    ngx_lyftr_told_t              told[NGX_LYFTR_ERRS];    /* of operations */
+    ngx_lyftr_told_t              upkeep_told[NGX_LYFTR_ERRS];
 
     ngx_atomic_t                  looked;        /* msec of what follows */
     ngx_atomic_t                  rows;
@@ -417,31 +428,6 @@ ngx_int_t ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
 
 extern ngx_str_t  ngx_lyftr_json_type;
-
-
-/* ngx_lyftr_output.c */
-
-/* a chain that grows; its functions may run in a pool thread */
-
-typedef struct {
-    ngx_pool_t                   *pool;
-    ngx_chain_t                  *out;
-    ngx_chain_t                 **last;
-    ngx_buf_t                    *buf;           /* the last of the chain */
-} ngx_lyftr_output_t;
-
-void ngx_lyftr_output_init(ngx_lyftr_output_t *out, ngx_pool_t *pool);
-
-/* makes room for size bytes at out->buf->last; NGX_OK or NGX_ERROR */
-ngx_int_t ngx_lyftr_output_reserve(ngx_lyftr_output_t *out, size_t size);
-
-/* these write into the room that is there; a string without data is null */
-void ngx_lyftr_output_literal(ngx_lyftr_output_t *out, const char *s);
-void ngx_lyftr_output_int(ngx_lyftr_output_t *out, int64_t n);
-void ngx_lyftr_output_string(ngx_lyftr_output_t *out, ngx_str_t *s);
-
-size_t ngx_lyftr_output_string_len(ngx_str_t *s);
-off_t ngx_lyftr_output_len(ngx_lyftr_output_t *out);
 
 
 /* ngx_lyftr_secret.c */

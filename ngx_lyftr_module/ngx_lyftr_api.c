@@ -1,4 +1,5 @@
 #include <ngx_lyftr.h>
+#include <ngx_lyftr_output.h>
 
 
 /* a proxy may have a buffer of 4 KB for all headers */

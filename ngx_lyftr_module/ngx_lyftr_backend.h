@@ -49,7 +49,8 @@ typedef enum {
     NGX_LYFTR_ERR_MOVED,         /* deleted or replaced while it was open */
     NGX_LYFTR_ERR_LOG,           /* a reader keeps its log too long */
     NGX_LYFTR_ERR_OVERLOAD,      /* not of a backend: the queue is full */
-    NGX_LYFTR_ERR_FAILED         /* anything else */
+    NGX_LYFTR_ERR_FAILED,        /* anything else */
+    NGX_LYFTR_ERRS
 } ngx_lyftr_err_e;
 
 

@@ -65,12 +65,17 @@ struct ngx_lyftr_channel_s {
     ngx_atomic_t                 *shown;         /* it, to all workers */
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
-    time_t                        told;          /* of what lasts */
 
     ngx_queue_t                   outstanding;   /* oldest first */
     ngx_event_t                   expire;
     ngx_event_t                   wake;          /* for what is due */
 };
+
+
+typedef struct {
+    size_t                        len;
+    u_char                        data[64];
+} ngx_lyftr_left_out_t;
 
 
 /* errors that refuse beforehand, and tell nothing of the connection */
@@ -138,6 +143,13 @@ ngx_msec_t ngx_lyftr_pace_estimate(ngx_lyftr_channel_t *channel,
 
 /* tells the log, and all workers, what came of a batch */
 void ngx_lyftr_status_report(ngx_lyftr_lane_t *lane);
+
+/*
+ * At most one line a second: NGX_OK, and what to add to it about those that
+ * were left out, or NGX_DECLINED for one that is.
+ */
+ngx_int_t ngx_lyftr_status_tell(ngx_lyftr_told_t *told,
+    ngx_lyftr_left_out_t *text);
 
 
 #endif /* _NGX_LYFTR_CHANNEL_H_INCLUDED_ */

@@ -2,6 +2,7 @@
 #define _NGX_LYFTR_METRICS_H_INCLUDED_
 
 
+#include <ngx_lyftr_output.h>
 #include <ngx_lyftr_zone.h>
 
 

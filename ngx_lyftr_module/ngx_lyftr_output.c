@@ -1,4 +1,5 @@
 #include <ngx_lyftr.h>
+#include <ngx_lyftr_output.h>
 
 
 #define NGX_LYFTR_OUTPUT_BUFFER    16384

@@ -126,16 +126,23 @@ ngx_lyftr_pace_pending(ngx_lyftr_channel_t *channel)
 void
 ngx_lyftr_pace_log(ngx_lyftr_channel_t *channel, ngx_uint_t n)
 {
-    if (channel->told == ngx_time()) {
+    ngx_lyftr_store_t     *store;
+    ngx_lyftr_left_out_t   left_out;
+
+    store = channel->store;
+
+    if (ngx_lyftr_status_tell(&store->status->told[NGX_LYFTR_ERR_OVERLOAD],
+                              &left_out)
+        != NGX_OK)
+    {
         return;
     }
 
-    channel->told = ngx_time();
-
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "lyftr store \"%V\" queue overflow: %ui waiting for about "
-                  "%M ms", &channel->store->name, n,
-                  ngx_lyftr_pace_estimate(channel, n));
+                  "%M ms%*s", &store->name, n,
+                  ngx_lyftr_pace_estimate(channel, n),
+                  left_out.len, left_out.data);
 }
 
 

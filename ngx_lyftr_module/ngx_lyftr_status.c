@@ -1,7 +1,11 @@
 #include <ngx_lyftr_channel.h>
 
 
-static ngx_uint_t ngx_lyftr_status_news(ngx_lyftr_lane_t *lane);
+/* msec between two lines about the same */
+#define NGX_LYFTR_STATUS_TELL      1000
+
+
+static void ngx_lyftr_status_log(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane);
 
 
@@ -46,21 +50,7 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     store = lane->channel->store;
     status = store->status;
 
-    if (lane->err.code != NGX_LYFTR_ERR_NONE && ngx_lyftr_status_news(lane)) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "lyftr store \"%V\": %*s, %ui of %ui operations failed",
-                      &store->name, lane->err.len, lane->err.text,
-                      lane->failed, lane->n);
-    }
-
-    if (lane->upkeep.code != NGX_LYFTR_ERR_NONE) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "lyftr store \"%V\": %*s, %s failed",
-                      &store->name, lane->upkeep.len, lane->upkeep.text,
-                      lane->channel->type == NGX_LYFTR_CHANNEL_CHECK
-                      ? "check" : "maintenance");
-    }
-
+    ngx_lyftr_status_log(lane);
     ngx_lyftr_status_damage(lane);
 
     if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE) {
@@ -100,26 +90,72 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
 }
 
 
-/* all meet what refuses beforehand, until it ends: a line a second will do */
+/* all batches may fail, and all workers meet the same error */
 
-static ngx_uint_t
-ngx_lyftr_status_news(ngx_lyftr_lane_t *lane)
+static void
+ngx_lyftr_status_log(ngx_lyftr_lane_t *lane)
 {
-    ngx_lyftr_channel_t  *channel;
+    ngx_lyftr_error_t     *err;
+    ngx_lyftr_store_t     *store;
+    ngx_lyftr_status_t    *status;
+    ngx_lyftr_left_out_t   left_out;
 
-    channel = lane->channel;
+    store = lane->channel->store;
+    status = store->status;
+    err = &lane->err;
 
-    if (!ngx_lyftr_lane_sound(lane->err.code)) {
-        return 1;
+    if (err->code != NGX_LYFTR_ERR_NONE
+        && ngx_lyftr_status_tell(&status->told[err->code], &left_out)
+           == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "lyftr store \"%V\": %*s, %ui of %ui operations "
+                      "failed%*s", &store->name, err->len, err->text,
+                      lane->failed, lane->n, left_out.len, left_out.data);
     }
 
-    if (channel->told == ngx_time()) {
-        return 0;
+    err = &lane->upkeep;
+
+    if (err->code != NGX_LYFTR_ERR_NONE
+        && ngx_lyftr_status_tell(&status->upkeep_told[err->code], &left_out)
+           == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "lyftr store \"%V\": %*s, %s failed%*s",
+                      &store->name, err->len, err->text,
+                      lane->channel->type == NGX_LYFTR_CHANNEL_CHECK
+                      ? "check" : "maintenance", left_out.len, left_out.data);
+    }
+}
+
+
+ngx_int_t
+ngx_lyftr_status_tell(ngx_lyftr_told_t *told, ngx_lyftr_left_out_t *text)
+{
+    ngx_uint_t  n;
+    ngx_msec_t  now, at;
+
+    now = ngx_lyftr_clock() | 1;
+    at = ngx_lyftr_status_get(told->at);
+
+    if ((at && (ngx_msec_int_t) (now - at) < NGX_LYFTR_STATUS_TELL)
+        || !ngx_atomic_cmp_set(&told->at, at, now))
+    {
+        (void) ngx_atomic_fetch_add(&told->left_out, 1);
+        return NGX_DECLINED;
     }
 
-    channel->told = ngx_time();
+    n = __atomic_exchange_n(&told->left_out, 0, __ATOMIC_RELAXED);
 
-    return 1;
+    text->len = 0;
+
+    if (n) {
+        text->len = ngx_sprintf(text->data, ", %ui more such lines left out",
+                                n)
+                    - text->data;
+    }
+
+    return NGX_OK;
 }
 
 

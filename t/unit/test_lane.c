@@ -229,6 +229,8 @@ test_singly(void **state)
     assert_int_equal(ops[1].error, NGX_LYFTR_ERR_DATA);
     assert_int_equal(ops[2].rc, NGX_OK);
     assert_int_equal(ops[3].rc, NGX_OK);
+    assert_int_equal(lane.commits, 3);
+    assert_int_equal(lane.failed, 1);
 }
 
 
