@@ -28,9 +28,13 @@ ngx_lyftr_request_handler(ngx_http_request_t *r)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "lyftr handler \"%V\"", &llcf->endpoint->name);
 
-    ctx = ngx_lyftr_request_create_ctx(r, llcf->endpoint);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ctx = ngx_lyftr_request_create_ctx(r, llcf->endpoint);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     if (ctx->endpoint->kind->methods & r->method) {

@@ -7,6 +7,8 @@
 
 static void ngx_lyftr_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_process(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_forged(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_unauthorized(ngx_http_request_t *r);
 static int64_t ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message);
 static ngx_int_t ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
@@ -28,6 +30,13 @@ ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ctx->result == NGX_LYFTR_INVALID_SIGNATURE) {
+
+        /* a limit has let it wait */
+
+        return ngx_lyftr_webhook_unauthorized(r);
+    }
 
     /* what will be refused is refused before it costs anything */
 
@@ -71,7 +80,7 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
 {
     u_char               *arena;
     ngx_int_t             rc;
-    ngx_str_t             body, detail;
+    ngx_str_t             body;
     ngx_lyftr_ctx_t      *ctx;
     ngx_lyftr_faults_t    faults;
     ngx_lyftr_message_t  *message;
@@ -83,11 +92,7 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
     }
 
     if (ngx_lyftr_signature_verify(r, &body) != NGX_OK) {
-        ctx->result = NGX_LYFTR_INVALID_SIGNATURE;
-
-        ngx_str_set(&detail, "invalid signature");
-
-        return ngx_lyftr_http_error(r, NGX_HTTP_UNAUTHORIZED, &detail);
+        return ngx_lyftr_webhook_forged(r);
     }
 
     message = ngx_palloc(r->pool, sizeof(ngx_lyftr_message_t));
@@ -117,6 +122,62 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
                                     ngx_lyftr_webhook_insert_run,
                                     ngx_lyftr_webhook_insert_done, message,
                                     ngx_lyftr_webhook_answer);
+}
+
+
+/*
+ * Limits of nginx are asked once more, now that they can know the result.  One
+ * that lets the request wait runs the phases again, which are at our handler.
+ */
+
+static ngx_int_t
+ngx_lyftr_webhook_forged(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc, i;
+    ngx_array_t                *handlers;
+    ngx_lyftr_ctx_t            *ctx;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+    ctx->result = NGX_LYFTR_INVALID_SIGNATURE;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    handlers = &cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers;
+    h = handlers->elts;
+
+    /* in the order of the phase */
+
+    for (i = handlers->nelts - 1; i >= 0; i--) {
+        rc = h[i](r);
+
+        if (rc == NGX_OK) {
+            break;
+        }
+
+        if (rc == NGX_AGAIN || rc == NGX_DONE) {
+            r->main->count++;
+            return NGX_DONE;
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    return ngx_lyftr_webhook_unauthorized(r);
+}
+
+
+static ngx_int_t
+ngx_lyftr_webhook_unauthorized(ngx_http_request_t *r)
+{
+    ngx_str_t  detail;
+
+    ngx_str_set(&detail, "invalid signature");
+
+    return ngx_lyftr_http_error(r, NGX_HTTP_UNAUTHORIZED, &detail);
 }
 
 
