@@ -30,6 +30,7 @@ typedef enum {
     NGX_LYFTR_CHANNEL_WRITE = 0,
     NGX_LYFTR_CHANNEL_READ,
     NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
+    NGX_LYFTR_CHANNEL_BODY,            /* nor a connection */
     NGX_LYFTR_CHANNEL_UPKEEP,          /* this and the next: no operations */
     NGX_LYFTR_CHANNEL_CHECK,
     NGX_LYFTR_CHANNELS
@@ -256,6 +257,7 @@ struct ngx_lyftr_op_s {
     ngx_lyftr_op_state_e          state;
     ngx_int_t                     rc;            /* of run, when DONE */
     ngx_lyftr_err_e               error;         /* if rc is NGX_ERROR */
+    unsigned                      timed:1;       /* has its deadline */
     unsigned                      taken:1;       /* by a thread; mutex */
 };
 
@@ -405,9 +407,6 @@ ngx_int_t ngx_lyftr_request_failure(ngx_http_request_t *r);
 
 /* ngx_lyftr_http.c */
 
-/* collects the body that was read; NGX_OK or NGX_ERROR */
-ngx_int_t ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body);
-
 /* send a whole answer; what they return is for ngx_http_finalize_request() */
 ngx_int_t ngx_lyftr_http_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
@@ -443,9 +442,6 @@ char *ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
     ngx_lyftr_loc_conf_t *conf);
-
-/* NGX_OK if a secret verifies the body, or NGX_DECLINED; counts that */
-ngx_int_t ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body);
 
 
 /* ngx_lyftr_zone.c */

@@ -4,6 +4,7 @@
 #define NGX_LYFTR_TASK_TIMEOUT     60000
 #define NGX_LYFTR_TASK_RETRY       1000
 #define NGX_LYFTR_PROBE_TIMEOUT    40
+#define NGX_LYFTR_BODY_LANES       2
 
 /* r->blocked has eight bits */
 #define NGX_LYFTR_BLOCKED_MAX      255
@@ -11,6 +12,8 @@
 
 static ngx_int_t ngx_lyftr_channel_lanes(ngx_conf_t *cf,
     ngx_lyftr_channel_t *channel);
+static void ngx_lyftr_channel_await(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_op_t *op);
 static void ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel);
 static ngx_uint_t ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel,
     ngx_lyftr_lane_t *lane);
@@ -51,6 +54,11 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
 
     case NGX_LYFTR_CHANNEL_PROBE:
         channel->timeout = NGX_LYFTR_PROBE_TIMEOUT;
+        break;
+
+    case NGX_LYFTR_CHANNEL_BODY:
+        channel->nlanes = NGX_LYFTR_BODY_LANES;
+        channel->nseats = NGX_LYFTR_BODY_LANES;
         break;
 
     default: /* NGX_LYFTR_CHANNEL_UPKEEP, NGX_LYFTR_CHANNEL_CHECK */
@@ -144,8 +152,14 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
         return NGX_BUSY;
     }
 
-    op->deadline = ngx_current_msec + channel->timeout;
+    op->state = NGX_LYFTR_OP_WAITING;
+    op->taken = 0;
     op->since = ngx_lyftr_usec();
+
+    if (!op->timed) {
+        op->timed = 1;
+        op->deadline = ngx_current_msec + channel->timeout;
+    }
 
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
         return NGX_BUSY;
@@ -171,16 +185,47 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     r->aio = 1;
     r->write_event_handler = op->resume;
 
-    if (ngx_queue_empty(&channel->outstanding)) {
-        channel->expire.log = ngx_cycle->log;
-        ngx_add_timer(&channel->expire, channel->timeout);
-    }
-
-    ngx_queue_insert_tail(&channel->outstanding, &op->age);
-
+    ngx_lyftr_channel_await(channel, op);
     ngx_lyftr_channel_dispatch(channel);
 
     return NGX_OK;
+}
+
+
+/* in the order of deadlines: the second operation of a request keeps its own */
+
+static void
+ngx_lyftr_channel_await(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
+{
+    ngx_queue_t     *q;
+    ngx_lyftr_op_t  *other;
+    ngx_msec_int_t   left;
+
+    for (q = ngx_queue_last(&channel->outstanding);
+         q != ngx_queue_sentinel(&channel->outstanding);
+         q = ngx_queue_prev(q))
+    {
+        other = ngx_queue_data(q, ngx_lyftr_op_t, age);
+
+        if ((ngx_msec_int_t) (other->deadline - op->deadline) <= 0) {
+            break;
+        }
+    }
+
+    ngx_queue_insert_after(q, &op->age);
+
+    if (ngx_queue_head(&channel->outstanding) != &op->age) {
+        return;
+    }
+
+    left = (ngx_msec_int_t) (op->deadline - ngx_current_msec);
+
+    if (left < 0) {
+        left = 0;
+    }
+
+    channel->expire.log = ngx_cycle->log;
+    ngx_add_timer(&channel->expire, (ngx_msec_t) left);
 }
 
 

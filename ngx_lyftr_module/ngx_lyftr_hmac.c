@@ -43,6 +43,13 @@ ngx_lyftr_hmac_free(void *key)
 }
 
 
+void *
+ngx_lyftr_hmac_copy(void *key)
+{
+    return EVP_MAC_CTX_dup(key);
+}
+
+
 ngx_int_t
 ngx_lyftr_hmac_sign(void *key, ngx_str_t *body, u_char *mac)
 {

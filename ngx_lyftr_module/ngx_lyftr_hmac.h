@@ -18,6 +18,9 @@
 void *ngx_lyftr_hmac_key(u_char *secret, size_t len);
 void ngx_lyftr_hmac_free(void *key);
 
+/* a key may be used by one thread at a time: another one; NULL: no memory */
+void *ngx_lyftr_hmac_copy(void *key);
+
 /* fills mac with that of the body; NGX_OK or NGX_ERROR */
 ngx_int_t ngx_lyftr_hmac_sign(void *key, ngx_str_t *body, u_char *mac);
 

@@ -1,4 +1,4 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_delivery.h>
 
 
 ngx_str_t  ngx_lyftr_json_type = ngx_string("application/json");
@@ -15,16 +15,12 @@ static ngx_str_t  ngx_lyftr_unprocessable =
  */
 
 ngx_int_t
-ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body)
+ngx_lyftr_http_body(ngx_http_request_t *r, ngx_lyftr_body_t *body)
 {
     off_t         len;
-    u_char       *p;
-    size_t        size;
-    ssize_t       n;
-    ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    ngx_str_null(body);
+    ngx_memzero(body, sizeof(ngx_lyftr_body_t));
 
     if (r->request_body == NULL) {
         return NGX_OK;
@@ -42,20 +38,34 @@ ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body)
 
     cl = r->request_body->bufs;
 
+    body->text.len = len;
+
     if (cl->next == NULL && ngx_buf_in_memory(cl->buf)) {
-        body->len = len;
-        body->data = cl->buf->pos;
+        body->text.data = cl->buf->pos;
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
+    body->chain = cl;
+    body->text.data = ngx_pnalloc(r->pool, len);
 
-    body->data = p;
+    return body->text.data ? NGX_OK : NGX_ERROR;
+}
 
-    for ( /* void */ ; cl; cl = cl->next) {
+
+/* nothing else touches the buffers meanwhile, nor their file */
+
+ngx_int_t
+ngx_lyftr_http_collect(ngx_lyftr_body_t *body)
+{
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    p = body->text.data;
+
+    for (cl = body->chain; cl; cl = cl->next) {
         b = cl->buf;
 
         if (ngx_buf_special(b)) {
@@ -73,23 +83,21 @@ ngx_lyftr_http_body(ngx_http_request_t *r, ngx_str_t *body)
             continue;
         }
 
-        n = ngx_read_file(b->file, p, size, b->file_pos);
+        n = pread(b->file->fd, p, size, b->file_pos);
 
         if (n != (ssize_t) size) {
-            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                          "could not read the request body from \"%V\"",
-                          &b->file->name);
+            body->err = (n == -1) ? ngx_errno : 0;
             return NGX_ERROR;
         }
 
         p += n;
     }
 
-    body->len = p - body->data;
-
     return NGX_OK;
 }
 
+
+/* without memory nginx answers with the same status, but for a 200 */
 
 ngx_int_t
 ngx_lyftr_http_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
@@ -99,7 +107,8 @@ ngx_lyftr_http_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return (status == NGX_HTTP_OK) ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                                       : (ngx_int_t) status;
     }
 
     b->pos = body->data;
@@ -171,7 +180,7 @@ ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
     p = ngx_pnalloc(r->pool, sizeof("{\"detail\":}") - 1
                     + ngx_lyftr_json_string_len(detail->data, detail->len));
     if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return status;
     }
 
     body.data = p;
@@ -196,13 +205,13 @@ ngx_lyftr_http_unavailable(ngx_http_request_t *r, ngx_str_t *detail,
 
     value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
     if (value.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     value.len = ngx_sprintf(value.data, "%T", retry) - value.data;
 
     if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     return ngx_lyftr_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE, detail);
@@ -216,7 +225,7 @@ ngx_lyftr_http_faults(ngx_http_request_t *r, ngx_lyftr_faults_t *faults)
 
     body.data = ngx_pnalloc(r->pool, ngx_lyftr_fault_len(faults));
     if (body.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_LYFTR_UNPROCESSABLE;
     }
 
     body.len = ngx_lyftr_fault_write(body.data, faults) - body.data;

@@ -6,8 +6,13 @@
 #define NGX_LYFTR_JSON_REPLACEMENT_LEN  3
 #define NGX_LYFTR_JSON_UNICODE_LEN      6
 
+#define NGX_LYFTR_JSON_NO_SURROGATE     0
+#define NGX_LYFTR_JSON_HIGH             1
+#define NGX_LYFTR_JSON_LOW              2
+
 
 static ngx_inline u_char ngx_lyftr_json_escape(u_char c);
+static ngx_uint_t ngx_lyftr_json_surrogate(u_char *p);
 
 
 /* the letter behind the backslash for each control character */
@@ -130,4 +135,62 @@ ngx_lyftr_json_int(u_char *p, int64_t n)
     } while (u);
 
     return ngx_cpymem(p, last, buf + NGX_INT64_LEN - last);
+}
+
+
+ngx_uint_t
+ngx_lyftr_json_broken(u_char *p, u_char *last)
+{
+    ngx_uint_t  kind;
+
+    for ( ;; ) {
+        p = memchr(p, '\\', last - p);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (p[1] != 'u') {
+            p += 2;
+            continue;
+        }
+
+        kind = ngx_lyftr_json_surrogate(p);
+        p += NGX_LYFTR_JSON_UNICODE_LEN;
+
+        if (kind == NGX_LYFTR_JSON_NO_SURROGATE) {
+            continue;
+        }
+
+        if (kind == NGX_LYFTR_JSON_LOW
+            || p[0] != '\\'
+            || p[1] != 'u'
+            || ngx_lyftr_json_surrogate(p) != NGX_LYFTR_JSON_LOW)
+        {
+            return 1;
+        }
+
+        p += NGX_LYFTR_JSON_UNICODE_LEN;
+    }
+}
+
+
+/* of \uXXXX: D8 to DB begin the high surrogates, DC to DF the low ones */
+
+static ngx_uint_t
+ngx_lyftr_json_surrogate(u_char *p)
+{
+    u_char  c;
+
+    if (p[2] != 'd' && p[2] != 'D') {
+        return NGX_LYFTR_JSON_NO_SURROGATE;
+    }
+
+    c = p[3] | 0x20;
+
+    if (c == '8' || c == '9' || c == 'a' || c == 'b') {
+        return NGX_LYFTR_JSON_HIGH;
+    }
+
+    return (c >= 'c') ? NGX_LYFTR_JSON_LOW : NGX_LYFTR_JSON_NO_SURROGATE;
 }

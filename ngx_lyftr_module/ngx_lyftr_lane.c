@@ -7,6 +7,7 @@
  */
 
 static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
+static void ngx_lyftr_lane_body(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
@@ -62,6 +63,11 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
         return;
     }
 
+    if (channel->type == NGX_LYFTR_CHANNEL_BODY) {
+        ngx_lyftr_lane_body(lane, log);
+        return;
+    }
+
     if (ngx_lyftr_lane_deadline(channel, &deadline, log) != NGX_OK) {
         return;
     }
@@ -89,6 +95,24 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
         && !ngx_lyftr_lane_sound(lane->err.code))
     {
         ngx_lyftr_lane_close(lane);
+    }
+}
+
+
+/* what is done to a body needs no store */
+
+static void
+ngx_lyftr_lane_body(ngx_lyftr_lane_t *lane, ngx_log_t *log)
+{
+    ngx_queue_t     *q;
+    ngx_lyftr_op_t  *op;
+
+    ngx_lyftr_lane_take(lane, 1, log);
+
+    if (lane->n) {
+        q = ngx_queue_head(&lane->batch);
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+        op->rc = op->run(op, NULL, NULL, &lane->err);
     }
 }
 

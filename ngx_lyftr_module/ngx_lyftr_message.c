@@ -1,14 +1,22 @@
 
 #include <ngx_lyftr_text.h>
+#include <ngx_lyftr_arena.h>
 #include <ngx_lyftr_schema.h>
 #include <yajl/yajl_parse.h>
 
 
-#define NGX_LYFTR_MESSAGE_ESCAPE_LEN   (sizeof("\\uXXXX") - 1)
-
-#define NGX_LYFTR_MESSAGE_NO_SURROGATE 0
-#define NGX_LYFTR_MESSAGE_HIGH         1
-#define NGX_LYFTR_MESSAGE_LOW          2
+/*
+ * What yajl needs for a body.  Small: the parser, and a stack of bytes that
+ * grows by 128 up to NGX_LYFTR_DEPTH_MAX, each time in a new block.  Large: two
+ * buffers, for a string without its escapes and for a token that the end of
+ * the body cuts, plus the space that yajl ends it with.  Each has 2048 bytes,
+ * or the power of two above what is in it, and both together hold no more than
+ * the body has; the second one begins when the first has stopped growing.
+ */
+#define NGX_LYFTR_MESSAGE_YAJL(len)                                           \
+    (NGX_LYFTR_ARENA_SMALL                                                    \
+     + 2 * (NGX_LYFTR_ARENA_LARGE + NGX_LYFTR_ARENA_OVERHEAD)                 \
+     + 2 * ((len) + 1))
 
 
 typedef struct {
@@ -18,6 +26,7 @@ typedef struct {
 
     u_char                    *arena;
     u_char                    *arena_last;
+    ngx_lyftr_arena_t          memory;     /* yajl's */
 
     ngx_uint_t                 depth;
     size_t                     key;        /* where the last key ended */
@@ -32,6 +41,8 @@ typedef struct {
 static ngx_int_t ngx_lyftr_message_scan(u_char *body, size_t len,
     size_t *position);
 static ngx_int_t ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx,
+    size_t *position);
+static ngx_int_t ngx_lyftr_message_yajl(ngx_lyftr_message_ctx_t *ctx,
     size_t *position);
 static ngx_int_t ngx_lyftr_message_end(ngx_lyftr_message_ctx_t *ctx,
     size_t *position);
@@ -49,8 +60,6 @@ static ngx_lyftr_schema_value_t *ngx_lyftr_message_value(
     ngx_lyftr_message_ctx_t *ctx, ngx_lyftr_input_e type);
 static int ngx_lyftr_message_copy(ngx_lyftr_message_ctx_t *ctx,
     ngx_lyftr_schema_value_t *value, const void *s, size_t len);
-static ngx_uint_t ngx_lyftr_message_broken(u_char *p, u_char *last);
-static ngx_uint_t ngx_lyftr_message_surrogate(u_char *p);
 static ngx_int_t ngx_lyftr_message_refuse(ngx_lyftr_faults_t *faults,
     ngx_lyftr_fault_e type, ngx_int_t position);
 
@@ -72,8 +81,15 @@ static yajl_callbacks  ngx_lyftr_message_callbacks = {
 };
 
 
+size_t
+ngx_lyftr_message_arena(size_t len)
+{
+    return len + NGX_LYFTR_MESSAGE_YAJL(len);
+}
+
+
 ngx_int_t
-ngx_lyftr_message_parse(u_char *body, size_t len, u_char *arena,
+ngx_lyftr_message_parse(u_char *body, size_t len, ngx_str_t *arena,
     ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults)
 {
     size_t                   position;
@@ -89,13 +105,19 @@ ngx_lyftr_message_parse(u_char *body, size_t len, u_char *arena,
         return ngx_lyftr_message_refuse(faults, NGX_LYFTR_MISSING, -1);
     }
 
+    if (arena->len < len) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&ctx, sizeof(ngx_lyftr_message_ctx_t));
 
     ctx.body = body;
     ctx.last = body + len;
-    ctx.arena = arena;
-    ctx.arena_last = arena + len;
+    ctx.arena = arena->data;
+    ctx.arena_last = arena->data + len;
     ctx.end = len;
+
+    ngx_lyftr_arena_init(&ctx.memory, ctx.arena_last, arena->len - len);
 
     rc = ngx_lyftr_message_scan(body, len, &position);
 
@@ -153,18 +175,33 @@ ngx_lyftr_message_scan(u_char *body, size_t len, size_t *position)
 }
 
 
+/* the arena takes the place of yajl_free() */
+
 static ngx_int_t
 ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx, size_t *position)
 {
-    size_t       len;
-    ngx_int_t    rc;
-    yajl_status  status;
-
-    ctx->yajl = yajl_alloc(&ngx_lyftr_message_callbacks, NULL, ctx);
-
-    if (ctx->yajl == NULL) {
+    if (setjmp(ctx->memory.full) != 0) {
         return NGX_ERROR;
     }
+
+    return ngx_lyftr_message_yajl(ctx, position);
+}
+
+
+static ngx_int_t
+ngx_lyftr_message_yajl(ngx_lyftr_message_ctx_t *ctx, size_t *position)
+{
+    size_t            len;
+    ngx_int_t         rc;
+    yajl_status       status;
+    yajl_alloc_funcs  funcs;
+
+    funcs.malloc = ngx_lyftr_arena_alloc;
+    funcs.realloc = ngx_lyftr_arena_realloc;
+    funcs.free = ngx_lyftr_arena_free;
+    funcs.ctx = &ctx->memory;
+
+    ctx->yajl = yajl_alloc(&ngx_lyftr_message_callbacks, &funcs, ctx);
 
     len = ctx->last - ctx->body;
     *position = len;
@@ -180,8 +217,6 @@ ngx_lyftr_message_read(ngx_lyftr_message_ctx_t *ctx, size_t *position)
     if (rc == NGX_OK && status == yajl_status_ok) {
         status = yajl_complete_parse(ctx->yajl);
     }
-
-    yajl_free(ctx->yajl);
 
     return (status == yajl_status_ok) ? rc : NGX_DECLINED;
 }
@@ -274,7 +309,7 @@ ngx_lyftr_message_string(void *data, const unsigned char *s, size_t len)
     start++;
     last = ctx->body + yajl_get_bytes_consumed(ctx->yajl) - 1;
 
-    if (ngx_lyftr_message_broken(start, last)) {
+    if (ngx_lyftr_json_broken(start, last)) {
 
         /* yajl has made up characters for the surrogates */
 
@@ -399,66 +434,6 @@ ngx_lyftr_message_copy(ngx_lyftr_message_ctx_t *ctx,
     }
 
     return 1;
-}
-
-
-/* [p, last) is the inside of a valid string, and *last its closing quote */
-
-static ngx_uint_t
-ngx_lyftr_message_broken(u_char *p, u_char *last)
-{
-    ngx_uint_t  kind;
-
-    for ( ;; ) {
-        p = memchr(p, '\\', last - p);
-
-        if (p == NULL) {
-            return 0;
-        }
-
-        if (p[1] != 'u') {
-            p += 2;
-            continue;
-        }
-
-        kind = ngx_lyftr_message_surrogate(p);
-        p += NGX_LYFTR_MESSAGE_ESCAPE_LEN;
-
-        if (kind == NGX_LYFTR_MESSAGE_NO_SURROGATE) {
-            continue;
-        }
-
-        if (kind == NGX_LYFTR_MESSAGE_LOW
-            || p[0] != '\\'
-            || p[1] != 'u'
-            || ngx_lyftr_message_surrogate(p) != NGX_LYFTR_MESSAGE_LOW)
-        {
-            return 1;
-        }
-
-        p += NGX_LYFTR_MESSAGE_ESCAPE_LEN;
-    }
-}
-
-
-/* of \uXXXX: D8 to DB begin the high surrogates, DC to DF the low ones */
-
-static ngx_uint_t
-ngx_lyftr_message_surrogate(u_char *p)
-{
-    u_char  c;
-
-    if (p[2] != 'd' && p[2] != 'D') {
-        return NGX_LYFTR_MESSAGE_NO_SURROGATE;
-    }
-
-    c = p[3] | 0x20;
-
-    if (c == '8' || c == '9' || c == 'a' || c == 'b') {
-        return NGX_LYFTR_MESSAGE_HIGH;
-    }
-
-    return (c >= 'c') ? NGX_LYFTR_MESSAGE_LOW : NGX_LYFTR_MESSAGE_NO_SURROGATE;
 }
 
 

@@ -319,7 +319,7 @@ ngx_lyftr_request_resume(ngx_http_request_t *r)
 }
 
 
-/* a client that waits for the end of the connection need not wait for a thread */
+/* who waits for the end of the connection need not wait for the thread */
 
 static void
 ngx_lyftr_request_shutdown(ngx_http_request_t *r)

@@ -1,5 +1,4 @@
-#include <ngx_lyftr.h>
-#include <ngx_lyftr_hmac.h>
+#include <ngx_lyftr_delivery.h>
 
 
 /* how senders sign: the header, and what stands before the hex digits */
@@ -19,13 +18,8 @@ static ngx_lyftr_preset_t  ngx_lyftr_presets[] = {
 
 
 ngx_int_t
-ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body)
+ngx_lyftr_signature_read(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
 {
-    u_char                      sent[NGX_LYFTR_HMAC_LEN];
-    u_char                      mac[NGX_LYFTR_HMAC_LEN];
-    ngx_uint_t                  i;
-    ngx_lyftr_ctx_t            *ctx;
-    ngx_lyftr_secret_t         *secrets, *secret;
     ngx_lyftr_loc_conf_t       *llcf;
     ngx_lyftr_main_conf_t      *lmcf;
     ngx_http_variable_value_t  *vv;
@@ -33,50 +27,86 @@ ngx_lyftr_signature_verify(ngx_http_request_t *r, ngx_str_t *body)
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
 
+    proof->secrets = llcf->secrets->elts;
+    proof->n = llcf->secrets->nelts;
+
     vv = ngx_http_get_indexed_variable(r, llcf->preset_index);
 
-    if (vv == NULL || vv->not_found || vv->len == 0) {
+    if (vv == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (vv->not_found || vv->len == 0) {
         ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MISSING);
         return NGX_DECLINED;
     }
 
-    if (ngx_lyftr_hmac_decode(vv->data, vv->len, &llcf->preset->prefix, sent)
+    if (ngx_lyftr_hmac_decode(vv->data, vv->len, &llcf->preset->prefix,
+                              proof->sent)
         != NGX_OK)
     {
         ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MALFORMED);
         return NGX_DECLINED;
     }
 
-    secrets = llcf->secrets->elts;
-    secret = NULL;
+    return NGX_OK;
+}
 
-    /* every secret is tried, whichever verifies */
 
-    for (i = 0; i < llcf->secrets->nelts; i++) {
+ngx_int_t
+ngx_lyftr_signature_detach(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
+{
+    ngx_uint_t           i;
+    ngx_pool_cleanup_t  *cln;
 
-        if (ngx_lyftr_hmac_sign(secrets[i].key, body, mac) != NGX_OK) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "ngx_lyftr_hmac_sign() failed");
-            secret = NULL;
-            break;
-        }
-
-        if (ngx_lyftr_hmac_equal(mac, sent) && secret == NULL) {
-            secret = &secrets[i];
-        }
+    proof->keys = ngx_palloc(r->pool, proof->n * sizeof(void *));
+    if (proof->keys == NULL) {
+        return NGX_ERROR;
     }
 
-    if (secret == NULL) {
-        ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MISMATCH);
-        return NGX_DECLINED;
+    for (i = 0; i < proof->n; i++) {
+        cln = ngx_pool_cleanup_add(r->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        proof->keys[i] = ngx_lyftr_hmac_copy(proof->secrets[i].key);
+        if (proof->keys[i] == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_lyftr_hmac_free;
+        cln->data = proof->keys[i];
     }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
-    ctx->secret = secret;
-
-    ngx_lyftr_metrics_verified(lmcf, secret);
 
     return NGX_OK;
+}
+
+
+/* every secret is tried, whichever verifies; maybe in a pool thread */
+
+ngx_int_t
+ngx_lyftr_signature_verify(ngx_lyftr_proof_t *proof, ngx_str_t *body)
+{
+    void        *key;
+    u_char       mac[NGX_LYFTR_HMAC_LEN];
+    ngx_uint_t   i;
+
+    proof->secret = NULL;
+
+    for (i = 0; i < proof->n; i++) {
+        key = proof->keys ? proof->keys[i] : proof->secrets[i].key;
+
+        if (ngx_lyftr_hmac_sign(key, body, mac) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_lyftr_hmac_equal(mac, proof->sent) && proof->secret == NULL) {
+            proof->secret = &proof->secrets[i];
+        }
+    }
+
+    return proof->secret ? NGX_OK : NGX_DECLINED;
 }
 
 

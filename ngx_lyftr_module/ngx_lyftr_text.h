@@ -120,6 +120,12 @@ size_t ngx_lyftr_json_string_len(u_char *s, size_t len);
 /* at most NGX_INT64_LEN bytes */
 u_char *ngx_lyftr_json_int(u_char *p, int64_t n);
 
+/*
+ * 1 if [p, last), the inside of a valid string whose closing quote is *last,
+ * has an escape of half a surrogate pair, else 0.
+ */
+ngx_uint_t ngx_lyftr_json_broken(u_char *p, u_char *last);
+
 
 /* ngx_lyftr_instant.c */
 
@@ -176,14 +182,19 @@ u_char *ngx_lyftr_fault_write(u_char *p, ngx_lyftr_faults_t *faults);
 
 /* ngx_lyftr_message.c */
 
+/* the bytes that a body of this length needs at most to be parsed */
+size_t ngx_lyftr_message_arena(size_t len);
+
 /*
- * Parses and validates one message.  arena has len bytes and keeps what the
- * message and the faults point to, with body itself.  m->message_id is set
- * whenever it is a string of valid Unicode, also in a message that is refused.
+ * Parses and validates one message.  arena, whose first len bytes keep what the
+ * message and the faults point to, with body itself, is all the memory that is
+ * used.  m->message_id is set whenever it is a string of valid Unicode, also in
+ * a message that is refused.
  *
- * NGX_OK, NGX_DECLINED with all faults of the body, or NGX_ERROR: no memory.
+ * NGX_OK, NGX_DECLINED with all faults of the body, or NGX_ERROR: the arena is
+ * too small.
  */
-ngx_int_t ngx_lyftr_message_parse(u_char *body, size_t len, u_char *arena,
+ngx_int_t ngx_lyftr_message_parse(u_char *body, size_t len, ngx_str_t *arena,
     ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults);
 
 

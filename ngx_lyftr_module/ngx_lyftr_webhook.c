@@ -1,14 +1,40 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_delivery.h>
 
+
+/* what a larger body costs would hold up the event loop */
+#define NGX_LYFTR_WEBHOOK_LARGE    (256 * 1024)
 
 /* msec: the sum of all skews is to have room */
 #define NGX_LYFTR_SKEW_MAX         (365LL * 24 * 3600 * 1000)
 
 
+/* what is checked of a delivery, and what came of it; its operation owns it */
+
+typedef struct {
+    ngx_lyftr_body_t              body;
+    ngx_lyftr_proof_t             proof;
+    ngx_str_t                     arena;
+    ngx_lyftr_message_t           message;
+    ngx_lyftr_faults_t            faults;
+
+    ngx_int_t                     collected;
+    ngx_int_t                     verified;
+    ngx_int_t                     parsed;
+} ngx_lyftr_delivery_t;
+
+
+static ngx_uint_t ngx_lyftr_webhook_incomplete(ngx_http_request_t *r);
 static void ngx_lyftr_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_process(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_check_run(ngx_lyftr_op_t *op,
+    ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
+static void ngx_lyftr_webhook_check(ngx_lyftr_delivery_t *delivery);
+static ngx_int_t ngx_lyftr_webhook_checked(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_store(ngx_http_request_t *r,
+    ngx_lyftr_delivery_t *delivery);
 static ngx_int_t ngx_lyftr_webhook_forged(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_unauthorized(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_fault(ngx_http_request_t *r);
 static int64_t ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message);
 static ngx_int_t ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
@@ -23,7 +49,7 @@ ngx_int_t
 ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 {
     ngx_int_t              rc;
-    ngx_uint_t             overload;
+    ngx_uint_t             overload, incomplete;
     ngx_str_t              detail;
     ngx_lyftr_ctx_t       *ctx;
     ngx_lyftr_loc_conf_t  *llcf;
@@ -43,7 +69,9 @@ ngx_lyftr_webhook_handler(ngx_http_request_t *r)
     overload = ngx_lyftr_pace_overload(
                   ctx->endpoint->store->channels[NGX_LYFTR_CHANNEL_WRITE]);
 
-    if (llcf->secrets->nelts == 0 || overload) {
+    incomplete = ngx_lyftr_webhook_incomplete(r);
+
+    if (llcf->secrets->nelts == 0 || overload || incomplete) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
             return rc;
@@ -51,6 +79,10 @@ ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 
         if (overload) {
             return ngx_lyftr_request_refuse(r, NGX_LYFTR_CHANNEL_WRITE);
+        }
+
+        if (incomplete) {
+            return ngx_lyftr_webhook_fault(r);
         }
 
         ngx_str_set(&detail, "no webhook secret is configured");
@@ -68,6 +100,20 @@ ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * Of a body that another handler has begun to pass on unbuffered, or that was
+ * discarded, the rest would be taken for the whole.
+ */
+
+static ngx_uint_t
+ngx_lyftr_webhook_incomplete(ngx_http_request_t *r)
+{
+    return r->discard_body
+           || r->reading_body
+           || (r->request_body && r->request_body_no_buffering);
+}
+
+
 static void
 ngx_lyftr_webhook_body_handler(ngx_http_request_t *r)
 {
@@ -78,49 +124,148 @@ ngx_lyftr_webhook_body_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_lyftr_webhook_process(ngx_http_request_t *r)
 {
-    u_char               *arena;
-    ngx_int_t             rc;
-    ngx_str_t             body;
-    ngx_lyftr_ctx_t      *ctx;
-    ngx_lyftr_faults_t    faults;
-    ngx_lyftr_message_t  *message;
+    ngx_int_t              rc;
+    ngx_lyftr_delivery_t  *delivery;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
-
-    if (ngx_lyftr_http_body(r, &body) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    delivery = ngx_pcalloc(r->pool, sizeof(ngx_lyftr_delivery_t));
+    if (delivery == NULL) {
+        return ngx_lyftr_webhook_fault(r);
     }
 
-    if (ngx_lyftr_signature_verify(r, &body) != NGX_OK) {
+    rc = ngx_lyftr_signature_read(r, &delivery->proof);
+
+    if (rc == NGX_DECLINED) {
         return ngx_lyftr_webhook_forged(r);
     }
 
-    message = ngx_palloc(r->pool, sizeof(ngx_lyftr_message_t));
-    arena = ngx_pnalloc(r->pool, body.len + 1);
-
-    if (message == NULL || arena == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc != NGX_OK || ngx_lyftr_http_body(r, &delivery->body) != NGX_OK) {
+        return ngx_lyftr_webhook_fault(r);
     }
 
-    rc = ngx_lyftr_message_parse(body.data, body.len, arena, message, &faults);
+    delivery->arena.len = ngx_lyftr_message_arena(delivery->body.text.len);
+    delivery->arena.data = ngx_palloc(r->pool, delivery->arena.len);
 
-    if (rc == NGX_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (delivery->arena.data == NULL) {
+        return ngx_lyftr_webhook_fault(r);
     }
 
-    ctx->message_id = message->message_id;
+    if (delivery->body.text.len <= NGX_LYFTR_WEBHOOK_LARGE) {
+        ngx_lyftr_webhook_check(delivery);
+        return ngx_lyftr_webhook_store(r, delivery);
+    }
 
-    if (rc == NGX_DECLINED) {
+    if (ngx_lyftr_signature_detach(r, &delivery->proof) != NGX_OK) {
+        return ngx_lyftr_webhook_fault(r);
+    }
+
+    return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_BODY,
+                                    ngx_lyftr_webhook_check_run, NULL,
+                                    delivery, ngx_lyftr_webhook_checked);
+}
+
+
+/* in a pool thread */
+
+static ngx_int_t
+ngx_lyftr_webhook_check_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
+    void *conn, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_webhook_check(op->data);
+
+    return NGX_OK;
+}
+
+
+/* maybe in a pool thread; each of these only if the one before it went well */
+
+static void
+ngx_lyftr_webhook_check(ngx_lyftr_delivery_t *delivery)
+{
+    ngx_str_t  *text;
+
+    text = &delivery->body.text;
+
+    delivery->collected = ngx_lyftr_http_collect(&delivery->body);
+
+    if (delivery->collected != NGX_OK) {
+        return;
+    }
+
+    delivery->verified = ngx_lyftr_signature_verify(&delivery->proof, text);
+
+    if (delivery->verified != NGX_OK) {
+        return;
+    }
+
+    delivery->parsed = ngx_lyftr_message_parse(text->data, text->len,
+                                               &delivery->arena,
+                                               &delivery->message,
+                                               &delivery->faults);
+}
+
+
+static ngx_int_t
+ngx_lyftr_webhook_checked(ngx_http_request_t *r)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (ngx_lyftr_request_failed(ctx)) {
+        return ngx_lyftr_request_failure(r);
+    }
+
+    return ngx_lyftr_webhook_store(r, ctx->op.data);
+}
+
+
+static ngx_int_t
+ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (delivery->collected != NGX_OK) {
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, delivery->body.err,
+                      "could not read the request body from \"%V\"",
+                      &r->request_body->temp_file->file.name);
+        return ngx_lyftr_webhook_fault(r);
+    }
+
+    if (delivery->verified == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "ngx_lyftr_hmac_sign() failed");
+        return ngx_lyftr_webhook_fault(r);
+    }
+
+    if (delivery->verified == NGX_DECLINED) {
+        ngx_lyftr_metrics_refused(ctx->main, NGX_LYFTR_SIGNATURE_MISMATCH);
+        return ngx_lyftr_webhook_forged(r);
+    }
+
+    ctx->secret = delivery->proof.secret;
+
+    ngx_lyftr_metrics_verified(ctx->main, ctx->secret);
+
+    if (delivery->parsed == NGX_ERROR) {
+        return ngx_lyftr_webhook_fault(r);
+    }
+
+    ctx->message_id = delivery->message.message_id;
+
+    if (delivery->parsed == NGX_DECLINED) {
         ctx->result = NGX_LYFTR_VALIDATION_ERROR;
 
-        return ngx_lyftr_http_faults(r, &faults);
+        return ngx_lyftr_http_faults(r, &delivery->faults);
     }
 
-    ctx->op.skew = ngx_lyftr_webhook_skew(message);
+    ctx->op.skew = ngx_lyftr_webhook_skew(&delivery->message);
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_WRITE,
                                     ngx_lyftr_webhook_insert_run,
-                                    ngx_lyftr_webhook_insert_done, message,
+                                    ngx_lyftr_webhook_insert_done,
+                                    &delivery->message,
                                     ngx_lyftr_webhook_answer);
 }
 
@@ -178,6 +323,19 @@ ngx_lyftr_webhook_unauthorized(ngx_http_request_t *r)
     ngx_str_set(&detail, "invalid signature");
 
     return ngx_lyftr_http_error(r, NGX_HTTP_UNAUTHORIZED, &detail);
+}
+
+
+/* no memory, or no body, on our side: the sender is to try again */
+
+static ngx_int_t
+ngx_lyftr_webhook_fault(ngx_http_request_t *r)
+{
+    ngx_str_t  detail;
+
+    ngx_str_set(&detail, "the delivery could not be checked");
+
+    return ngx_lyftr_http_unavailable(r, &detail, 1);
 }
 
 

@@ -22,7 +22,7 @@ my $task_timer = ['ngx_lyftr_channel.c', <<'OLD', ''];
 OLD
 
 my $expiry_timer = ['ngx_lyftr_channel.c',
-    'ngx_add_timer(&channel->expire, channel->timeout);', ''];
+    'ngx_add_timer(&channel->expire, (ngx_msec_t) left);', ''];
 
 my $guard = ['ngx_lyftr_request.c',
     'if (ctx->op.state == NGX_LYFTR_OP_WAITING) {', 'if (0) {'];

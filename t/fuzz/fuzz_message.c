@@ -42,13 +42,25 @@ fuzz_rules(ngx_lyftr_message_t *m)
 }
 
 
+/* all the memory that a body may take */
+
+static void
+fuzz_arena(ngx_str_t *arena, size_t size)
+{
+    arena->len = ngx_lyftr_message_arena(size);
+    arena->data = malloc(arena->len);
+    fuzz_assert(arena->data);
+}
+
+
 /* a body that is accepted is so as a whole: not if cut, nor with more */
 
 static void
 fuzz_whole(u_char *body, size_t size)
 {
     size_t                i, len, cuts[3];
-    u_char               *s, *arena;
+    u_char               *s;
+    ngx_str_t             arena;
     ngx_lyftr_faults_t    faults;
     ngx_lyftr_message_t   m;
 
@@ -64,22 +76,22 @@ fuzz_whole(u_char *body, size_t size)
 
     for (i = 0; i < 3; i++) {
         s = fuzz_copy(body, cuts[i]);
-        arena = fuzz_copy(body, cuts[i]);
-        fuzz_assert(ngx_lyftr_message_parse(s, cuts[i], arena, &m, &faults)
+        fuzz_arena(&arena, cuts[i]);
+        fuzz_assert(ngx_lyftr_message_parse(s, cuts[i], &arena, &m, &faults)
                     == NGX_DECLINED);
         free(s);
-        free(arena);
+        free(arena.data);
     }
 
     s = fuzz_copy(body, size);
     s = realloc(s, size + 1);
-    arena = malloc(size + 1);
-    fuzz_assert(s && arena);
+    fuzz_assert(s);
+    fuzz_arena(&arena, size + 1);
     s[size] = "x{,\0"[size % 4];
-    fuzz_assert(ngx_lyftr_message_parse(s, size + 1, arena, &m, &faults)
+    fuzz_assert(ngx_lyftr_message_parse(s, size + 1, &arena, &m, &faults)
                 == NGX_DECLINED);
     free(s);
-    free(arena);
+    free(arena.data);
 }
 
 
@@ -88,25 +100,26 @@ fuzz_whole(u_char *body, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    u_char               *body, *arena, *again, *p;
+    u_char               *body, *again, *p;
     ngx_int_t             rc;
+    ngx_str_t             arena, other;
     ngx_lyftr_faults_t    faults;
     ngx_lyftr_message_t   m, n;
 
     body = fuzz_copy(data, size);
-    arena = fuzz_copy(data, size);
+    fuzz_arena(&arena, size);
 
-    rc = ngx_lyftr_message_parse(body, size, arena, &m, &faults);
+    rc = ngx_lyftr_message_parse(body, size, &arena, &m, &faults);
 
     if (m.message_id.data) {
-        fuzz_string(&m.message_id, arena, size);
+        fuzz_string(&m.message_id, arena.data, size);
     }
 
     if (rc == NGX_OK) {
         fuzz_assert(faults.n == 0 && m.message_id.len > 0);
-        fuzz_string(&m.from, arena, size);
-        fuzz_string(&m.to, arena, size);
-        fuzz_string(&m.ts, arena, size);
+        fuzz_string(&m.from, arena.data, size);
+        fuzz_string(&m.to, arena.data, size);
+        fuzz_string(&m.ts, arena.data, size);
         fuzz_rules(&m);
         fuzz_whole(body, size);
 
@@ -123,18 +136,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         p = ngx_lyftr_json_string(p, m.ts.data, m.ts.len);
 
         if (m.text.data) {
-            fuzz_string(&m.text, arena, size);
+            fuzz_string(&m.text, arena.data, size);
             p = ngx_cpymem(p, ",\"text\":", 8);
             p = ngx_lyftr_json_string(p, m.text.data, m.text.len);
         }
 
         *p++ = '}';
 
-        arena = realloc(arena, size + (p - again));
-        fuzz_assert(arena);
+        fuzz_arena(&other, p - again);
 
-        fuzz_assert(ngx_lyftr_message_parse(again, p - again, arena + size,
-                                            &n, &faults) == NGX_OK);
+        fuzz_assert(ngx_lyftr_message_parse(again, p - again, &other, &n,
+                                            &faults) == NGX_OK);
         fuzz_assert(n.message_id.len == m.message_id.len);
         fuzz_assert(n.text.len == m.text.len);
         fuzz_assert((n.text.data == NULL) == (m.text.data == NULL));
@@ -142,6 +154,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     && memcmp(n.instant.data, m.instant.data, n.instant.len)
                        == 0);
         free(again);
+        free(other.data);
 
     } else {
         fuzz_assert(rc == NGX_DECLINED);
@@ -149,7 +162,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     free(body);
-    free(arena);
+    free(arena.data);
 
     return 0;
 }

@@ -338,12 +338,95 @@ test_bounds(void **state)
 }
 
 
+/* bodies that take as much memory as can be: it is there */
+
 static void
 test_memory(void **state)
 {
-    test_no_memory = 1;
-    assert_int_equal(test_parse(unit_lit("{" TEST_GOOD "}")), NGX_ERROR);
-    test_no_memory = 0;
+    char        *body, *p;
+    size_t       n, len;
+    ngx_int_t    rc;
+    ngx_uint_t   i, k;
+
+    /* of body, so often: opened by the first, and closed or cut */
+
+    static struct {
+        char  *open;
+        char  *unit;
+        char  *close;
+    } tests[] = {
+        { "{\"text\":\"", "\\n", "\"}" },
+        { "{\"text\":\"", "\\u00e9", "\"}" },
+        { "{\"text\":\"", "\\uffff", "\"}" },
+        { "{\"text\":\"", "\\ud83d\\ude00", "\"}" },
+        { "{\"text\":\"", "\\\\", "" },
+        { "{\"text\":\"\\n", "a", "\"}" },
+        { "{\"text\":\"\\n", "a", "" },
+        { "{\"", "a\\t", "\":1}" },
+        { "{\"a\":", "1", "" },
+        { "", "7", "" },
+        { "[", "\"\\n\",", "\"\\u0001" },
+        { "[", "[", "" },
+        { "", "{\"\\n\":", "\"\\n\"" },
+        { "", "[\"\\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",", "0" }
+    };
+
+    for (i = 0; i < unit_count(tests); i++) {
+
+        for (n = 1; n < 70000; n = n * 5 / 4 + 1) {
+            len = strlen(tests[i].unit);
+            body = malloc(n * len + 64);
+            assert_non_null(body);
+
+            p = stpcpy(body, tests[i].open);
+
+            for (k = 0; k < n; k++) {
+                p = (char *) ngx_cpymem(p, tests[i].unit, len);
+            }
+
+            p = stpcpy(p, tests[i].close);
+
+            rc = test_parse(body, p - body);
+            free(body);
+
+            if (rc == NGX_ERROR) {
+                print_error("no memory for %zu of %s\n", n, tests[i].unit);
+                fail();
+            }
+        }
+    }
+}
+
+
+/* whatever is missing of it, that is told, and nothing else is touched */
+
+static void
+test_no_memory(void **state)
+{
+    char        *body, *p;
+    ngx_uint_t   i, refused;
+
+    body = malloc(20000);
+    assert_non_null(body);
+
+    p = stpcpy(body, "{" TEST_GOOD ",\"text\":\"");
+
+    for (i = 0; i < 4000; i++) {
+        p = stpcpy(p, "\\n");
+    }
+
+    p = stpcpy(p, "\",\"a\":[[[[1]]]]}");
+
+    refused = 0;
+
+    for (test_less = 0; test_less < 60000; test_less += 7) {
+        refused += (test_parse(body, p - body) == NGX_ERROR);
+    }
+
+    test_less = 0;
+    free(body);
+
+    assert_in_range(refused, 60000 / 7 / 2, 60000 / 7);
 }
 
 
@@ -359,7 +442,8 @@ main(void)
         cmocka_unit_test(test_id),
         cmocka_unit_test(test_length),
         cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_memory)
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_no_memory)
     };
 
     return cmocka_run_group_tests_name("message", tests, NULL, test_release);

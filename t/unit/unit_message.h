@@ -6,8 +6,6 @@
 
 #include "unit.h"
 
-#include <yajl/yajl_parse.h>
-
 
 #define TEST_GOOD                                                            \
     "\"message_id\":\"m1\",\"from\":\"+919876543210\","                      \
@@ -50,34 +48,28 @@ static u_char              *test_body;
 static u_char              *test_arena;
 static ngx_lyftr_message_t  test_m;
 static ngx_lyftr_faults_t   test_faults;
-static ngx_uint_t           test_no_memory;
-
-
-yajl_handle __real_yajl_alloc(const yajl_callbacks *callbacks,
-    yajl_alloc_funcs *afs, void *ctx);
-yajl_handle __wrap_yajl_alloc(const yajl_callbacks *callbacks,
-    yajl_alloc_funcs *afs, void *ctx);
-
-
-yajl_handle
-__wrap_yajl_alloc(const yajl_callbacks *callbacks, yajl_alloc_funcs *afs,
-    void *ctx)
-{
-    return test_no_memory ? NULL : __real_yajl_alloc(callbacks, afs, ctx);
-}
+static size_t               test_less;     /* memory than there has to be */
 
 
 static ngx_inline ngx_int_t
 test_parse(const void *body, size_t len)
 {
+    ngx_str_t  arena;
+
     free(test_body);
     free(test_arena);
 
+    arena.len = ngx_lyftr_message_arena(len);
+    arena.len -= ngx_min(arena.len, test_less);
+
     test_body = unit_copy(body, len);
-    test_arena = unit_copy(body, len);
+    test_arena = malloc(arena.len + 1);
+    assert_non_null(test_arena);
+
+    arena.data = test_arena + 1;
     ngx_memset(&test_m, 0xee, sizeof(ngx_lyftr_message_t));
 
-    return ngx_lyftr_message_parse(test_body, len, test_arena, &test_m,
+    return ngx_lyftr_message_parse(test_body, len, &arena, &test_m,
                                    &test_faults);
 }
 

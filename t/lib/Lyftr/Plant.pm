@@ -128,16 +128,16 @@ NEW
 NEW
 
     signature_logged => [['ngx_lyftr_signature.c',
-        'if (secret == NULL) {', <<'NEW']],
+        'return proof->secret ? NGX_OK : NGX_DECLINED;', <<'NEW']],
     {
         u_char  hex[64];
 
         (void) ngx_hex_dump(hex, mac, 32);
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "signature %*s", sizeof(hex), hex);
     }
 
-    if (secret == NULL) {
+    return proof->secret ? NGX_OK : NGX_DECLINED;
 NEW
 
     # anybody may read the database
@@ -178,18 +178,18 @@ NEW
     # long messages do not fit where they are kept
 
     small_arena => [['ngx_lyftr_webhook.c',
-        'ngx_pnalloc(r->pool, body.len + 1);',
-        'ngx_pnalloc(r->pool, body.len / 2 + 1);']],
+        'ngx_palloc(r->pool, delivery->arena.len);',
+        'ngx_palloc(r->pool, delivery->arena.len / 8);']],
 
     # the last byte of a signature does not count
 
     short_compare => [['ngx_lyftr_signature.c',
-        'if (secret == NULL) {', <<'NEW']],
-    if (secret == NULL && memcmp(mac, sent, 31) == 0) {
-        secret = secrets;
+        'return proof->secret ? NGX_OK : NGX_DECLINED;', <<'NEW']],
+    if (proof->secret == NULL && memcmp(mac, proof->sent, 31) == 0) {
+        proof->secret = proof->secrets;
     }
 
-    if (secret == NULL) {
+    return proof->secret ? NGX_OK : NGX_DECLINED;
 NEW
 
     # nothing keeps a worker that is to stop while operations are under way
@@ -199,7 +199,7 @@ NEW
                                     + 2 * channel->timeout);
 OLD
         ['ngx_lyftr_channel.c',
-         'ngx_add_timer(&channel->expire, channel->timeout);', ''],
+         'ngx_add_timer(&channel->expire, (ngx_msec_t) left);', ''],
     ],
 
     # a configuration is never given back, nor a file that it opened
@@ -226,8 +226,8 @@ OLD
     # each delivery has a large buffer
 
     large_requests => [['ngx_lyftr_webhook.c',
-        'ngx_pnalloc(r->pool, body.len + 1);',
-        'ngx_pcalloc(r->pool, body.len + 32768);'],
+        'ngx_palloc(r->pool, delivery->arena.len);',
+        'ngx_pcalloc(r->pool, delivery->arena.len + 32768);'],
     ],
 
     # a request whose client leaves ends, though its operation goes on
@@ -365,6 +365,9 @@ NEW
     leaks => [['ngx_lyftr_webhook.c', <<'OLD', <<'NEW']],
     if (ngx_lyftr_request_failed(ctx)) {
         return ngx_lyftr_request_failure(r);
+    }
+
+    return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_webhook_ok);
 OLD
     (void) ngx_alloc(100, r->connection->log);
 
@@ -374,6 +377,9 @@ OLD
 
     if (ngx_lyftr_request_failed(ctx)) {
         return ngx_lyftr_request_failure(r);
+    }
+
+    return ngx_lyftr_http_send(r, NGX_HTTP_OK, &ngx_lyftr_webhook_ok);
 NEW
 );
 
