@@ -98,6 +98,7 @@ typedef struct {
     ngx_atomic_t                  opened;        /* hash of the address */
     ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
     ngx_atomic_t                  damaged;       /* see below */
+    ngx_atomic_t                  checked;       /* msec of the next pass */
     ngx_atomic_t                  committed;     /* msec of the last one */
 
     ngx_lyftr_told_t              told[NGX_LYFTR_ERRS];    /* of operations */
@@ -158,6 +159,7 @@ struct ngx_lyftr_store_s {
     ngx_int_t                     cache;         /* bytes, of a process */
     ngx_int_t                     search;
     ngx_int_t                     force;
+    ngx_int_t                     check;         /* msec of a pass, 0: off */
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
     ngx_int_t                     label;

@@ -152,6 +152,19 @@ typedef struct {
 } ngx_lyftr_gauges_t;
 
 
+/* a part of a check: what it is to do, and what it has done */
+
+typedef struct {
+    ngx_uint_t           begin;            /* also if nothing has changed */
+    ngx_uint_t           known;            /* only if damage was found before */
+    off_t                read;             /* bytes */
+    off_t                size;             /* of the store, as it began */
+    ngx_uint_t           active;           /* a pass has begun, and goes on */
+    ngx_uint_t           damaged;          /* the last one had found damage */
+    ngx_uint_t           again;            /* what it read changes too fast */
+} ngx_lyftr_check_t;
+
+
 /* a store's address, filled by init(), and what it may use */
 
 typedef struct {
@@ -257,10 +270,11 @@ typedef struct {
     /*
      * Reads the next part of the store, to see if it is damaged:
      * NGX_LYFTR_ERR_CORRUPT.  NGX_DONE: that was the last part, and the next
-     * call begins anew.  Called outside of a transaction.
+     * call begins anew.  NGX_DECLINED: not now, or nothing has changed since
+     * the last pass began.  Called outside of a transaction.
      */
-    ngx_int_t          (*check)(void *conn, ngx_msec_t deadline,
-                             ngx_lyftr_error_t *err);
+    ngx_int_t          (*check)(void *conn, ngx_lyftr_check_t *check,
+                             ngx_msec_t deadline, ngx_lyftr_error_t *err);
 } ngx_lyftr_backend_t;
 
 

@@ -43,8 +43,12 @@ struct ngx_lyftr_lane_s {
     ngx_uint_t                    due;
     ngx_msec_t                    at;
 
-    ngx_uint_t                    reading;       /* a check has begun */
-    ngx_uint_t                    read;          /* it has come to its end */
+    /* of the check */
+    ngx_lyftr_check_t             check;         /* the part that it reads */
+    ngx_msec_t                    began;         /* the pass, */
+    off_t                         total;         /* which read so many bytes */
+    ngx_msec_t                    again;         /* if it failed, not before */
+    ngx_uint_t                    read;          /* the pass is at its end */
 };
 
 

@@ -46,9 +46,6 @@
 #define NGX_LYFTR_KEY_TEXT         0x00
 #define NGX_LYFTR_KEY_INSTANT      0x01
 
-/* columns of the widest primary key */
-#define NGX_LYFTR_SQLITE_KEY       1
-
 #define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
 
 
@@ -88,11 +85,13 @@ typedef enum {
     NGX_LYFTR_SQL_TEXTS,
     NGX_LYFTR_SQL_SEARCH_STATE,
     NGX_LYFTR_SQL_SEARCH,
+    NGX_LYFTR_SQL_SEARCH_NEXT,
     NGX_LYFTR_SQL_SEARCH_ADD,
     NGX_LYFTR_SQL_SEARCH_DONE,
     NGX_LYFTR_SQL_SEARCH_RETIRE,
     NGX_LYFTR_SQL_SEARCH_DELETE,
     NGX_LYFTR_SQL_GRAM,
+    NGX_LYFTR_SQL_GRAMS,
     NGX_LYFTR_SQL_GRAM_ADD,
     NGX_LYFTR_SQL_GRAM_DELETE,
     NGX_LYFTR_SQL_N
@@ -163,25 +162,8 @@ typedef struct {
 } ngx_lyftr_sqlite_state_t;
 
 
-/* how far the check has come in a list of the search index */
-
-typedef struct {
-    int64_t              part;
-    int64_t              rows;             /* of the part, or 0 */
-    uint32_t             gram;             /* and one; 0: there was none */
-    uint32_t             piece;
-    uint64_t             row;              /* of the place that is read */
-    uint64_t             number;           /* as far as it is read, */
-    ngx_uint_t           shift;            /* bits of it */
-    unsigned             asked:1;          /* rows are of this snapshot */
-    unsigned             lost:1;           /* it was not there before */
-    unsigned             more:1;           /* the list goes on */
-    unsigned             pos:1;            /* a position comes next, */
-    unsigned             same:1;           /* in the row of the last place */
-} ngx_lyftr_sqlite_list_t;
-
-
 typedef struct ngx_lyftr_sqlite_upkeep_s  ngx_lyftr_sqlite_upkeep_t;
+typedef struct ngx_lyftr_sqlite_verify_s  ngx_lyftr_sqlite_verify_t;
 
 
 typedef struct {
@@ -225,10 +207,7 @@ typedef struct {
     int64_t              many;             /* rows that there are, */
     int64_t              many_to;          /* up to this one */
 
-    /* of the check: the table, and the key of the last row read */
-    ngx_uint_t           table;
-    sqlite3_value       *key[NGX_LYFTR_SQLITE_KEY];
-    ngx_lyftr_sqlite_list_t  list;
+    ngx_lyftr_sqlite_verify_t  *verify;    /* of the check */
 
     /* what the strings of the last stats() point to */
     ngx_uint_t           nkept;
@@ -272,11 +251,9 @@ void ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c);
 
 /* ngx_lyftr_sqlite_verify.c */
 
-ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
-
-/* frees the key */
-void ngx_lyftr_sqlite_verify_forget(ngx_lyftr_sqlite_t *c);
+ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_lyftr_check_t *check,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_verify_free(ngx_lyftr_sqlite_t *c);
 
 
 /* ngx_lyftr_sqlite_sum.c */

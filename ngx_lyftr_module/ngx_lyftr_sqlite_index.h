@@ -255,15 +255,6 @@ ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
 ngx_int_t ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_verify_index.c */
-
-/* is a block right?  NGX_OK, NGX_DECLINED or NGX_ERROR */
-ngx_int_t ngx_lyftr_sqlite_verify_block(ngx_lyftr_sqlite_t *c,
-    sqlite3_stmt *st, ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_sqlite_verify_gram(ngx_lyftr_sqlite_t *c,
-    sqlite3_stmt *st, ngx_lyftr_error_t *err);
-
-
 /* ngx_lyftr_sqlite_source.c */
 
 typedef struct {

@@ -316,7 +316,7 @@ ngx_lyftr_sqlite_close(void *conn)
     ngx_lyftr_buf_free(&c->id);
     sqlite3_free(c->view.chunks);
     ngx_lyftr_sqlite_forget(c);
-    ngx_lyftr_sqlite_verify_forget(c);
+    ngx_lyftr_sqlite_verify_free(c);
 
     sqlite3_free(c);
 }

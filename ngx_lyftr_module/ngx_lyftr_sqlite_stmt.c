@@ -158,6 +158,10 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "SELECT id, first, last FROM lyftr_search WHERE level >= 0"
     " ORDER BY first, level DESC",
 
+    /* NGX_LYFTR_SQL_SEARCH_NEXT */
+    "SELECT id, last - first, sum FROM lyftr_search WHERE id >= ?1"
+    " AND id <= ?2 AND level >= 0 ORDER BY id LIMIT 1",
+
     /* NGX_LYFTR_SQL_SEARCH_ADD */
     "INSERT INTO lyftr_search (level, first, last) VALUES (-1, 0, 0)",
 
@@ -174,6 +178,9 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_GRAM: the block with a key, and those after it */
     "SELECT no, data FROM lyftr_gram WHERE no >="
     " (SELECT max(no) FROM lyftr_gram WHERE no <= ?1) ORDER BY no",
+
+    /* NGX_LYFTR_SQL_GRAMS */
+    "SELECT no, data FROM lyftr_gram WHERE no > ?1 AND no < ?2 ORDER BY no",
 
     /* NGX_LYFTR_SQL_GRAM_ADD */
     "INSERT INTO lyftr_gram (no, data) VALUES (?1, ?2)",

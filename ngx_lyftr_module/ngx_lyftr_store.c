@@ -8,6 +8,9 @@
  */
 #define NGX_LYFTR_STORE_OTHERS     5
 
+/* the longest time of a check, a year */
+#define NGX_LYFTR_STORE_CHECK      (365 * 24 * 3600 * (ngx_int_t) 1000)
+
 /* the least that a connection works well with */
 #define NGX_LYFTR_STORE_CACHE      (256 * 1024)
 
@@ -70,6 +73,10 @@ static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
       offsetof(ngx_lyftr_store_t, cache),
       ngx_lyftr_store_bytes, 1 << 20, NGX_MAX_INT_T_VALUE },
 
+    { ngx_string("check="),
+      offsetof(ngx_lyftr_store_t, check),
+      ngx_lyftr_store_msec, 1000, NGX_LYFTR_STORE_CHECK },
+
     { ngx_null_string, 0, NULL, 0, 0 }
 };
 
@@ -113,6 +120,7 @@ ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
     store->timeout = 4000;
     store->max_wal = 256 << 20;
     store->cache = 144 << 20;
+    store->check = 24 * 3600 * 1000;
     store->file_name = cf->conf_file->file.name.data;
     store->line = cf->conf_file->line;
 
@@ -217,6 +225,11 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
 
     if (ngx_strcmp(arg->data, "force") == 0) {
         store->force = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "check=off") == 0) {
+        store->check = 0;
         return NGX_CONF_OK;
     }
 

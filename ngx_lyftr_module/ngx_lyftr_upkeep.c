@@ -11,15 +11,26 @@
 /* msec of housekeeping before the event loop is asked if it is to go on */
 #define NGX_LYFTR_UPKEEP_SPELL     100
 
-/* msec between two parts of a check, if damage was seen, and between checks */
-#define NGX_LYFTR_CHECK_PACE       100
+/* msec between two parts of a check, at the least */
 #define NGX_LYFTR_CHECK_HASTE      10
-#define NGX_LYFTR_CHECK_REST       10000
+
+/* bytes a millisecond: of a pass, and of all passes and the time between */
+#define NGX_LYFTR_CHECK_RATE       1024
+#define NGX_LYFTR_CHECK_MEAN       64
+
+/* a pass that found damage is done again after so many times as long */
+#define NGX_LYFTR_CHECK_AGAIN      10
+
+/* the same for a store that has not changed, in times of check= */
+#define NGX_LYFTR_CHECK_UNCHANGED  30
 
 
 static ngx_int_t ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane,
     ngx_msec_t deadline);
 static void ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane);
+static ngx_uint_t ngx_lyftr_check_due(ngx_lyftr_lane_t *lane);
+static ngx_msec_t ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc);
+static ngx_msec_t ngx_lyftr_check_failed(ngx_lyftr_lane_t *lane);
 
 
 /*
@@ -137,46 +148,48 @@ void
 ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
 {
     ngx_int_t           rc;
-    ngx_msec_t          rest, deadline;
+    ngx_msec_t          deadline;
     ngx_lyftr_store_t  *store;
     ngx_lyftr_error_t  *err;
 
     store = lane->channel->store;
     err = &lane->upkeep;
 
-    if (!lane->reading) {
+    lane->due = 1;
+
+    if (!lane->check.active) {
+
+        if (!ngx_lyftr_check_due(lane)) {
+            lane->at = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_PAUSE;
+            return;
+        }
+
+        /* only what is read from now on can tell that it is gone */
+
         (void) ngx_atomic_cmp_set(&store->status->damaged, NGX_LYFTR_DAMAGED,
                                   NGX_LYFTR_RECHECKED);
+
+        lane->began = ngx_lyftr_clock();
+        lane->total = 0;
     }
 
     deadline = ngx_lyftr_clock() + store->timeout;
 
+    lane->check.damaged = 0;
+
     rc = ngx_lyftr_upkeep_open(lane, deadline);
 
     if (rc == NGX_OK) {
-        rc = store->backend->check(lane->seat->conn, deadline, err);
+        rc = store->backend->check(lane->seat->conn, &lane->check, deadline,
+                                   err);
     }
 
-    lane->reading = (rc == NGX_OK);
-    lane->read = (rc == NGX_DONE);
-
-    if (rc == NGX_OK) {
-        rest = ngx_lyftr_status_get(store->status->damaged)
-               ? NGX_LYFTR_CHECK_HASTE : NGX_LYFTR_CHECK_PACE;
-
-    } else if (rc == NGX_DONE) {
-        rest = NGX_LYFTR_CHECK_REST;
-
-    } else {
-        rest = NGX_LYFTR_UPKEEP_REST;
-
-        if (lane->seat->conn) {
-            ngx_lyftr_lane_close(lane);
-        }
+    if (lane->check.damaged) {
+        (void) ngx_atomic_cmp_set(&store->status->damaged, NGX_LYFTR_SOUND,
+                                  NGX_LYFTR_RECHECKED);
     }
 
-    lane->due = 1;
-    lane->at = ngx_lyftr_clock() + rest;
+    lane->at = ngx_lyftr_clock() + ngx_lyftr_check_rest(lane, rc);
 
     /* what is not the file's fault is told by those who need the store now */
 
@@ -186,4 +199,116 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     {
         err->code = NGX_LYFTR_ERR_NONE;
     }
+}
+
+
+/* may a pass begin?  Damage that a request has met is looked for at once */
+
+static ngx_uint_t
+ngx_lyftr_check_due(ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_int_t       left;
+    ngx_lyftr_store_t   *store;
+    ngx_lyftr_status_t  *status;
+
+    store = lane->channel->store;
+    status = store->status;
+
+    lane->check.begin = (ngx_lyftr_status_get(status->damaged)
+                         != NGX_LYFTR_SOUND);
+    lane->check.known = (store->check == 0);
+
+    if (lane->again) {
+        return (ngx_msec_int_t) (lane->again - ngx_lyftr_clock()) <= 0;
+    }
+
+    if (lane->check.begin
+        || lane->check.known
+        || ngx_lyftr_status_get(status->checked) == 0)
+    {
+        return 1;
+    }
+
+    left = (ngx_msec_int_t) (ngx_lyftr_status_get(status->checked)
+                             - ngx_lyftr_clock());
+
+    lane->check.begin = (-left / NGX_LYFTR_CHECK_UNCHANGED >= store->check);
+
+    return left <= 0;
+}
+
+
+/*
+ * A pass takes the time of check= if the store is large, and the next one does
+ * not begin before that.  Small ones are read sooner, but not all the time.
+ */
+
+static ngx_msec_t
+ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc)
+{
+    ngx_msec_t          rest;
+    ngx_lyftr_store_t  *store;
+
+    store = lane->channel->store;
+
+    switch (rc) {
+
+    case NGX_OK:
+        lane->total += lane->check.read;
+
+        if (store->check == 0
+            || lane->check.again
+            || ngx_lyftr_status_get(store->status->damaged))
+        {
+            return NGX_LYFTR_CHECK_HASTE;
+        }
+
+        rest = lane->check.read
+               / ngx_max(NGX_LYFTR_CHECK_RATE,
+                         lane->check.size / store->check + 1);
+
+        return ngx_max(rest, NGX_LYFTR_CHECK_HASTE);
+
+    case NGX_DONE:
+        lane->read = 1;
+        lane->again = 0;
+        lane->total += lane->check.read;
+
+        rest = lane->total / NGX_LYFTR_CHECK_MEAN;
+        rest = ngx_max(rest, NGX_LYFTR_UPKEEP_REST);
+
+        if (store->check) {
+            rest = ngx_min(rest, (ngx_msec_t) store->check);
+        }
+
+        ngx_lyftr_status_set(store->status->checked, (lane->began + rest) | 1);
+
+        return NGX_LYFTR_UPKEEP_PAUSE;
+
+    case NGX_DECLINED:
+        return NGX_LYFTR_UPKEEP_PAUSE;
+
+    default: /* NGX_ERROR */
+        return ngx_lyftr_check_failed(lane);
+    }
+}
+
+
+static ngx_msec_t
+ngx_lyftr_check_failed(ngx_lyftr_lane_t *lane)
+{
+    ngx_msec_t  rest;
+
+    if (lane->seat->conn) {
+        ngx_lyftr_lane_close(lane);
+    }
+
+    lane->check.active = 0;
+
+    rest = NGX_LYFTR_CHECK_AGAIN * (ngx_lyftr_clock() - lane->began);
+    rest = ngx_max(rest, NGX_LYFTR_UPKEEP_REST);
+
+    lane->again = (ngx_lyftr_clock() + rest) | 1;
+
+    return NGX_LYFTR_UPKEEP_PAUSE;
 }

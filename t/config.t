@@ -73,6 +73,7 @@ my @refused = (
          [ 'readers', '1 to 64', '65', '4k' ],
          [ 'queue', '1 to 1000000', '1000001' ],
          [ 'delay', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
+         [ 'check', '1000 to 31536000000 milliseconds', '999ms', '366d', 'on' ],
          [ 'timeout', '1 to 60000 milliseconds', '61s', '60001ms', '1x' ],
          [ 'max_wal', '16777216 to 9223372036854775807 bytes', '15m',
            '16777215', '1x' ],

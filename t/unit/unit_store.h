@@ -22,6 +22,7 @@
 static ngx_lyftr_backend_t  *b = &ngx_lyftr_sqlite_backend;
 static ngx_lyftr_error_t     err;
 static ngx_lyftr_dsn_t       dsn;
+static ngx_lyftr_check_t     checked;
 static ngx_atomic_t          words[NGX_LYFTR_WORDS];
 static char                  dir[64];
 
@@ -288,6 +289,44 @@ unit_maintain(void *c)
     }
 
     return rc;
+}
+
+
+/* the next part of a check, also if nothing has changed */
+
+static ngx_inline ngx_int_t
+unit_verify(void *c, ngx_msec_t msec)
+{
+    checked.begin = 1;
+
+    return b->check(c, &checked, unit_in(msec), &err);
+}
+
+
+/* the calls that one check takes; -1: damage */
+
+static ngx_inline int
+unit_pass(void *c)
+{
+    int        n;
+    ngx_int_t  rc;
+
+    for (n = 1; n < 10000; n++) {
+        rc = unit_verify(c, 4000);
+
+        if (rc == NGX_DONE) {
+            return n;
+        }
+
+        if (rc == NGX_ERROR) {
+            assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
+            return -1;
+        }
+    }
+
+    fail();
+
+    return 0;
 }
 
 

@@ -1,0 +1,266 @@
+/* A lane, and a backend that plays what it is told to. */
+
+#ifndef _UNIT_LANE_H_INCLUDED_
+#define _UNIT_LANE_H_INCLUDED_
+
+
+#include "unit.h"
+
+#include <ngx_lyftr_channel.h>
+
+
+#define TEST_OPS   4
+
+
+static ngx_lyftr_channel_t  channel;
+static ngx_lyftr_lane_t     lane;
+static ngx_lyftr_seat_t     seat;
+static ngx_lyftr_store_t    store;
+static ngx_lyftr_status_t   status;
+static ngx_lyftr_op_t       ops[TEST_OPS];
+
+/* the begin() that declines, and how the others fare */
+static ngx_lyftr_err_e      declined;
+static ngx_uint_t           begin_at;
+static ngx_uint_t           nbegin;
+static ngx_lyftr_err_e      check_err;
+static ngx_int_t            check_rc;
+static ngx_lyftr_check_t    check_out;
+static ngx_uint_t           ncheck;
+static ngx_uint_t           check_begin;
+static ngx_msec_t           busy_msec;
+static ngx_int_t            maintain_rc;
+static ngx_lyftr_err_e      maintain_err;
+static ngx_uint_t           nmaintain;
+static ngx_uint_t           open_flags;
+
+/* in this transaction, and durable */
+static ngx_uint_t           written;
+static ngx_uint_t           stored;
+
+
+ngx_int_t
+ngx_thread_mutex_lock(ngx_thread_mutex_t *mtx, ngx_log_t *log)
+{
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_thread_mutex_unlock(ngx_thread_mutex_t *mtx, ngx_log_t *log)
+{
+    return NGX_OK;
+}
+
+
+/* what the event loop has */
+
+static ngx_log_t       test_log;
+static ngx_cycle_t     test_cycle = { .log = &test_log };
+static ngx_time_t      test_now;
+volatile ngx_cycle_t  *ngx_cycle = &test_cycle;
+volatile ngx_msec_t    ngx_current_msec;
+volatile ngx_time_t   *ngx_cached_time = &test_now;
+
+
+#if (NGX_HAVE_VARIADIC_MACROS)
+
+void
+ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
+    const char *fmt, ...)
+{
+}
+
+#endif
+
+
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    return buf;
+}
+
+
+static void *
+test_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    open_flags = flags;
+
+    return &written;
+}
+
+
+static void
+test_close(void *conn)
+{
+}
+
+
+static ngx_int_t
+test_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    written = 0;
+
+    if (++nbegin == begin_at) {
+        err->code = declined;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+test_commit(void *conn, ngx_lyftr_error_t *err)
+{
+    stored += written;
+    written = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+test_rollback(void *conn)
+{
+    written = 0;
+}
+
+
+static ngx_int_t
+test_maintain(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    (void) usleep(busy_msec * 1000);
+
+    nmaintain++;
+    err->code = maintain_err;
+
+    return maintain_rc;
+}
+
+
+static void
+test_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
+{
+    ngx_memset(gauges, 0, sizeof(ngx_lyftr_gauges_t));
+
+    gauges->rows = 7;
+}
+
+
+static ngx_int_t
+test_check(void *conn, ngx_lyftr_check_t *check, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    (void) usleep(busy_msec * 1000);
+
+    ncheck++;
+    check_begin = check->begin;
+    err->code = check_err;
+
+    check->read = check_out.read;
+    check->size = check_out.size;
+    check->damaged = check_out.damaged;
+    check->again = check_out.again;
+    check->active = (check_err == NGX_LYFTR_ERR_NONE && check_rc == NGX_OK);
+
+    return check_err ? NGX_ERROR : check_rc;
+}
+
+
+/* the data of an operation: the store cannot hold it */
+
+static ngx_int_t
+test_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend, void *conn,
+    ngx_lyftr_error_t *err)
+{
+    if (op->data) {
+        err->code = NGX_LYFTR_ERR_DATA;
+        return NGX_ERROR;
+    }
+
+    written++;
+
+    return NGX_OK;
+}
+
+
+static ngx_lyftr_backend_t  backend = {
+    .open = test_open,
+    .close = test_close,
+    .begin = test_begin,
+    .commit = test_commit,
+    .rollback = test_rollback,
+    .maintain = test_maintain,
+    .gauges = test_gauges,
+    .check = test_check
+};
+
+
+static ngx_inline int
+test_setup(void **state)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(&channel, sizeof(channel));
+    ngx_memzero(&lane, sizeof(lane));
+    ngx_memzero(&seat, sizeof(seat));
+    ngx_memzero(&store, sizeof(store));
+    ngx_memzero(&status, sizeof(status));
+    ngx_memzero(ops, sizeof(ops));
+
+    store.backend = &backend;
+    store.status = &status;
+    store.timeout = 4000;
+    store.check = 24 * 3600 * 1000;
+    store.dsn_hash = 1;
+    status.opened = 1;
+
+    channel.store = &store;
+    channel.batch = TEST_OPS;
+    channel.timeout = 4000;
+    channel.lanes = &lane;
+    channel.nlanes = 1;
+    ngx_queue_init(&channel.pending);
+
+    lane.channel = &channel;
+    lane.seat = &seat;
+    ngx_queue_init(&lane.batch);
+
+    for (i = 0; i < TEST_OPS; i++) {
+        ops[i].run = test_run;
+        ops[i].deadline = ngx_lyftr_clock() + 4000;
+        ngx_queue_insert_tail(&channel.pending, &ops[i].queue);
+        channel.npending++;
+    }
+
+    declined = NGX_LYFTR_ERR_BUSY;
+    begin_at = 0;
+    nbegin = 0;
+    check_err = NGX_LYFTR_ERR_NONE;
+    check_rc = NGX_OK;
+    ngx_memzero(&check_out, sizeof(check_out));
+    ncheck = 0;
+    busy_msec = 0;
+    maintain_rc = NGX_DECLINED;
+    maintain_err = NGX_LYFTR_ERR_BUSY;
+    nmaintain = 0;
+    open_flags = 0;
+    stored = 0;
+
+    return 0;
+}
+
+
+static ngx_inline void
+test_thread(void)
+{
+    ngx_lyftr_lane_t  *p = &lane;
+
+    ngx_lyftr_lane_thread(&p, NULL);
+}
+
+
+#endif /* _UNIT_LANE_H_INCLUDED_ */
