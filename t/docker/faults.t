@@ -192,7 +192,7 @@ is_deeply([ grep { $_ != 200 } keys %{ $report_new->{statuses} } ], [],
           'rotation: the new one was good all the time');
 
 kept('rotation', $server, 200, $old, $new);
-clean_log('rotation', $server, qr/$advice|2027-05 is empty/);
+clean_log('rotation', $server, qr/$advice|2027-05 is empty|serve: info: reloaded, /);
 unlike($server->log, qr/\b(?:old|new)\b/, 'rotation: no secret in the log');
 $server->stop;
 

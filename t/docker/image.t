@@ -61,8 +61,9 @@ is(inside('find /var/lib/apt/lists -type f ! -name lock'), '',
    'no lists of packages');
 is(inside('find / -xdev -user 101'), "/data\n",
    'the user owns nothing but the data');
-is(inside('find / -xdev \( -name "*.c" -o -name "*.o" -o -name "*.key"'
-          . ' -o -name ".git" \)'), '', 'no sources, no keys');
+is(inside('find / -xdev -path /usr/share/doc -prune -o \( -name "*.c"'
+          . ' -o -name "*.o" -o -name "*.key" -o -name ".git" \) -print'), '',
+   'no sources, no keys, but examples of packages');
 
 my $config = decode_json(docker('inspect', $image))->[0]{Config};
 
@@ -82,6 +83,34 @@ my ($version) = inside('nginx -v') =~ m{nginx/(\S+)};
 ok($version, "another command: nginx $version");
 
 
+# what is asked of it before it serves
+
+sub asked {
+    my (@args) = @_;
+
+    return said('docker', 'run', '--rm', '-e', 'WORKERS=7', $image, @args);
+}
+
+my ($code, $text) = asked('--help');
+
+is($code, 0, '--help: fine');
+like($text, qr/\Ausage: serve .*^    LYFTR_READ_ALLOW\b/ms, '--help: variables');
+
+($code, $text) = asked('nginx', '-t');
+is($code, 0, 'nginx -t: fine');
+like($text, qr{/nginx\.conf test is successful}, 'nginx -t: it is');
+unlike($text, qr{/etc/nginx/nginx\.conf}, "nginx -t: and not nginx's own");
+
+like((asked('nginx', '-T'))[1], qr/^worker_processes 7;$/m,
+     'nginx -T: with the variables');
+like((asked('nginx', '-T'))[1], qr/\blyftr_webhook main;/,
+     'nginx -T: the configuration that runs');
+
+($code, $text) = asked('--nope');
+is($code, 1, '--nope: fails');
+like($text, qr/^serve: unknown arguments/, '--nope: what it says');
+
+
 # from the first line on
 
 my $dir = tempdir(CLEANUP => 1);
@@ -97,7 +126,7 @@ sub script {
 }
 
 script('10-says.sh', 0755, "echo said \\\"one\\\"; printf 'bad \\377\\n'");
-script('20-sets.envsh', 0755, 'export LOG_LEVEL=DEBUG');
+script('20-sets.envsh', 0755, 'export LOG_LEVEL=DEBUG LC_ALL=xx_XX.UTF-8');
 script('30-not.sh', 0644, 'echo not run');
 script('40-other.txt', 0755, 'echo not run');
 
@@ -155,8 +184,8 @@ $container->stop;
 
 # healthy, and why not
 
-my $sick = Lyftr::Container->new(env => { WEBHOOK_SECRET => undef },
-                                 up => 0);
+my $sick = Lyftr::Container->new(env => { WEBHOOK_SECRET => undef,
+                                          LC_ALL => 'xx_XX.UTF-8' }, up => 0);
 
 Lyftr::Server::wait_for {
     my $r = eval { $sick->get('/health/live') };
