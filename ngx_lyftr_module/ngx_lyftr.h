@@ -300,7 +300,7 @@ char *ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* makes the channels of all stores; refuses one that was never declared */
 ngx_int_t ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores);
 
-/* logs what an operator has to know of the libraries */
+/* logs, once, what an operator has to know of the libraries */
 void ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log);
 
 /* begins the work of a worker process; the first one does the checks too */

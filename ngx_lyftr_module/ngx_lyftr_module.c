@@ -357,7 +357,7 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/* the configuration is in force; what follows is done once, not at a reload */
+/* the configuration is in force */
 
 static ngx_int_t
 ngx_lyftr_init_module(ngx_cycle_t *cycle)
@@ -370,8 +370,11 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
         ngx_lyftr_zone_commit(lmcf);
     }
 
-    if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
+    if (lmcf && !ngx_test_config) {
         ngx_lyftr_store_advise(&lmcf->stores, cycle->log);
+    }
+
+    if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
 
 #ifdef __GLIBC__
 

@@ -39,6 +39,10 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 };
 
 
+/* bits of those whose advice the log has, of this master process */
+static ngx_uint_t  ngx_lyftr_store_advised;
+
+
 static const char  ngx_lyftr_store_msec[] = " milliseconds";
 static const char  ngx_lyftr_store_bytes[] = " bytes";
 
@@ -423,14 +427,16 @@ ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log)
             }
         }
 
-        if (i == stores->nelts) {
+        if (i == stores->nelts || (ngx_lyftr_store_advised & (1 << n))) {
             continue;
         }
+
+        ngx_lyftr_store_advised |= 1 << n;
 
         ngx_lyftr_backends[n]->advice(&text);
 
         if (text.len) {
-            ngx_log_error(NGX_LOG_WARN, log, 0, "lyftr: %*s", text.len,
+            ngx_log_error(NGX_LOG_NOTICE, log, 0, "lyftr: %*s", text.len,
                           text.text);
         }
     }

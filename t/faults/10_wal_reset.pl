@@ -16,7 +16,7 @@ use Lyftr::Server;
 use Lyftr::Version;
 
 
-my $line = qr/\[warn\].*lyftr: SQLite \S+ has the WAL-reset bug/;
+my $line = qr/\[notice\].*lyftr: SQLite \S+ has the WAL-reset bug/;
 my $shm = '/dev/shm';
 
 need('stat', 'df');

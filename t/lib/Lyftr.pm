@@ -13,10 +13,9 @@ our @EXPORT = qw(sign signature message post http_config endpoints
                  ok_body deliver fetch item page faults fresh cases);
 
 
-# what is said at the start with a SQLite that has the bug, and to root
+# what is said at the start to root
 
-our $advice = qr/lyftr:\ SQLite\ \S+\ has\ the\ WAL-reset\ bug
-                 |serve:\ warning:\ started\ as\ root/x;
+our $advice = qr/serve: warning: started as root/;
 
 
 # the signature of a body
