@@ -134,6 +134,20 @@ SKIP: {
     $load->stop;
 }
 
+# clients that leave while they wait
+
+my $before = forged($server);
+my @clients = map { $server->client } 1 .. 3 * $rate;
+
+$_->send("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    for @clients;
+$server->drained;
+$_->reset for @clients;
+
+ok(Lyftr::Server::wait_for(sub { forged($server) == $before + @clients }),
+   'clients that leave: a line each');
+is($server->request('GET /health/live')->{status}, 200, 'and nothing else');
+
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
 unlike($server->log, qr/limiting|delaying/, 'the error log has none of them');
 
