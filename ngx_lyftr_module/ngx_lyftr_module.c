@@ -374,9 +374,9 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
         ngx_lyftr_store_advise(&lmcf->stores, cycle->log);
     }
 
-    if (lmcf && !ngx_test_config && ngx_is_init_cycle(cycle->old_cycle)) {
-
 #ifdef __GLIBC__
+
+    if (lmcf && !ngx_test_config && lmcf->stores.nelts) {
 
         /*
          * What reads and steps have sorted in stays with a thread's arena, and
@@ -384,9 +384,9 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
          */
 
         (void) mallopt(M_ARENA_MAX, 2);
+    }
 
 #endif
-    }
 
     return NGX_OK;
 }

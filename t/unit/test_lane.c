@@ -56,6 +56,22 @@ test_singly_declined(void **state)
 }
 
 
+/* nobody is left when it is the batch's turn: the turn is given back */
+
+static void
+test_none_left(void **state)
+{
+    expires = 1;
+
+    test_thread();
+
+    assert_int_equal(nbegin, 1);
+    assert_int_equal(lane.n, 0);
+    assert_int_equal(begun, 0);
+    assert_non_null(seat.conn);
+}
+
+
 /* a pause begins when the work ends, and is as long as there is time */
 
 static void
@@ -160,6 +176,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_singly, test_setup),
         cmocka_unit_test_setup(test_singly_declined, test_setup),
+        cmocka_unit_test_setup(test_none_left, test_setup),
         cmocka_unit_test_setup(test_pause, test_setup),
         cmocka_unit_test_setup(test_spell, test_setup),
         cmocka_unit_test_setup(test_open_failed, test_setup)

@@ -23,6 +23,7 @@ static ngx_lyftr_op_t       ops[TEST_OPS];
 static ngx_lyftr_err_e      declined;
 static ngx_uint_t           begin_at;
 static ngx_uint_t           nbegin;
+static ngx_uint_t           expires;       /* what is pending, meanwhile */
 static ngx_lyftr_err_e      check_err;
 static ngx_int_t            check_rc;
 static ngx_lyftr_check_t    check_out;
@@ -35,6 +36,7 @@ static ngx_uint_t           nmaintain;
 static ngx_uint_t           open_flags;
 
 /* in this transaction, and durable */
+static ngx_uint_t           begun;         /* it is open */
 static ngx_uint_t           written;
 static ngx_uint_t           stored;
 
@@ -102,9 +104,16 @@ test_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     written = 0;
+    begun = 1;
+
+    if (expires) {
+        ngx_queue_init(&channel.pending);
+        channel.npending = 0;
+    }
 
     if (++nbegin == begin_at) {
         err->code = declined;
+        begun = 0;
         return NGX_DECLINED;
     }
 
@@ -117,6 +126,7 @@ test_commit(void *conn, ngx_lyftr_error_t *err)
 {
     stored += written;
     written = 0;
+    begun = 0;
 
     return NGX_OK;
 }
@@ -126,6 +136,7 @@ static void
 test_rollback(void *conn)
 {
     written = 0;
+    begun = 0;
 }
 
 
@@ -239,6 +250,8 @@ test_setup(void **state)
     declined = NGX_LYFTR_ERR_BUSY;
     begin_at = 0;
     nbegin = 0;
+    expires = 0;
+    begun = 0;
     check_err = NGX_LYFTR_ERR_NONE;
     check_rc = NGX_OK;
     ngx_memzero(&check_out, sizeof(check_out));
