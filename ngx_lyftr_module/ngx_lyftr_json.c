@@ -6,13 +6,12 @@
 #define NGX_LYFTR_JSON_REPLACEMENT_LEN  3
 #define NGX_LYFTR_JSON_UNICODE_LEN      6
 
-#define NGX_LYFTR_JSON_NO_SURROGATE     0
-#define NGX_LYFTR_JSON_HIGH             1
-#define NGX_LYFTR_JSON_LOW              2
 
-
+static u_char *ngx_lyftr_json_unicode(u_char *p, u_char **s, u_char *last,
+    uint32_t nul, ngx_uint_t *lone);
+static uint32_t ngx_lyftr_json_unit(u_char *s);
+static u_char *ngx_lyftr_json_utf8(u_char *p, uint32_t c);
 static ngx_inline u_char ngx_lyftr_json_escape(u_char c);
-static ngx_uint_t ngx_lyftr_json_surrogate(u_char *p);
 
 
 /* the letter behind the backslash for each control character */
@@ -114,6 +113,138 @@ ngx_lyftr_json_escape(u_char c)
 }
 
 
+size_t
+ngx_lyftr_json_decode(u_char *buf, u_char *s, size_t len, uint32_t nul,
+    ngx_uint_t *lone)
+{
+    u_char  *p, *last, *next;
+
+    p = buf;
+    last = s + len;
+    *lone = 0;
+
+    for ( ;; ) {
+        next = memchr(s, '\\', last - s);
+
+        if (next == NULL) {
+            return ngx_cpymem(p, s, last - s) - buf;
+        }
+
+        p = ngx_cpymem(p, s, next - s);
+        s = next + 2;
+
+        switch (next[1]) {
+
+        case 'b':
+            *p++ = '\b';
+            break;
+
+        case 'f':
+            *p++ = '\f';
+            break;
+
+        case 'n':
+            *p++ = '\n';
+            break;
+
+        case 'r':
+            *p++ = '\r';
+            break;
+
+        case 't':
+            *p++ = '\t';
+            break;
+
+        case 'u':
+            p = ngx_lyftr_json_unicode(p, &s, last, nul, lone);
+            break;
+
+        default: /* a quote, a backslash, a slash */
+            *p++ = next[1];
+        }
+    }
+}
+
+
+/* *s is behind the u */
+
+static u_char *
+ngx_lyftr_json_unicode(u_char *p, u_char **s, u_char *last, uint32_t nul,
+    ngx_uint_t *lone)
+{
+    uint32_t  c, low;
+
+    c = ngx_lyftr_json_unit(*s);
+    *s += 4;
+
+    if (c == 0) {
+        return ngx_lyftr_json_utf8(p, nul);
+    }
+
+    if (c < 0xd800 || c > 0xdfff) {
+        return ngx_lyftr_json_utf8(p, c);
+    }
+
+    if (c < 0xdc00
+        && last - *s >= NGX_LYFTR_JSON_UNICODE_LEN
+        && (*s)[0] == '\\'
+        && (*s)[1] == 'u')
+    {
+        low = ngx_lyftr_json_unit(*s + 2);
+
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            *s += NGX_LYFTR_JSON_UNICODE_LEN;
+
+            return ngx_lyftr_json_utf8(p, 0x10000 + ((c - 0xd800) << 10)
+                                          + (low - 0xdc00));
+        }
+    }
+
+    *lone = 1;
+
+    return ngx_cpymem(p, NGX_LYFTR_JSON_REPLACEMENT,
+                      NGX_LYFTR_JSON_REPLACEMENT_LEN);
+}
+
+
+static uint32_t
+ngx_lyftr_json_unit(u_char *s)
+{
+    return (uint32_t) (ngx_lyftr_hex(s[0]) << 12 | ngx_lyftr_hex(s[1]) << 8
+                       | ngx_lyftr_hex(s[2]) << 4 | ngx_lyftr_hex(s[3]));
+}
+
+
+static u_char *
+ngx_lyftr_json_utf8(u_char *p, uint32_t c)
+{
+    if (c < 0x80) {
+        *p++ = (u_char) c;
+        return p;
+    }
+
+    if (c < 0x800) {
+        *p++ = (u_char) (0xc0 | c >> 6);
+
+    } else {
+
+        if (c < 0x10000) {
+            *p++ = (u_char) (0xe0 | c >> 12);
+
+        } else {
+            *p++ = (u_char) (0xf0 | c >> 18);
+            *p++ = (u_char) (0x80 | (c >> 12 & 0x3f));
+        }
+
+        *p++ = (u_char) (0x80 | (c >> 6 & 0x3f));
+    }
+
+    *p++ = (u_char) (0x80 | (c & 0x3f));
+
+    return p;
+}
+
+
 u_char *
 ngx_lyftr_json_int(u_char *p, int64_t n)
 {
@@ -135,62 +266,4 @@ ngx_lyftr_json_int(u_char *p, int64_t n)
     } while (u);
 
     return ngx_cpymem(p, last, buf + NGX_INT64_LEN - last);
-}
-
-
-ngx_uint_t
-ngx_lyftr_json_broken(u_char *p, u_char *last)
-{
-    ngx_uint_t  kind;
-
-    for ( ;; ) {
-        p = memchr(p, '\\', last - p);
-
-        if (p == NULL) {
-            return 0;
-        }
-
-        if (p[1] != 'u') {
-            p += 2;
-            continue;
-        }
-
-        kind = ngx_lyftr_json_surrogate(p);
-        p += NGX_LYFTR_JSON_UNICODE_LEN;
-
-        if (kind == NGX_LYFTR_JSON_NO_SURROGATE) {
-            continue;
-        }
-
-        if (kind == NGX_LYFTR_JSON_LOW
-            || p[0] != '\\'
-            || p[1] != 'u'
-            || ngx_lyftr_json_surrogate(p) != NGX_LYFTR_JSON_LOW)
-        {
-            return 1;
-        }
-
-        p += NGX_LYFTR_JSON_UNICODE_LEN;
-    }
-}
-
-
-/* of \uXXXX: D8 to DB begin the high surrogates, DC to DF the low ones */
-
-static ngx_uint_t
-ngx_lyftr_json_surrogate(u_char *p)
-{
-    u_char  c;
-
-    if (p[2] != 'd' && p[2] != 'D') {
-        return NGX_LYFTR_JSON_NO_SURROGATE;
-    }
-
-    c = p[3] | 0x20;
-
-    if (c == '8' || c == '9' || c == 'a' || c == 'b') {
-        return NGX_LYFTR_JSON_HIGH;
-    }
-
-    return (c >= 'c') ? NGX_LYFTR_JSON_LOW : NGX_LYFTR_JSON_NO_SURROGATE;
 }

@@ -117,14 +117,16 @@ u_char *ngx_lyftr_json_string(u_char *p, u_char *s, size_t len);
 /* what ngx_lyftr_json_string() will write */
 size_t ngx_lyftr_json_string_len(u_char *s, size_t len);
 
+/*
+ * Decodes what is between the quotes of a valid string; the length, which is
+ * never more than len.  U+0000 becomes nul, and a lone surrogate U+FFFD, which
+ * lone tells.
+ */
+size_t ngx_lyftr_json_decode(u_char *buf, u_char *s, size_t len, uint32_t nul,
+    ngx_uint_t *lone);
+
 /* at most NGX_INT64_LEN bytes */
 u_char *ngx_lyftr_json_int(u_char *p, int64_t n);
-
-/*
- * 1 if [p, last), the inside of a valid string whose closing quote is *last,
- * has an escape of half a surrogate pair, else 0.
- */
-ngx_uint_t ngx_lyftr_json_broken(u_char *p, u_char *last);
 
 
 /* ngx_lyftr_instant.c */

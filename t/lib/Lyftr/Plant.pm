@@ -105,18 +105,22 @@ NEW
 
     # a body may be anything but UTF-8
 
-    no_utf8 => [['ngx_lyftr_message.c',
+    no_utf8 => [['ngx_lyftr_reader.c',
         '*position = ngx_lyftr_utf8_valid(body, len);', '*position = len;']],
 
     # what was read before it is read again for each key
 
-    quadratic => [['ngx_lyftr_message.c', <<'OLD', <<'NEW']],
-    if (ctx->depth == 1) {
-        i = ngx_lyftr_schema_field(s, len);
+    quadratic => [['ngx_lyftr_reader.c', <<'OLD', <<'NEW']],
+    reader->token = yajl_get_bytes_consumed(reader->yajl);
+
+    return ngx_lyftr_reader_go(reader,
+                               reader->handlers->key(reader->data, s, len));
 OLD
-    if (ctx->depth == 1) {
-        (void) ngx_lyftr_utf8_count(ctx->body, s - ctx->body);
-        i = ngx_lyftr_schema_field(s, len);
+    reader->token = yajl_get_bytes_consumed(reader->yajl);
+    (void) ngx_lyftr_utf8_count(reader->body, reader->token);
+
+    return ngx_lyftr_reader_go(reader,
+                               reader->handlers->key(reader->data, s, len));
 NEW
 
     # a secret is told while it is read, and the right signature of a body
