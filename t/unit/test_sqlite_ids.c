@@ -324,6 +324,79 @@ test_rollbacks(void **state)
 }
 
 
+/* ids in one transaction: are they new? */
+
+static void
+test_batch(void *c, const char *name, ngx_uint_t n, ngx_uint_t fresh)
+{
+    char       id[32];
+    ngx_str_t  s, text;
+
+    text = unit_str("");
+
+    while (n--) {
+        (void) sprintf(id, "%s.%d", name, (int) n);
+        s = unit_str(id);
+        assert_int_equal(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z",
+                                     &text),
+                         fresh);
+    }
+}
+
+
+/* the numbers of rows that were rolled back get others, of another writer */
+
+static void
+test_rolled_back(void **state)
+{
+    char         name[16];
+    void        *one, *two;
+    ngx_uint_t   i;
+
+    one = unit_open();
+    two = unit_open();
+
+    for (i = 0; i < 20; i++) {
+        (void) sprintf(name, "gone%d", (int) i);
+
+        assert_int_equal(b->begin(one, 1, unit_in(2000), &err), NGX_OK);
+        test_batch(one, name, 1 + i, 1);
+        b->rollback(one);
+
+        (void) sprintf(name, "kept%d", (int) i);
+
+        assert_int_equal(b->begin(two, 1, unit_in(2000), &err), NGX_OK);
+        test_batch(two, name, 1 + i, 1);
+        assert_int_equal(b->commit(two, &err), NGX_OK);
+
+        assert_int_equal(b->begin(one, 1, unit_in(2000), &err), NGX_OK);
+        test_batch(one, name, 1 + i, 0);
+
+        (void) sprintf(name, "gone%d", (int) i);
+
+        test_batch(one, name, 1 + i, 1);
+        test_batch(one, name, 1 + i, 0);
+
+        if (i % 2) {
+            b->rollback(one);
+            continue;
+        }
+
+        assert_int_equal(b->commit(one, &err), NGX_OK);
+
+        assert_int_equal(b->begin(two, 1, unit_in(2000), &err), NGX_OK);
+        test_batch(two, name, 1 + i, 0);
+        b->rollback(two);
+    }
+
+    assert_int_equal(unit_sql_int("SELECT count(*) = count(DISTINCT"
+                                  " message_id) FROM messages"), 1);
+
+    b->close(one);
+    b->close(two);
+}
+
+
 int
 main(void)
 {
@@ -332,7 +405,8 @@ main(void)
         unit_fresh_model(test_same_hash),
         unit_fresh_model(test_version_2),
         unit_fresh_model(test_wrong_filter),
-        unit_fresh_model(test_rollbacks)
+        unit_fresh_model(test_rollbacks),
+        unit_fresh_model(test_rolled_back)
     };
 
     return cmocka_run_group_tests_name("sqlite_ids", tests, NULL, NULL);
