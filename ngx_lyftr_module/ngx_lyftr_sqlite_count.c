@@ -4,7 +4,9 @@
 
 
 /* senders that are counted in one turn */
+#ifndef NGX_LYFTR_COUNT_SENDERS
 #define NGX_LYFTR_COUNT_SENDERS    256
+#endif
 
 
 /*

@@ -1,6 +1,6 @@
 /* A database of another program, or of an older version, is opened. */
 
-#include "unit_model.h"
+#include "unit_check.h"
 
 
 static void

@@ -5,7 +5,7 @@
  */
 
 #include "unit_fault.h"
-#include "unit_model.h"
+#include "unit_check.h"
 
 
 /* runs of a kind of fault, spread over all calls of the script */

@@ -1,6 +1,6 @@
 /* Every id is known that was stored, and no other. */
 
-#include "unit_model.h"
+#include "unit_check.h"
 
 
 #define TEST_LONG    100000

@@ -1,6 +1,6 @@
 /* Ids that are long: what is in memory stays within limits. */
 
-#include "unit_model.h"
+#include "unit_check.h"
 
 
 #define TEST_MB      (1024 * 1024)

@@ -1,6 +1,6 @@
 /* Processes and threads that work at one store. */
 
-#include "unit_model.h"
+#include "unit_check.h"
 
 #include <pthread.h>
 
