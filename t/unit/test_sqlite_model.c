@@ -75,7 +75,7 @@ test_steps(void **state)
         }
 
         (void) unit_maintain(upkeep);
-        unit_verify(r, 2, 0);
+        unit_check(r, 2, 0);
 
         if (steps % 8 == 0) {
             fresh = unit_open();
@@ -90,7 +90,7 @@ test_steps(void **state)
     assert_true(test_segments(0) > 1);
     assert_true(test_segments(2) > 0);
 
-    unit_verify(r, 20, 1);
+    unit_check(r, 20, 1);
     unit_model_known(c);
 
     b->close(c);
@@ -140,7 +140,7 @@ test_owner_dies(void **state)
         strays += (unit_strays() > 0);
         halves += unit_sql_int("SELECT counting > counted FROM lyftr_state");
 
-        unit_verify(r, 1, 0);
+        unit_check(r, 1, 0);
     }
 
     assert_true(strays > 0);
@@ -150,7 +150,7 @@ test_owner_dies(void **state)
 
     assert_int_equal(unit_strays(), 0);
 
-    unit_verify(r, 20, 1);
+    unit_check(r, 20, 1);
     unit_model_known(c);
 
     b->close(c);
