@@ -95,8 +95,11 @@ typedef struct {
     ngx_atomic_t                  error;         /* of the last batch */
     ngx_atomic_t                  answered;      /* msec of the last success */
     ngx_atomic_t                  locked;        /* msec since when, or 0 */
+    ngx_atomic_t                  probed;        /* msec of the last one, */
+    ngx_atomic_t                  probe;         /* and its error */
     ngx_atomic_t                  opened;        /* hash of the address */
     ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
+    ngx_lyftr_backend_job_t       jobs[NGX_LYFTR_JOBS_MAX];
     ngx_atomic_t                  damaged;       /* see below */
     ngx_atomic_t                  checked;       /* msec of the next pass */
     ngx_atomic_t                  committed;     /* msec of the last one */
@@ -164,6 +167,7 @@ struct ngx_lyftr_store_s {
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
     ngx_int_t                     label;
     ngx_lyftr_status_t           *status;        /* in the zone */
+    ngx_atomic_t                  keeper;        /* does the housekeeping */
 
     u_char                       *file_name;     /* of the first mention */
     ngx_uint_t                    line;
@@ -303,7 +307,7 @@ ngx_int_t ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores);
 /* logs, once, what an operator has to know of the libraries */
 void ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log);
 
-/* begins the work of a worker process; the first one does the checks too */
+/* begins the work of a worker process */
 void ngx_lyftr_store_start(ngx_array_t *stores);
 
 /* writes the versions of the backends as labels */
@@ -342,9 +346,6 @@ ngx_int_t ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel,
 
 /* ngx_lyftr_pace.c */
 
-/* from now on all workers see how many operations of this one are pending */
-void ngx_lyftr_pace_start(ngx_lyftr_channel_t *channel);
-
 /* would a new operation be refused? */
 ngx_uint_t ngx_lyftr_pace_overload(ngx_lyftr_channel_t *channel);
 
@@ -371,8 +372,8 @@ ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_live_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
 
-/* what makes the store unready, as far as the last operations have told */
-ngx_lyftr_err_e ngx_lyftr_ready_error(ngx_lyftr_store_t *store);
+/* what a probe would say, as far as the last one and others have told */
+ngx_lyftr_err_e ngx_lyftr_ready_known(ngx_lyftr_store_t *store);
 
 
 /* ngx_lyftr_request.c */

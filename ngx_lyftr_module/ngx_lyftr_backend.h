@@ -20,10 +20,14 @@
 #define NGX_LYFTR_TOP_SENDERS      10
 
 /* atomic words of a store that all processes share, for its backend */
-#define NGX_LYFTR_WORDS            7
+#define NGX_LYFTR_WORDS            8
 
 /* of these, the first are cleared by a reload */
 #define NGX_LYFTR_WORDS_FORGOTTEN  4
+
+/* jobs of a backend's housekeeping, and of each the words of a reason */
+#define NGX_LYFTR_JOBS_MAX         8
+#define NGX_LYFTR_JOB_REASON       12
 
 /* flags of open() */
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
@@ -35,7 +39,8 @@
 typedef enum {
     NGX_LYFTR_ERR_NONE = 0,
     NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
-    NGX_LYFTR_ERR_BEHIND,        /* its housekeeping has too much to do */
+    NGX_LYFTR_ERR_BEHIND,        /* its housekeeping has too much to do, */
+    NGX_LYFTR_ERR_STUCK,         /* or fails */
     NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
     NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big */
     NGX_LYFTR_ERR_FULL,          /* no space */
@@ -165,6 +170,15 @@ typedef struct {
 } ngx_lyftr_check_t;
 
 
+/* how a job of the housekeeping fares, for all processes */
+
+typedef struct {
+    ngx_atomic_t         failures;
+    ngx_atomic_t         failing;          /* ngx_lyftr_err_e: now, and why */
+    ngx_atomic_t         reason[NGX_LYFTR_JOB_REASON];  /* a text */
+} ngx_lyftr_backend_job_t;
+
+
 /* a store's address, filled by init(), and what it may use */
 
 typedef struct {
@@ -176,6 +190,7 @@ typedef struct {
     ngx_uint_t           opened;           /* by this process */
     void                *shared;           /* by this process */
     ngx_atomic_t        *words;            /* by all processes, or NULL */
+    ngx_lyftr_backend_job_t  *jobs;        /* the same, in their order */
     ngx_int_t            max_wal;          /* bytes */
     ngx_int_t            cache;            /* bytes, of a connection */
     ngx_int_t            search;           /* an index of texts, 1: is made */
@@ -191,12 +206,13 @@ typedef struct {
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
  * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR
  * but that of insert() with NGX_LYFTR_ERR_DATA, and those with
- * NGX_LYFTR_ERR_LOG or NGX_LYFTR_ERR_BEHIND, the caller closes the connection
- * and does not use it again.
+ * NGX_LYFTR_ERR_LOG, NGX_LYFTR_ERR_BEHIND or NGX_LYFTR_ERR_STUCK, the caller
+ * closes the connection and does not use it again.
  */
 
 typedef struct {
     ngx_str_t            scheme;           /* of the URLs it takes */
+    ngx_str_t           *jobs;             /* of its housekeeping; len == 0 */
 
     /* what an operator has to know of the library; len == 0: nothing */
     void               (*advice)(ngx_lyftr_error_t *text);
@@ -258,8 +274,9 @@ typedef struct {
      * Does the next piece of housekeeping that no message waits for, and keeps
      * the writers from their turn for a short time only.  Of all processes one
      * does it.  Called outside of a transaction.  NGX_OK: there is more to do,
-     * NGX_DONE: there is nothing for now, NGX_DECLINED: another process does
-     * it, or something is locked.
+     * NGX_DONE: there is nothing for now, NGX_BUSY: something is locked,
+     * NGX_DECLINED: another process does it.  If one of its jobs has failed,
+     * *err tells, also with NGX_OK: the others go on.
      */
     ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
                              ngx_lyftr_error_t *err);

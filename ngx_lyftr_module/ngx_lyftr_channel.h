@@ -85,7 +85,8 @@ typedef struct {
 /* errors that refuse beforehand, and tell nothing of the connection */
 
 #define ngx_lyftr_lane_sound(error)                                           \
-    ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND)
+    ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND          \
+     || (error) == NGX_LYFTR_ERR_STUCK)
 
 
 /* has the mutex */
@@ -129,6 +130,9 @@ void ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane);
 
 /* ngx_lyftr_pace.c */
 
+/* from now on all workers see how many operations of this one are pending */
+void ngx_lyftr_pace_start(ngx_lyftr_channel_t *channel);
+
 /* takes down how long the lane's batch has taken */
 void ngx_lyftr_pace_note(ngx_lyftr_lane_t *lane);
 
@@ -154,6 +158,13 @@ void ngx_lyftr_status_report(ngx_lyftr_lane_t *lane);
  */
 ngx_int_t ngx_lyftr_status_tell(ngx_lyftr_told_t *told,
     ngx_lyftr_left_out_t *text);
+
+/* what came of a probe, and if it has written; in any thread */
+void ngx_lyftr_status_probed(ngx_lyftr_store_t *store, ngx_int_t rc,
+    ngx_lyftr_err_e error, ngx_uint_t write);
+
+/* is what the last operations have told an error, or a lock? */
+ngx_uint_t ngx_lyftr_status_doubtful(ngx_lyftr_store_t *store);
 
 
 #endif /* _NGX_LYFTR_CHANNEL_H_INCLUDED_ */

@@ -134,6 +134,21 @@ ngx_lyftr_flock_own(ngx_lyftr_flock_t *lock)
 }
 
 
+void
+ngx_lyftr_flock_disown(ngx_lyftr_flock_t *lock)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = F_UNLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_len = 1;
+
+    (void) fcntl(lock->fd, F_OFD_SETLK, &fl);
+}
+
+
 ngx_msec_t
 ngx_lyftr_flock_left(ngx_msec_t deadline)
 {

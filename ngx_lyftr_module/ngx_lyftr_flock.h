@@ -30,10 +30,12 @@ ngx_int_t ngx_lyftr_flock_take(ngx_lyftr_flock_t *lock, ngx_msec_t deadline);
 void ngx_lyftr_flock_release(ngx_lyftr_flock_t *lock);
 
 /*
- * Another lock of the same file, which is held until it is closed.  NGX_OK,
- * NGX_DECLINED: somebody else has it, or NGX_ERROR and errno.
+ * Another lock of the same file, which is held until it is disowned or the
+ * file is closed.  NGX_OK, NGX_DECLINED: somebody else has it, or NGX_ERROR and
+ * errno.
  */
 ngx_int_t ngx_lyftr_flock_own(ngx_lyftr_flock_t *lock);
+void ngx_lyftr_flock_disown(ngx_lyftr_flock_t *lock);
 
 /* the milliseconds left until the deadline; 0 if it has passed */
 ngx_msec_t ngx_lyftr_flock_left(ngx_msec_t deadline);

@@ -1,9 +1,13 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_channel.h>
 
 
 /* a lock that is held for less is no fault */
 
 #define NGX_LYFTR_HEALTH_PATIENCE  5000
+
+/* nor is a probe that another worker has to take over from one that hangs */
+
+#define NGX_LYFTR_HEALTH_STALE     15000
 
 /* the time may be of another worker, whose clock is ahead of ours */
 
@@ -16,6 +20,7 @@ static ngx_int_t ngx_lyftr_ready_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static void ngx_lyftr_ready_done(ngx_lyftr_op_t *op);
 static ngx_int_t ngx_lyftr_ready_answer(ngx_http_request_t *r);
+static ngx_lyftr_err_e ngx_lyftr_ready_error(ngx_lyftr_store_t *store);
 static ngx_int_t ngx_lyftr_ready_send(ngx_http_request_t *r,
     ngx_lyftr_err_e error);
 static ngx_int_t ngx_lyftr_ready_unavailable(ngx_http_request_t *r,
@@ -52,7 +57,6 @@ ngx_lyftr_ready_handler(ngx_http_request_t *r)
     ngx_str_t            detail;
     ngx_uint_t          *write;
     ngx_lyftr_ctx_t     *ctx;
-    ngx_lyftr_status_t  *status;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -71,12 +75,7 @@ ngx_lyftr_ready_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* after a failure only a write that goes well is a proof */
-
-    status = ctx->endpoint->store->status;
-
-    *write = ngx_lyftr_status_get(status->error)
-             || ngx_lyftr_status_get(status->locked);
+    *write = ngx_lyftr_status_doubtful(ctx->endpoint->store);
 
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_PROBE,
                                     ngx_lyftr_ready_run,
@@ -102,28 +101,13 @@ ngx_lyftr_ready_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
 static void
 ngx_lyftr_ready_done(ngx_lyftr_op_t *op)
 {
-    ngx_uint_t          *write;
-    ngx_lyftr_ctx_t     *ctx;
-    ngx_lyftr_status_t  *status;
+    ngx_uint_t       *write;
+    ngx_lyftr_ctx_t  *ctx;
 
     ctx = ngx_lyftr_request_ctx(op->request);
-    status = ctx->endpoint->store->status;
     write = op->data;
 
-    if (op->rc == NGX_OK) {
-        ngx_lyftr_status_set(status->answered, ngx_current_msec);
-
-        if (*write) {
-            ngx_lyftr_status_set(status->error, NGX_LYFTR_ERR_NONE);
-            ngx_lyftr_status_set(status->locked, 0);
-        }
-
-        return;
-    }
-
-    if (op->rc == NGX_DECLINED || op->error == NGX_LYFTR_ERR_BUSY) {
-        (void) ngx_atomic_cmp_set(&status->locked, 0, ngx_current_msec | 1);
-    }
+    ngx_lyftr_status_probed(ctx->endpoint->store, op->rc, op->error, *write);
 }
 
 
@@ -161,12 +145,6 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, failed);
     }
 
-    if (ngx_lyftr_pace_busy(store->channels[NGX_LYFTR_CHANNEL_WRITE])
-        >= NGX_LYFTR_HEALTH_PATIENCE)
-    {
-        return ngx_lyftr_ready_send(r, NGX_LYFTR_ERR_TIMEOUT);
-    }
-
     since = ngx_lyftr_status_get(status->answered);
 
     if (error == NGX_LYFTR_ERR_TIMEOUT
@@ -179,7 +157,7 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
 }
 
 
-ngx_lyftr_err_e
+static ngx_lyftr_err_e
 ngx_lyftr_ready_error(ngx_lyftr_store_t *store)
 {
     ngx_msec_t           since;
@@ -202,6 +180,45 @@ ngx_lyftr_ready_error(ngx_lyftr_store_t *store)
 
     if (since && ngx_lyftr_ready_overdue(since)) {
         return NGX_LYFTR_ERR_BUSY;
+    }
+
+    if (ngx_lyftr_pace_busy(store->channels[NGX_LYFTR_CHANNEL_WRITE])
+        >= NGX_LYFTR_HEALTH_PATIENCE)
+    {
+        return NGX_LYFTR_ERR_TIMEOUT;
+    }
+
+    return NGX_LYFTR_ERR_NONE;
+}
+
+
+/* the housekeeping probes every second, once the store was opened */
+
+ngx_lyftr_err_e
+ngx_lyftr_ready_known(ngx_lyftr_store_t *store)
+{
+    ngx_msec_t           at;
+    ngx_lyftr_err_e      error;
+    ngx_lyftr_status_t  *status;
+
+    status = store->status;
+
+    error = ngx_lyftr_ready_error(store);
+
+    if (error == NGX_LYFTR_ERR_NONE) {
+        error = ngx_lyftr_status_get(status->probe);
+    }
+
+    if (error) {
+        return error;
+    }
+
+    at = ngx_lyftr_status_get(status->probed);
+
+    if (at && (ngx_msec_int_t) (ngx_current_msec - at)
+              >= NGX_LYFTR_HEALTH_STALE)
+    {
+        return NGX_LYFTR_ERR_TIMEOUT;
     }
 
     return NGX_LYFTR_ERR_NONE;

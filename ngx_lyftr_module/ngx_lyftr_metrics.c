@@ -124,6 +124,21 @@ static ngx_lyftr_metric_t  ngx_lyftr_metrics[] = {
       offsetof(ngx_lyftr_status_t, looked),
       ngx_lyftr_metrics_age, NULL },
 
+    { "lyftr_store_job_failing", "gauge",
+      "1 if a job of the housekeeping has failed and was not done since, 0 "
+      "otherwise; the error log says why, and what follows from it depends "
+      "on the job.",
+      ngx_lyftr_metrics_write_jobs,
+      offsetof(ngx_lyftr_backend_job_t, failing),
+      ngx_lyftr_metrics_flag, NULL },
+
+    { "lyftr_store_job_failures_total", "counter",
+      "Times that a job of the housekeeping failed; the others go on, and "
+      "it is tried again.",
+      ngx_lyftr_metrics_write_jobs,
+      offsetof(ngx_lyftr_backend_job_t, failures),
+      ngx_lyftr_metrics_count, NULL },
+
     { "lyftr_store_rows", "gauge",
       "Messages that are stored; plan the disk by its growth.",
       ngx_lyftr_metrics_write_store,

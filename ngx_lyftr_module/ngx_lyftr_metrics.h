@@ -48,10 +48,14 @@ ngx_int_t ngx_lyftr_metrics_write_build(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 ngx_int_t ngx_lyftr_metrics_write_store(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
+ngx_int_t ngx_lyftr_metrics_write_jobs(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 ngx_int_t ngx_lyftr_metrics_write_histogram(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 
 u_char *ngx_lyftr_metrics_count(u_char *p, ngx_lyftr_store_t *store,
+    ngx_atomic_t *word);
+u_char *ngx_lyftr_metrics_flag(u_char *p, ngx_lyftr_store_t *store,
     ngx_atomic_t *word);
 u_char *ngx_lyftr_metrics_gauge(u_char *p, ngx_lyftr_store_t *store,
     ngx_atomic_t *word);

@@ -212,6 +212,47 @@ ngx_lyftr_metrics_write_store(ngx_lyftr_output_t *out,
 
 
 ngx_int_t
+ngx_lyftr_metrics_write_jobs(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
+{
+    u_char                   *p;
+    ngx_str_t                *name;
+    ngx_uint_t                i, n;
+    ngx_lyftr_store_t       **store;
+    ngx_lyftr_backend_job_t  *job;
+
+    store = lmcf->stores.elts;
+
+    for (i = 0; i < lmcf->stores.nelts; i++) {
+        name = store[i]->backend->jobs;
+
+        for (n = 0; name[n].len; n++) {
+            job = &store[i]->status->jobs[n];
+
+            if (ngx_lyftr_output_reserve(out, NGX_LYFTR_LINE_LEN
+                                              + 2 * NGX_LYFTR_LABEL_LEN)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            p = ngx_sprintf(out->buf->last, "%s{store=\"", metric->name);
+            p = ngx_lyftr_metrics_escape(p, &store[i]->name);
+            p = ngx_sprintf(p, "\",task=\"%V\"} ", &name[n]);
+            p = metric->value(p, store[i],
+                              (ngx_atomic_t *) ((u_char *) job
+                                                + metric->offset));
+            *p++ = LF;
+
+            out->buf->last = p;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_lyftr_metrics_write_histogram(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
 {
@@ -292,6 +333,16 @@ ngx_lyftr_metrics_count(u_char *p, ngx_lyftr_store_t *store,
 }
 
 
+u_char *
+ngx_lyftr_metrics_flag(u_char *p, ngx_lyftr_store_t *store,
+    ngx_atomic_t *word)
+{
+    *p++ = ngx_lyftr_status_get(*word) ? '1' : '0';
+
+    return p;
+}
+
+
 /* what the housekeeping has seen */
 
 u_char *
@@ -353,7 +404,7 @@ ngx_lyftr_metrics_ready(u_char *p, ngx_lyftr_store_t *store,
     ngx_atomic_t *word)
 {
     *p++ = (!store->no_secret
-            && ngx_lyftr_ready_error(store) == NGX_LYFTR_ERR_NONE) ? '1' : '0';
+            && ngx_lyftr_ready_known(store) == NGX_LYFTR_ERR_NONE) ? '1' : '0';
 
     return p;
 }

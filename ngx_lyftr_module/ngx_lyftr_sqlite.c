@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite.h>
 #include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_upkeep.h>
 #include <ngx_lyftr_text.h>
 
 #include <time.h>
@@ -29,6 +29,7 @@ static ngx_int_t ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c,
 
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_string("sqlite"),
+    ngx_lyftr_sqlite_jobs,
     ngx_lyftr_sqlite_advice,
     sqlite3_libversion,
     ngx_lyftr_sqlite_init,
@@ -149,6 +150,7 @@ ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 
     return (err->code == NGX_LYFTR_ERR_BUSY
             || err->code == NGX_LYFTR_ERR_BEHIND
+            || err->code == NGX_LYFTR_ERR_STUCK
             || err->code == NGX_LYFTR_ERR_LOG) ? NGX_DECLINED : NGX_ERROR;
 }
 
@@ -255,11 +257,16 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (c->write != NGX_LYFTR_SQLITE_WRITE) {
+    if (c->write == NGX_LYFTR_SQLITE_UPKEEP) {
+        return ngx_lyftr_upkeep_fence(c, err);
+    }
+
+    if (!c->write) {
         return NGX_OK;
     }
 
     if (ngx_lyftr_sqlite_look(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_admit(c, err) != NGX_OK
         || ngx_lyftr_sqlite_filters(c, err) != NGX_OK)
     {
         return NGX_ERROR;
@@ -360,6 +367,13 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 
     seq = ngx_lyftr_sqlite_number(c);
 
+    /* long ids take many numbers */
+
+    if (ngx_max(seq, c->seen + 1) - c->state.indexed > NGX_LYFTR_LAST) {
+        (void) sqlite3_clear_bindings(st);
+        return ngx_lyftr_sqlite_behind(c, c->seen - c->state.indexed, err);
+    }
+
     if (seq) {
         (void) sqlite3_bind_int64(st, 9, seq);
     }
@@ -443,7 +457,7 @@ ngx_lyftr_sqlite_probe_locked(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK
         || ngx_lyftr_sqlite_look(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_last(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_admit(c, err) != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -35,9 +35,13 @@
 #define NGX_LYFTR_FANOUT           8
 #endif
 
-/* rows that no segment has: from so many on writers are slowed, and refused */
+/*
+ * Rows that no segment has: from so many on writers are slowed, and refused; no
+ * batch makes more than the last number, and reads keep as many in memory.
+ */
 #define NGX_LYFTR_SLOW             (4 * NGX_LYFTR_SEGMENT)
 #define NGX_LYFTR_MOST             (8 * NGX_LYFTR_SEGMENT)
+#define NGX_LYFTR_LAST             (16 * NGX_LYFTR_SEGMENT)
 
 /* the counts of senders follow in smaller steps */
 #define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)
@@ -77,6 +81,7 @@ typedef enum {
     NGX_LYFTR_SQL_COUNT,
     NGX_LYFTR_SQL_COUNTED,
     NGX_LYFTR_SQL_COUNT_OF,
+    NGX_LYFTR_SQL_UNCOUNTED,
     NGX_LYFTR_SQL_TOP,
     NGX_LYFTR_SQL_TOP_CLEAR,
     NGX_LYFTR_SQL_TOP_ADD,
@@ -114,6 +119,7 @@ typedef enum {
 #define NGX_LYFTR_WORD_WAL         NGX_LYFTR_FILE_N      /* its pages */
 #define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
 #define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
+#define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the upkeep */
 
 
 /* rows of a range of seq, in the order of three keys */
@@ -242,13 +248,6 @@ ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_rollback(void *conn);
 
 
-/* ngx_lyftr_sqlite_upkeep.c */
-
-ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
-void ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c);
-
-
 /* ngx_lyftr_sqlite_verify.c */
 
 ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_lyftr_check_t *check,
@@ -287,10 +286,6 @@ ngx_int_t ngx_lyftr_sqlite_filter(ngx_lyftr_sqlite_t *c,
 
 
 /* ngx_lyftr_sqlite_follow.c */
-
-/* sets c->last; NGX_LYFTR_ERR_BEHIND: too many rows are in no segment */
-ngx_int_t ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 
 /* reads the recent rows that the process does not have yet, and locks them */
 ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
@@ -406,7 +401,6 @@ void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
 ngx_int_t ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c);
-void ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges);
 
 
 #endif /* _NGX_LYFTR_SQLITE_H_INCLUDED_ */

@@ -1,33 +1,65 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_sqlite_upkeep.h>
 
 
 /* transactions that begin after the rows they want are gone */
 #define NGX_LYFTR_SQLITE_TRIES     8
 
 
+static ngx_int_t ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_follow_rows(ngx_lyftr_sqlite_t *c,
     int64_t from, ngx_lyftr_error_t *err);
 
 
-ngx_int_t
+static ngx_int_t
 ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last, err)
-        != NGX_OK)
-    {
+    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_admit(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    if (ngx_lyftr_sqlite_last(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (c->last - c->state.indexed > NGX_LYFTR_MOST) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BEHIND,
-                                     "%lld rows have no index yet",
-                                     (long long) (c->last
-                                                  - c->state.indexed));
+        return ngx_lyftr_sqlite_behind(c, c->last - c->state.indexed, err);
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_behind(ngx_lyftr_sqlite_t *c, int64_t rows,
+    ngx_lyftr_error_t *err)
+{
+    ngx_uint_t                i;
+    ngx_atomic_t              reason[NGX_LYFTR_JOB_REASON + 1];
+    ngx_lyftr_backend_job_t  *job;
+
+    job = ngx_lyftr_sqlite_job(c, NGX_LYFTR_JOB_FLUSH);
+
+    if (job == NULL || __atomic_load_n(&job->failing, __ATOMIC_ACQUIRE) == 0) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BEHIND,
+                                     "%lld rows have no index yet",
+                                     (long long) rows);
+    }
+
+    ngx_memzero((void *) reason, sizeof(reason));
+
+    for (i = 0; i < NGX_LYFTR_JOB_REASON; i++) {
+        reason[i] = __atomic_load_n(&job->reason[i], __ATOMIC_RELAXED);
+    }
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_STUCK,
+                                 "%lld rows have no index yet, flush fails: "
+                                 "%s", (long long) rows, (char *) reason);
 }
 
 
@@ -39,6 +71,12 @@ ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     if (ngx_lyftr_sqlite_last(c, err) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    /* only a database that was adopted can have so many */
+
+    if (c->last - c->state.indexed > NGX_LYFTR_LAST) {
+        return ngx_lyftr_sqlite_behind(c, c->last - c->state.indexed, err);
     }
 
     ngx_lyftr_recent_lock(c->recent);

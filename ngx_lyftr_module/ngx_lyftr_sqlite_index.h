@@ -249,7 +249,7 @@ ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
     ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_stats.c */
+/* ngx_lyftr_sqlite_upkeep.c */
 
 /* goes on counting the rows, up to c->last, for the gauges */
 ngx_int_t ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);

@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_sqlite_upkeep.h>
 
 
 /* blocks that are stored in one turn, and entries that are sorted in one go */
@@ -9,8 +9,6 @@
 
 
 static ngx_int_t ngx_lyftr_job_begin(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_job_t *job, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_job_number(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_job_t *job, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_job_filter(ngx_lyftr_job_t *job,
     ngx_lyftr_error_t *err);
@@ -74,7 +72,7 @@ ngx_lyftr_job_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
 {
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_job_number(c, job, deadline, err);
+    rc = ngx_lyftr_upkeep_number(c, &job->segment.id, deadline, err);
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
@@ -102,33 +100,6 @@ ngx_lyftr_job_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     } else {
         ngx_lyftr_job_free(job);
     }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_job_number(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_look(c, err);
-    }
-
-    if (rc == NGX_OK) {
-        job->segment.id = c->state.next;
-        rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_NEXT], err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_commit(c, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
 
     return rc;
 }

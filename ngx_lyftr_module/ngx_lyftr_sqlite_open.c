@@ -1,6 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_upkeep.h>
 
 
 #define NGX_LYFTR_SQLITE_WAL_SIZE  "67108864"  /* kept after a long WAL */

@@ -1,7 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
-#include <ngx_lyftr_sqlite_disk.h>
 #include <ngx_lyftr_text.h>
 
 
@@ -16,11 +15,20 @@ typedef struct {
 
 static ngx_int_t ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_t *stats, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_stats_recent(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_stats_log(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_group_t *groups, ngx_uint_t mask);
 static ngx_int_t ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
     ngx_lyftr_stats_group_t *groups, ngx_uint_t n, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_stats_sender(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_stats_group_t *group, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_count(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_group_t *group, int64_t *total, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_top(ngx_lyftr_sqlite_t *c,
@@ -64,16 +72,46 @@ ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
 }
 
 
-/* what is counted, and the rows after that, grouped in a table of hashes */
+/* what is counted, and the rows after that: of memory, or if need be the log */
 
 static ngx_int_t
 ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err)
 {
+    ngx_int_t          rc;
+    ngx_lyftr_count_t  count;
+
+    ngx_memzero(&count, sizeof(ngx_lyftr_count_t));
+
+    stats->senders = c->state.senders;
+
+    rc = ngx_lyftr_count_top(c, &count, err);
+
+    if (rc == NGX_OK) {
+        rc = (c->state.counted < c->state.indexed)
+             ? ngx_lyftr_stats_log(c, stats, &count, err)
+             : ngx_lyftr_stats_recent(c, stats, &count, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_stats_top(c, stats, &count, err);
+    }
+
+    ngx_lyftr_count_free(&count);
+
+    return rc;
+}
+
+
+/* grouped in a table of hashes */
+
+static ngx_int_t
+ngx_lyftr_stats_recent(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
+    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err)
+{
     size_t                    size;
     ngx_int_t                 rc;
     ngx_uint_t                mask, n;
-    ngx_lyftr_count_t         count;
     ngx_lyftr_stats_group_t  *groups;
 
     for (mask = 15; mask < 2 * (ngx_uint_t) c->view.rows; mask = 2 * mask + 1)
@@ -89,26 +127,51 @@ ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     }
 
     ngx_memzero(groups, size);
-    ngx_memzero(&count, sizeof(ngx_lyftr_count_t));
-
-    stats->senders = c->state.senders;
 
     n = ngx_lyftr_stats_group(c, groups, mask);
 
-    rc = ngx_lyftr_count_top(c, &count, err);
+    rc = n ? ngx_lyftr_stats_counts(c, stats, count, groups, mask + 1, err)
+           : NGX_OK;
 
-    if (rc == NGX_OK && n) {
-        rc = ngx_lyftr_stats_counts(c, stats, &count, groups, mask + 1, err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_stats_top(c, stats, &count, err);
-    }
-
-    ngx_lyftr_count_free(&count);
     sqlite3_free(groups);
 
     return rc;
+}
+
+
+/* segments have what is not counted yet */
+
+static ngx_int_t
+ngx_lyftr_stats_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
+    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err)
+{
+    int                       rc;
+    ngx_int_t                 ok;
+    sqlite3_stmt             *st;
+    ngx_lyftr_stats_group_t   group;
+
+    ok = NGX_OK;
+    st = c->stmt[NGX_LYFTR_SQL_UNCOUNTED];
+
+    (void) sqlite3_bind_int64(st, 1, c->state.counted);
+    (void) sqlite3_bind_int64(st, 2, c->state.counting);
+
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW && ok == NGX_OK) {
+
+        ngx_lyftr_sqlite_column(st, 0, &group.from);
+        group.before = sqlite3_column_int64(st, 1);
+        group.after = sqlite3_column_int64(st, 2);
+
+        ok = ngx_lyftr_stats_sender(c, stats, count, &group, err);
+    }
+
+    if (ok == NGX_OK && rc != SQLITE_DONE) {
+        ok = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return ok;
 }
 
 
@@ -171,7 +234,6 @@ ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_count_t *count, ngx_lyftr_stats_group_t *groups, ngx_uint_t n,
     ngx_lyftr_error_t *err)
 {
-    int64_t           total;
     ngx_int_t         rc;
     ngx_uint_t        i;
     ngx_lyftr_buf_t   buf;
@@ -179,7 +241,7 @@ ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     rc = NGX_OK;
     ngx_memzero(&buf, sizeof(ngx_lyftr_buf_t));
 
-    for (i = 0; i < n && rc != NGX_ERROR; i++) {
+    for (i = 0; i < n && rc == NGX_OK; i++) {
 
         if (groups[i].from.data == NULL) {
             continue;
@@ -192,22 +254,38 @@ ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
             break;
         }
 
-        rc = ngx_lyftr_stats_count(c, &groups[i], &total, err);
-
-        if (rc == NGX_DECLINED) {
-            stats->senders++;
-        }
-
-        if (rc != NGX_ERROR
-            && ngx_lyftr_count_rank(count, &groups[i].from, total) != NGX_OK)
-        {
-            rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-        }
+        rc = ngx_lyftr_stats_sender(c, stats, count, &groups[i], err);
     }
 
     ngx_lyftr_buf_free(&buf);
 
-    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_stats_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
+    ngx_lyftr_count_t *count, ngx_lyftr_stats_group_t *group,
+    ngx_lyftr_error_t *err)
+{
+    int64_t    total;
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_stats_count(c, group, &total, err);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        stats->senders++;
+    }
+
+    if (ngx_lyftr_count_rank(count, &group->from, total) != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -386,68 +464,4 @@ ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c)
     while (c->nkept) {
         sqlite3_free(c->kept[--c->nkept]);
     }
-}
-
-
-/*
- * A number of the log may have no row.  Rows never go, so those that were
- * counted are not looked at again, nor are those of segments; of very many that
- * have none, as after an adoption, some are counted each time.
- */
-
-ngx_int_t
-ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int64_t        to, n;
-    ngx_uint_t     i;
-    sqlite3_stmt  *st;
-
-    if (c->many_to < c->state.indexed) {
-
-        c->many = 0;
-        c->many_to = c->state.indexed;
-
-        for (i = 0; i < c->nsegments; i++) {
-            c->many += c->segments[i].rows;
-        }
-    }
-
-    to = ngx_min(c->last, c->many_to + NGX_LYFTR_SLOW);
-
-    if (to <= c->many_to) {
-        return NGX_OK;
-    }
-
-    st = c->stmt[NGX_LYFTR_SQL_MANY];
-
-    (void) sqlite3_bind_int64(st, 1, c->many_to);
-    (void) sqlite3_bind_int64(st, 2, to);
-
-    if (ngx_lyftr_sqlite_int(c, st, &n, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    c->many += n;
-    c->many_to = to;
-
-    return NGX_OK;
-}
-
-
-/* by what upkeep_look() has read; a step after it may have changed the state */
-
-void
-ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
-{
-    ngx_lyftr_sqlite_t *c = conn;
-
-    gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
-    gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
-    gauges->search_lag = c->dsn->search ? ngx_max(c->last - c->searched, 0)
-                                        : 0;
-    gauges->rows = c->many + (c->last - c->many_to);
-
-    gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
-    gauges->wal_bytes = c->wal_size;
-    gauges->bytes = c->size;
 }

@@ -128,6 +128,10 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_COUNT_OF */
     "SELECT count, last FROM lyftr_count WHERE from_msisdn = ?1",
 
+    /* NGX_LYFTR_SQL_UNCOUNTED: before and after the counts' next step */
+    "SELECT from_msisdn, sum(seq <= ?2), sum(seq > ?2) FROM lyftr_message"
+    " WHERE seq > ?1 GROUP BY from_msisdn",
+
     /* NGX_LYFTR_SQL_TOP */
     "SELECT from_msisdn, count FROM lyftr_top",
 

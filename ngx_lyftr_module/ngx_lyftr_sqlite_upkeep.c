@@ -1,73 +1,62 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
 #include <ngx_lyftr_sqlite_disk.h>
-#include <ngx_lyftr_sqlite_gram.h>
+#include <ngx_lyftr_sqlite_upkeep.h>
 
 
-/* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_UPKEEP_PAGES     8000
-
-/* blocks of segments that are no more, deleted in one turn */
-#define NGX_LYFTR_UPKEEP_BLOCKS    200
-
-/* msec without a new row, after which the rest is counted */
-#define NGX_LYFTR_UPKEEP_IDLE      200
-
-
-struct ngx_lyftr_sqlite_upkeep_s {
-    ngx_uint_t           owner;            /* of all processes, this one */
-    ngx_lyftr_sqlite_t  *guard;            /* of checkpoints */
-    ngx_lyftr_job_t      flush;
-    ngx_lyftr_job_t      merge;
-    ngx_lyftr_count_t    count;
-    ngx_lyftr_grow_t     search;
-    int                  pages;            /* at the last checkpoint */
-    int64_t              rows;             /* the last one seen, */
-    ngx_msec_t           since;            /* at this time */
-    ngx_uint_t           sweep;            /* blocks may have to go, */
-    int64_t              swept;            /* from this one on */
-};
-
-
-static ngx_int_t ngx_lyftr_upkeep_own(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_checkpoint(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_flush(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_count(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_sweep(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_sweep_from(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_search(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_uint_t ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c,
-    int64_t segment);
+static void ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err);
+static void ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure);
+static void ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c);
 
 
-/* NGX_DONE: it had nothing to do */
+/* the most urgent first; what makes room stands before what needs it */
 
-typedef ngx_int_t (*ngx_lyftr_upkeep_pt)(ngx_lyftr_sqlite_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_lyftr_upkeep_job_t  ngx_lyftr_upkeep_jobs[] = {
+
+    { ngx_lyftr_upkeep_checkpoint,
+      NULL,
+      ngx_lyftr_upkeep_checkpoint_forget },
+
+    { ngx_lyftr_upkeep_flush,
+      ngx_lyftr_upkeep_flush_active,
+      ngx_lyftr_upkeep_flush_forget },
+
+    { ngx_lyftr_upkeep_count,
+      ngx_lyftr_upkeep_count_active,
+      ngx_lyftr_upkeep_count_forget },
+
+    { ngx_lyftr_upkeep_sweep,
+      ngx_lyftr_upkeep_sweep_active,
+      ngx_lyftr_upkeep_sweep_forget },
+
+    { ngx_lyftr_upkeep_merge,
+      ngx_lyftr_upkeep_merge_active,
+      ngx_lyftr_upkeep_merge_forget },
+
+    { ngx_lyftr_upkeep_search,
+      ngx_lyftr_upkeep_search_active,
+      ngx_lyftr_upkeep_search_forget }
+};
 
 
-/* the most urgent first */
+/* the names of the same, for all who tell of them */
 
-static ngx_lyftr_upkeep_pt  ngx_lyftr_upkeeps[] = {
-    ngx_lyftr_upkeep_checkpoint,
-    ngx_lyftr_upkeep_flush,
-    ngx_lyftr_upkeep_count,
-    ngx_lyftr_upkeep_merge,
-    ngx_lyftr_upkeep_sweep,
-    ngx_lyftr_upkeep_search,
-    NULL
+ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
+    ngx_string("checkpoint"),
+    ngx_string("flush"),
+    ngx_string("count"),
+    ngx_string("sweep"),
+    ngx_string("merge"),
+    ngx_string("search"),
+    ngx_null_string
 };
 
 
@@ -78,77 +67,58 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
     ngx_lyftr_sqlite_t *c = conn;
 
     ngx_int_t   rc;
-    ngx_uint_t  i;
+    ngx_uint_t  n, owner;
 
-    rc = ngx_lyftr_upkeep_own(c, err);
+    err->code = NGX_LYFTR_ERR_NONE;
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_upkeep_look(c, deadline, err);
-    }
+    rc = ngx_lyftr_upkeep_create(c, err);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = NGX_DONE;
+    owner = c->upkeep->owner;
 
-    for (i = 0; ngx_lyftr_upkeeps[i] && rc == NGX_DONE; i++) {
-        rc = ngx_lyftr_upkeeps[i](c, deadline, err);
+    rc = ngx_lyftr_upkeep_own(c, deadline, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (!owner) {
+        for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+            ngx_lyftr_upkeep_tell(c, n, NULL);
+        }
+    }
+
+    rc = ngx_lyftr_upkeep_look(c, deadline, err);
+
+    for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {
+        rc = ngx_lyftr_upkeep_job(c, n, deadline, err);
+    }
+
+    if (!c->upkeep->owner) {
+        ngx_lyftr_upkeep_anew(c);
+        return NGX_DECLINED;
     }
 
     return rc;
 }
 
 
-/* the lock ends with the process that has it */
-
 static ngx_int_t
-ngx_lyftr_upkeep_own(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    ngx_int_t                    rc;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
-
-    upkeep = c->upkeep;
-
-    if (upkeep == NULL) {
-        upkeep = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_upkeep_t));
-        if (upkeep == NULL) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-        }
-
-        ngx_memzero(upkeep, sizeof(ngx_lyftr_sqlite_upkeep_t));
-
-        c->upkeep = upkeep;
+    if (c->upkeep) {
+        return NGX_OK;
     }
 
-    if (upkeep->owner) {
-        return ngx_lyftr_sqlite_files(c, err);
+    c->upkeep = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_upkeep_t));
+    if (c->upkeep == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
-    rc = ngx_lyftr_flock_own(&c->lock);
-
-    if (rc == NGX_ERROR) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                     "file lock: %s", strerror(errno));
-    }
-
-    if (rc != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    /* what it commits can be done again: the next writer's sync will do */
-
-    if (sqlite3_exec(c->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL)
-        != SQLITE_OK)
-    {
-        return ngx_lyftr_sqlite_error(c, err);
-    }
-
-    /* whoever had it before may have left something */
-
-    upkeep->owner = 1;
-    upkeep->sweep = 1;
+    ngx_memzero(c->upkeep, sizeof(ngx_lyftr_sqlite_upkeep_t));
 
     return NGX_OK;
 }
@@ -166,7 +136,7 @@ ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_look(c, err);
+        rc = ngx_lyftr_upkeep_fence(c, err);
     }
 
     if (rc == NGX_OK) {
@@ -186,308 +156,235 @@ ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     ngx_lyftr_sqlite_rollback(c);
 
-    if (rc == NGX_OK && c->last != upkeep->rows) {
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_BUSY : rc;
+    }
+
+    if (c->last != upkeep->rows) {
         upkeep->rows = c->last;
         upkeep->since = ngx_lyftr_clock();
     }
 
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_upkeep_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    int                          pages;
-    ngx_int_t                    rc;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
-
-    upkeep = c->upkeep;
-    pages = ngx_lyftr_sqlite_pages(c);
-
-    if (pages < upkeep->pages) {
-        /* the WAL has begun anew */
-        upkeep->pages = 0;
-    }
-
-    if (pages - upkeep->pages < NGX_LYFTR_UPKEEP_PAGES
-        && !ngx_lyftr_sqlite_long(c))
-    {
-        return NGX_DONE;
-    }
-
-    if (upkeep->guard == NULL) {
-        upkeep->guard = ngx_lyftr_sqlite_open(c->dsn, 0, deadline, err);
-
-        if (upkeep->guard == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    rc = ngx_lyftr_sqlite_checkpoint(c, upkeep->guard, deadline, err);
-
-    /* if a reader held it up, the next try is as many pages later */
-
-    upkeep->pages = ngx_lyftr_sqlite_pages(c);
-
-    return rc;
-}
-
-
-/* a segment of what is counted */
-
-static ngx_int_t
-ngx_lyftr_upkeep_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    int64_t           first, last;
-    ngx_int_t         rc;
-    ngx_lyftr_job_t  *job;
-
-    job = &c->upkeep->flush;
-
-    if (!job->active) {
-        first = c->state.indexed;
-        last = first + NGX_LYFTR_SEGMENT;
-
-        if (c->state.counted < last) {
-            return NGX_DONE;
-        }
-
-        return ngx_lyftr_job_flush(c, job, first, last, deadline, err);
-    }
-
-    rc = ngx_lyftr_job_step(c, job, deadline, err);
-
-    if (rc == NGX_DONE) {
-        ngx_lyftr_job_free(job);
-        return NGX_OK;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_upkeep_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    int64_t                      n;
-    ngx_int_t                    rc;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
-
-    upkeep = c->upkeep;
-
-    if (!upkeep->count.active) {
-        n = c->last - c->state.counted;
-
-        if (n <= 0
-            || (n < NGX_LYFTR_TALLY
-                && ngx_lyftr_clock() - upkeep->since < NGX_LYFTR_UPKEEP_IDLE))
-        {
-            return NGX_DONE;
-        }
-
-        n = ngx_min(n, NGX_LYFTR_TALLY);
-
-        return ngx_lyftr_count_begin(c, &upkeep->count, c->state.counted + n,
-                                     deadline, err);
-    }
-
-    rc = ngx_lyftr_count_step(c, &upkeep->count, deadline, err);
-
-    return rc == NGX_DONE ? NGX_OK : rc;
-}
-
-
-/* as many neighbours of one level become one of the next */
-
-static ngx_int_t
-ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    ngx_int_t             rc;
-    ngx_uint_t            i, n;
-    ngx_lyftr_job_t      *job;
-    ngx_lyftr_segment_t  *s;
-
-    job = &c->upkeep->merge;
-
-    if (job->active) {
-        rc = ngx_lyftr_job_step(c, job, deadline, err);
-
-        if (rc == NGX_DONE) {
-            ngx_lyftr_job_free(job);
-
-            c->upkeep->sweep = 1;
-            c->upkeep->swept = 0;
-
-            return NGX_OK;
-        }
-
-        return rc;
-    }
-
-    s = c->segments;
-
-    for (i = 0, n = 1; i + 1 < c->nsegments && n < NGX_LYFTR_FANOUT; i++) {
-        n = (s[i].level == s[i + 1].level
-             && s[i].ties == s[i + 1].ties
-             && s[i].level < NGX_LYFTR_LEVELS)
-            ? n + 1 : 1;
-    }
-
-    if (n < NGX_LYFTR_FANOUT) {
-        return NGX_DONE;
-    }
-
-    return ngx_lyftr_job_merge(c, job, &s[i + 1 - n], n, deadline, err);
+    return NGX_DONE;
 }
 
 
 /*
- * Deletes blocks of what is no segment: it was merged, or was being made when
- * its maker went away.
+ * A job that fails begins anew after a while, and the others go on meanwhile:
+ * it has done nothing, as if it were not due.  It still fails until it has come
+ * to its end.
  */
 
 static ngx_int_t
-ngx_lyftr_upkeep_sweep(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t  rc;
+    ngx_int_t                    rc;
+    ngx_msec_t                   now;
+    ngx_lyftr_error_t            failure;
+    ngx_lyftr_upkeep_job_t      *job;
+    ngx_lyftr_upkeep_try_t      *try;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
 
-    if (!c->upkeep->sweep) {
+    upkeep = c->upkeep;
+    job = &ngx_lyftr_upkeep_jobs[n];
+    try = &upkeep->tries[n];
+    now = ngx_lyftr_clock();
+
+    if (try->failures
+        && ((ngx_msec_int_t) (now - try->at) < 0
+            || now - upkeep->failed < NGX_LYFTR_UPKEEP_APART))
+    {
         return NGX_DONE;
     }
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = job->step(c, deadline, &failure);
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_look(c, err);
+    if (rc == NGX_DECLINED) {
+        return NGX_BUSY;
     }
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_upkeep_sweep_from(c, err);
+    if (rc == NGX_ERROR) {
+        job->forget(upkeep);
+
+        if (failure.code == NGX_LYFTR_ERR_BUSY) {
+            return NGX_BUSY;
+        }
+
+        /* that is the fault of no job */
+
+        if (failure.code == NGX_LYFTR_ERR_MOVED) {
+            *err = failure;
+            return NGX_ERROR;
+        }
+
+        ngx_lyftr_upkeep_failed(c, n, &failure, err);
+
+        return NGX_OK;
     }
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_commit(c, err);
+    if (try->failures && (job->active == NULL || !job->active(upkeep))) {
+        try->failures = 0;
+        ngx_lyftr_upkeep_tell(c, n, NULL);
     }
-
-    ngx_lyftr_sqlite_rollback(c);
 
     return rc;
 }
 
 
-static ngx_int_t
-ngx_lyftr_upkeep_sweep_from(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+static void
+ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err)
 {
-    int                          rc;
-    int64_t                      no, segment;
-    sqlite3_stmt                *st;
+    ngx_msec_t                   wait;
+    ngx_lyftr_upkeep_try_t      *try;
     ngx_lyftr_sqlite_upkeep_t   *upkeep;
 
     upkeep = c->upkeep;
+    try = &upkeep->tries[n];
 
-    for ( ;; ) {
-        st = c->stmt[NGX_LYFTR_SQL_BLOCK_NEXT];
+    wait = NGX_LYFTR_UPKEEP_AGAIN << ngx_min(try->failures, 4);
 
-        (void) sqlite3_bind_int64(st, 1, upkeep->swept);
+    upkeep->failed = ngx_lyftr_clock();
 
-        rc = sqlite3_step(st);
-        no = (rc == SQLITE_ROW) ? sqlite3_column_int64(st, 0) : 0;
+    try->failures++;
+    try->at = upkeep->failed + ngx_min(wait, NGX_LYFTR_UPKEEP_MOST);
 
-        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-            (void) ngx_lyftr_sqlite_error(c, err);
-        }
+    (void) ngx_lyftr_sqlite_fail(err, failure->code, "%s: %.*s",
+                                 ngx_lyftr_sqlite_jobs[n].data,
+                                 (int) failure->len, failure->text);
 
-        (void) sqlite3_reset(st);
-
-        if (rc == SQLITE_DONE) {
-            upkeep->sweep = 0;
-            upkeep->swept = 0;
-            return NGX_OK;
-        }
-
-        if (rc != SQLITE_ROW) {
-            return NGX_ERROR;
-        }
-
-        segment = no >> NGX_LYFTR_BLOCK_SEGMENT;
-        upkeep->swept = no;
-
-        if (!ngx_lyftr_upkeep_wanted(c, segment)) {
-            break;
-        }
-
-        upkeep->swept = (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT;
-    }
-
-    st = c->stmt[NGX_LYFTR_SQL_BLOCK_DELETE];
-
-    (void) sqlite3_bind_int64(st, 1, no);
-    (void) sqlite3_bind_int64(st, 2, (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT);
-    (void) sqlite3_bind_int64(st, 3, NGX_LYFTR_UPKEEP_BLOCKS);
-
-    return ngx_lyftr_sqlite_run(c, st, err);
+    ngx_lyftr_upkeep_tell(c, n, failure);
 }
 
 
-static ngx_uint_t
-ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c, int64_t segment)
+/* all processes; NULL: it does not fail any more */
+
+static void
+ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure)
 {
-    ngx_uint_t                   i;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+    size_t                    len;
+    ngx_uint_t                i;
+    ngx_atomic_t              reason[NGX_LYFTR_JOB_REASON];
+    ngx_lyftr_backend_job_t  *job;
 
-    upkeep = c->upkeep;
+    job = ngx_lyftr_sqlite_job(c, n);
 
-    if ((upkeep->flush.active && upkeep->flush.segment.id == segment)
-        || (upkeep->merge.active && upkeep->merge.segment.id == segment))
-    {
-        return 1;
+    if (job == NULL) {
+        return;
     }
 
-    for (i = 0; i < c->nsegments; i++) {
-        if (c->segments[i].id == segment) {
-            return 1;
+    if (failure) {
+        ngx_memzero((void *) reason, sizeof(reason));
+
+        len = ngx_min(failure->len, sizeof(reason) - 1);
+        ngx_memcpy((void *) reason, failure->text, len);
+
+        for (i = 0; i < NGX_LYFTR_JOB_REASON; i++) {
+            __atomic_store_n(&job->reason[i], reason[i], __ATOMIC_RELAXED);
         }
+
+        (void) ngx_atomic_fetch_add(&job->failures, 1);
     }
 
-    return 0;
+    __atomic_store_n(&job->failing, failure ? failure->code
+                                            : NGX_LYFTR_ERR_NONE,
+                     __ATOMIC_RELEASE);
 }
 
 
-static ngx_int_t
-ngx_lyftr_upkeep_search(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+/* what is half done is forgotten, and what has failed: others do it */
+
+static void
+ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c)
 {
-    return ngx_lyftr_grow_step(c, &c->upkeep->search, deadline, err);
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+        ngx_lyftr_upkeep_jobs[n].forget(c->upkeep);
+    }
+
+    ngx_memzero(c->upkeep->tries, sizeof(c->upkeep->tries));
+
+    ngx_lyftr_upkeep_leave(c);
 }
 
 
 void
 ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c)
 {
-    ngx_lyftr_sqlite_upkeep_t  *upkeep;
-
-    upkeep = c->upkeep;
-
-    if (upkeep == NULL) {
+    if (c->upkeep == NULL) {
         return;
     }
 
-    if (upkeep->guard) {
-        ngx_lyftr_sqlite_close(upkeep->guard);
-    }
+    ngx_lyftr_upkeep_anew(c);
 
-    ngx_lyftr_job_free(&upkeep->flush);
-    ngx_lyftr_job_free(&upkeep->merge);
-    ngx_lyftr_count_free(&upkeep->count);
-    ngx_lyftr_grow_free(&upkeep->search);
-
-    sqlite3_free(upkeep);
+    sqlite3_free(c->upkeep);
 
     c->upkeep = NULL;
+}
+
+
+/* by what look() has read; a step after it may have changed the state */
+
+void
+ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
+    gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
+    gauges->search_lag = c->dsn->search ? ngx_max(c->last - c->searched, 0)
+                                        : 0;
+    gauges->rows = c->many + (c->last - c->many_to);
+
+    gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
+    gauges->wal_bytes = c->wal_size;
+    gauges->bytes = c->size;
+}
+
+
+/*
+ * A number of the log may have no row.  Rows never go, so those that were
+ * counted are not looked at again, nor are those of segments; of very many that
+ * have none, as after an adoption, some are counted each time.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t        to, n;
+    ngx_uint_t     i;
+    sqlite3_stmt  *st;
+
+    if (c->many_to < c->state.indexed) {
+
+        c->many = 0;
+        c->many_to = c->state.indexed;
+
+        for (i = 0; i < c->nsegments; i++) {
+            c->many += c->segments[i].rows;
+        }
+    }
+
+    to = ngx_min(c->last, c->many_to + NGX_LYFTR_SLOW);
+
+    if (to <= c->many_to) {
+        return NGX_OK;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_MANY];
+
+    (void) sqlite3_bind_int64(st, 1, c->many_to);
+    (void) sqlite3_bind_int64(st, 2, to);
+
+    if (ngx_lyftr_sqlite_int(c, st, &n, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->many += n;
+    c->many_to = to;
+
+    return NGX_OK;
 }

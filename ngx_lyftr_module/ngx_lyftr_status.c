@@ -15,6 +15,7 @@ static ngx_str_t  ngx_lyftr_status_texts[] = {
     ngx_string("the store failed"),
     ngx_string("the store is locked"),
     ngx_string("the store is catching up"),
+    ngx_string("the store cannot catch up: its flush job fails"),
     ngx_string("the store did not answer in time"),
     ngx_string("the store cannot hold this message"),
     ngx_string("the store is full"),
@@ -87,6 +88,49 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     default:
         ngx_lyftr_status_set(status->error, lane->err.code);
     }
+}
+
+
+ngx_uint_t
+ngx_lyftr_status_doubtful(ngx_lyftr_store_t *store)
+{
+    return ngx_lyftr_status_get(store->status->error)
+           || ngx_lyftr_status_get(store->status->locked);
+}
+
+
+/* after a failure only a write that goes well is a proof */
+
+void
+ngx_lyftr_status_probed(ngx_lyftr_store_t *store, ngx_int_t rc,
+    ngx_lyftr_err_e error, ngx_uint_t write)
+{
+    ngx_msec_t           now;
+    ngx_lyftr_status_t  *status;
+
+    now = ngx_lyftr_clock();
+    status = store->status;
+
+    if (rc == NGX_OK) {
+        ngx_lyftr_status_set(status->answered, now);
+        ngx_lyftr_status_set(status->probe, NGX_LYFTR_ERR_NONE);
+
+        if (write) {
+            ngx_lyftr_status_set(status->error, NGX_LYFTR_ERR_NONE);
+            ngx_lyftr_status_set(status->locked, 0);
+        }
+
+        return;
+    }
+
+    /* how long it lasts tells if that is a fault */
+
+    if (rc == NGX_DECLINED || error == NGX_LYFTR_ERR_BUSY) {
+        (void) ngx_atomic_cmp_set(&status->locked, 0, now | 1);
+        return;
+    }
+
+    ngx_lyftr_status_set(status->probe, error);
 }
 
 

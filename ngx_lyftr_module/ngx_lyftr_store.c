@@ -1,5 +1,4 @@
-#include <ngx_lyftr.h>
-#include <ngx_thread_pool.h>
+#include <ngx_lyftr_channel.h>
 
 
 /*
@@ -453,11 +452,6 @@ ngx_lyftr_store_start(ngx_array_t *stores)
 
     for (i = 0; i < stores->nelts; i++) {
         ngx_lyftr_pace_start(store[i]->channels[NGX_LYFTR_CHANNEL_WRITE]);
-
-        if (ngx_worker != 0) {
-            continue;
-        }
-
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_UPKEEP]);
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_CHECK]);
     }

@@ -8,6 +8,9 @@
 #define NGX_LYFTR_UPKEEP_PAUSE     1000
 #define NGX_LYFTR_UPKEEP_IDLE      50
 
+/* msec between two probes, of whatever worker */
+#define NGX_LYFTR_UPKEEP_PROBE     1000
+
 /* msec of housekeeping before the event loop is asked if it is to go on */
 #define NGX_LYFTR_UPKEEP_SPELL     100
 
@@ -31,6 +34,7 @@ static void ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane);
 static ngx_uint_t ngx_lyftr_check_due(ngx_lyftr_lane_t *lane);
 static ngx_msec_t ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc);
 static ngx_msec_t ngx_lyftr_check_failed(ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc);
 
 
 /*
@@ -80,11 +84,19 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         }
 
     } while (rc == NGX_OK
+             && lane->upkeep.code == NGX_LYFTR_ERR_NONE
              && ngx_lyftr_clock() - start < NGX_LYFTR_UPKEEP_SPELL);
 
     if (rc == NGX_OK || rc == NGX_DONE) {
         ngx_lyftr_upkeep_gauges(lane);
     }
+
+    if (rc != NGX_BUSY) {
+        ngx_lyftr_status_set(channel->store->keeper,
+                             rc == NGX_OK || rc == NGX_DONE);
+    }
+
+    ngx_lyftr_upkeep_probe(lane, rc);
 
     switch (rc) {
 
@@ -96,6 +108,7 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         rest = NGX_LYFTR_UPKEEP_IDLE;
         break;
 
+    case NGX_BUSY:
     case NGX_DECLINED:
         rest = NGX_LYFTR_UPKEEP_PAUSE;
         break;
@@ -108,12 +121,66 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         }
     }
 
-    if (rc != NGX_ERROR || lane->upkeep.code == NGX_LYFTR_ERR_BUSY) {
+    if (rc == NGX_BUSY || lane->upkeep.code == NGX_LYFTR_ERR_BUSY) {
         lane->upkeep.code = NGX_LYFTR_ERR_NONE;
     }
 
     lane->due = 1;
     lane->at = ngx_lyftr_clock() + rest;
+}
+
+
+/*
+ * Tells what the health check would say, though nobody asks: one of all workers
+ * does it, also one that does no housekeeping, for another one may hang.
+ */
+
+static void
+ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
+{
+    ngx_uint_t           write;
+    ngx_msec_t           now;
+    ngx_atomic_t         at;
+    ngx_lyftr_error_t    err;
+    ngx_lyftr_store_t   *store;
+    ngx_lyftr_status_t  *status;
+
+    store = lane->channel->store;
+    status = store->status;
+
+    if (ngx_lyftr_status_get(status->opened) != store->dsn_hash) {
+        return;
+    }
+
+    now = ngx_lyftr_clock();
+    at = ngx_lyftr_status_get(status->probed);
+
+    if ((at && (ngx_msec_int_t) (now - at) < NGX_LYFTR_UPKEEP_PROBE)
+        || !ngx_atomic_cmp_set(&status->probed, at, now))
+    {
+        return;
+    }
+
+    write = ngx_lyftr_status_doubtful(store);
+
+    if (rc == NGX_ERROR) {
+        err = lane->upkeep;
+
+    } else if (lane->seat->conn) {
+        rc = store->backend->probe(lane->seat->conn, write, &err);
+
+    } else {
+        return;
+    }
+
+    ngx_lyftr_status_probed(store, rc, err.code, write);
+
+    if (rc == NGX_ERROR
+        && lane->seat->conn
+        && !ngx_lyftr_lane_sound(err.code))
+    {
+        ngx_lyftr_lane_close(lane);
+    }
 }
 
 
@@ -156,6 +223,19 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     err = &lane->upkeep;
 
     lane->due = 1;
+
+    /* one of all processes does it, as the housekeeping */
+
+    if (!ngx_lyftr_status_get(store->keeper)) {
+        if (lane->seat->conn) {
+            ngx_lyftr_lane_close(lane);
+        }
+
+        lane->check.active = 0;
+        lane->at = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_PAUSE;
+
+        return;
+    }
 
     if (!lane->check.active) {
 

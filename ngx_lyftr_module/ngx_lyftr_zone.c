@@ -202,6 +202,7 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
         slot = label[store[i]->label].slot;
         store[i]->status = &slot->status;
         store[i]->dsn.words = slot->status.words;
+        store[i]->dsn.jobs = slot->status.jobs;
     }
 
     return NGX_OK;

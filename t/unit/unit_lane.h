@@ -33,6 +33,12 @@ static ngx_msec_t           busy_msec;
 static ngx_int_t            maintain_rc;
 static ngx_lyftr_err_e      maintain_err;
 static ngx_uint_t           nmaintain;
+
+/* how a probe fares, its calls, and if the last one was to write */
+static ngx_int_t            probe_rc;
+static ngx_lyftr_err_e      probe_err;
+static ngx_uint_t           nprobes;
+static ngx_uint_t           probe_write;
 static ngx_uint_t           open_flags;
 
 /* in this transaction, and durable */
@@ -181,6 +187,17 @@ test_check(void *conn, ngx_lyftr_check_t *check, ngx_msec_t deadline,
 }
 
 
+static ngx_int_t
+test_probe(void *conn, ngx_uint_t write, ngx_lyftr_error_t *err)
+{
+    nprobes++;
+    probe_write = write;
+    err->code = probe_err;
+
+    return probe_rc;
+}
+
+
 /* the data of an operation: the store cannot hold it */
 
 static ngx_int_t
@@ -204,6 +221,7 @@ static ngx_lyftr_backend_t  backend = {
     .begin = test_begin,
     .commit = test_commit,
     .rollback = test_rollback,
+    .probe = test_probe,
     .maintain = test_maintain,
     .gauges = test_gauges,
     .check = test_check
@@ -227,6 +245,7 @@ test_setup(void **state)
     store.timeout = 4000;
     store.check = 24 * 3600 * 1000;
     store.dsn_hash = 1;
+    store.keeper = 1;
     status.opened = 1;
 
     channel.store = &store;
@@ -260,6 +279,9 @@ test_setup(void **state)
     maintain_rc = NGX_DECLINED;
     maintain_err = NGX_LYFTR_ERR_BUSY;
     nmaintain = 0;
+    probe_rc = NGX_OK;
+    probe_err = NGX_LYFTR_ERR_NONE;
+    nprobes = 0;
     open_flags = 0;
     stored = 0;
 

@@ -283,7 +283,10 @@ unit_maintain(void *c)
 
     rc = b->maintain(c, unit_in(4000), &err);
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR
+        || ((rc == NGX_OK || rc == NGX_DONE)
+            && err.code != NGX_LYFTR_ERR_NONE))
+    {
         print_error("maintain: %.*s\n", (int) err.len, err.text);
         fail();
     }

@@ -285,12 +285,12 @@ NEW
     # a checkpoint after each commit, between all other steps of the upkeep
 
     checkpoints => [
-        ['ngx_lyftr_sqlite_upkeep.c', 'NGX_LYFTR_UPKEEP_PAGES     8000',
+        ['ngx_lyftr_sqlite_steps.c', 'NGX_LYFTR_UPKEEP_PAGES     8000',
          'NGX_LYFTR_UPKEEP_PAGES     1'],
         ['ngx_lyftr_sqlite_upkeep.c',
-         'for (i = 0; ngx_lyftr_upkeeps[i] && rc == NGX_DONE; i++) {',
-         'for (i = 0; ngx_lyftr_upkeeps[i]'
-         . ' && (rc == NGX_DONE || (i == 1 && rc == NGX_OK)); i++) {'],
+         'for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {',
+         'for (n = 0; n < NGX_LYFTR_JOBS'
+         . ' && (rc == NGX_DONE || (n == 1 && rc == NGX_OK)); n++) {'],
     ],
 
     # segments are made and merged sixteen times as often, and senders counted
@@ -318,7 +318,7 @@ NEW
 
     # what a segment leaves behind stays
 
-    no_sweep => [['ngx_lyftr_sqlite_upkeep.c', 'if (!c->upkeep->sweep) {',
+    no_sweep => [['ngx_lyftr_sqlite_sweep.c', 'if (!c->upkeep->sweep) {',
         'if (c->upkeep) {']],
 
     # a worker that is to stop keeps the upkeep until it does

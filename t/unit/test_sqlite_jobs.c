@@ -1,0 +1,444 @@
+/* Jobs of the upkeep that fail, and processes that hang while they do it. */
+
+#include "unit_model.h"
+
+#include <ngx_lyftr_sqlite_upkeep.h>
+
+
+/* rows for segments of two levels, and for parts of the search index */
+#define TEST_ROWS    (NGX_LYFTR_FANOUT * NGX_LYFTR_SEGMENT)
+
+
+static ngx_lyftr_backend_job_t  jobs[NGX_LYFTR_JOBS_MAX];
+
+/* what the step of a job comes to, or NGX_LYFTR_ERR_NONE; and its calls */
+static ngx_lyftr_err_e          fails[NGX_LYFTR_JOBS];
+static ngx_uint_t               calls[NGX_LYFTR_JOBS];
+
+
+static ngx_uint_t
+test_fails(ngx_uint_t n, ngx_lyftr_error_t *e)
+{
+    calls[n]++;
+
+    if (fails[n]) {
+        (void) ngx_lyftr_sqlite_fail(e, fails[n], "played by a test");
+    }
+
+    return fails[n] != NGX_LYFTR_ERR_NONE;
+}
+
+
+#define test_wrap(job, f, params, args)                                       \
+    ngx_int_t __real_##f params;                                              \
+    ngx_int_t __wrap_##f params;                                              \
+                                                                              \
+    ngx_int_t                                                                 \
+    __wrap_##f params                                                         \
+    {                                                                         \
+        return test_fails(job, e) ? NGX_ERROR : __real_##f args;              \
+    }
+
+test_wrap(NGX_LYFTR_JOB_CHECKPOINT, ngx_lyftr_sqlite_checkpoint,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
+           ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, guard, deadline, e))
+
+test_wrap(NGX_LYFTR_JOB_FLUSH, ngx_lyftr_job_flush,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job, int64_t first,
+           int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, job, first, last, deadline, e))
+
+test_wrap(NGX_LYFTR_JOB_COUNT, ngx_lyftr_count_begin,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count, int64_t to,
+           ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, count, to, deadline, e))
+
+test_wrap(NGX_LYFTR_JOB_SWEEP, ngx_lyftr_upkeep_sweep,
+          (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, deadline, e))
+
+test_wrap(NGX_LYFTR_JOB_MERGE, ngx_lyftr_job_merge,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+           ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
+           ngx_lyftr_error_t *e),
+          (c, job, from, n, deadline, e))
+
+test_wrap(NGX_LYFTR_JOB_SEARCH, ngx_lyftr_grow_step,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
+           ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, grow, deadline, e))
+
+
+static int
+test_setup(void **state)
+{
+    if (unit_setup(state) != 0) {
+        return -1;
+    }
+
+    ngx_memzero((void *) words, sizeof(words));
+    ngx_memzero((void *) jobs, sizeof(jobs));
+    ngx_memzero(fails, sizeof(fails));
+    ngx_memzero(calls, sizeof(calls));
+
+    dsn.words = words;
+    dsn.jobs = jobs;
+    dsn.search = 1;
+
+    return 0;
+}
+
+
+/* the pauses of jobs that failed, and of rows, are over, or all have begun */
+
+static void
+test_later(ngx_lyftr_sqlite_t *c, ngx_uint_t over)
+{
+    ngx_uint_t  n;
+    ngx_msec_t  now;
+
+    now = ngx_lyftr_clock();
+
+    if (c->upkeep == NULL) {
+        return;
+    }
+
+    for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+        c->upkeep->tries[n].at = over ? now - 1 : now + 100000;
+    }
+
+    c->upkeep->failed = over ? now - NGX_LYFTR_UPKEEP_APART : now;
+    c->upkeep->since = now - 1000;
+}
+
+
+/* until there is nothing to do; what failed is tried again, or not */
+
+static void
+test_turns_as(void *conn, ngx_uint_t over)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < 10000; i++) {
+        test_later(conn, over);
+
+        if (b->maintain(conn, unit_in(4000), &err) == NGX_DONE) {
+            return;
+        }
+    }
+
+    fail_msg("the upkeep does not end");
+}
+
+
+static void
+test_turns(void *conn)
+{
+    test_turns_as(conn, 0);
+}
+
+
+static void
+test_cured(ngx_lyftr_sqlite_t *c)
+{
+    ngx_memzero(fails, sizeof(fails));
+
+    test_turns_as(c, 1);
+
+    assert_int_equal(c->state.counted, c->last);
+    assert_true(c->last - c->state.indexed < NGX_LYFTR_SEGMENT);
+    assert_true(c->last - c->searched < NGX_LYFTR_SEARCH_PART);
+    assert_int_equal(unit_strays(), 0);
+}
+
+
+/* one of the jobs fails, and all others go on; then it does not any more */
+
+static void
+test_alone_job(ngx_uint_t n)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_sqlite_t  *c, *upkeep;
+
+    seed = n;
+    fails[n] = (n & 1) ? NGX_LYFTR_ERR_CORRUPT : NGX_LYFTR_ERR_FAILED;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    (void) b->maintain(upkeep, unit_in(4000), &err);
+    upkeep->upkeep->pages = -10000000;
+
+    for (i = 0; i < 4; i++) {
+        unit_model_add(c, TEST_ROWS / 4 + 10);
+        test_turns(upkeep);
+        unit_check(c, 3, 1);
+    }
+
+    /* it fails once, and is left alone for now */
+
+    assert_int_equal(calls[n], 1);
+
+    for (i = 0; i < NGX_LYFTR_JOBS; i++) {
+        assert_int_equal(jobs[i].failures, i == n);
+        assert_int_equal(jobs[i].failing, i == n ? fails[n] : 0);
+        assert_true(i == n || calls[i] > 0 || i == NGX_LYFTR_JOB_MERGE);
+    }
+
+    assert_string_equal((char *) jobs[n].reason, "played by a test");
+
+    if (n != NGX_LYFTR_JOB_FLUSH) {
+        assert_true(upkeep->last - upkeep->state.indexed < NGX_LYFTR_SEGMENT);
+        assert_true(n == NGX_LYFTR_JOB_MERGE || calls[NGX_LYFTR_JOB_MERGE]);
+    }
+
+    assert_true(n == NGX_LYFTR_JOB_COUNT
+                || upkeep->state.counted == upkeep->last);
+    assert_true(n == NGX_LYFTR_JOB_SEARCH
+                || upkeep->last - upkeep->searched < NGX_LYFTR_SEARCH_PART);
+    assert_true(n == NGX_LYFTR_JOB_SWEEP || unit_strays() == 0);
+
+    test_cured(upkeep);
+
+    for (i = 0; i < NGX_LYFTR_JOBS; i++) {
+        assert_int_equal(jobs[i].failures, i == n);
+        assert_int_equal(jobs[i].failing, 0);
+    }
+
+    unit_model_add(c, 10);
+    unit_model_known(c);
+    unit_check(c, 10, 1);
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+static void
+test_alone(void **state)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+
+        if (n) {
+            assert_int_equal(unit_teardown_model(state), 0);
+            assert_int_equal(test_setup(state), 0);
+        }
+
+        test_alone_job(n);
+    }
+}
+
+
+/* it is told by its name, and tried again later and later */
+
+static void
+test_again(void **state)
+{
+    ngx_uint_t               i;
+    ngx_msec_t               wait;
+    ngx_lyftr_sqlite_t      *c;
+    ngx_lyftr_upkeep_try_t  *try;
+
+    c = unit_open();
+    unit_model_add(c, 10);
+
+    fails[NGX_LYFTR_JOB_COUNT] = NGX_LYFTR_ERR_FULL;
+
+    while (unit_maintain(c) == NGX_OK) { /* void */ }
+
+    try = &c->upkeep->tries[NGX_LYFTR_JOB_COUNT];
+
+    for (i = 1; i < 10; i++) {
+        test_later(c, 1);
+
+        assert_int_equal(b->maintain(c, unit_in(4000), &err), NGX_OK);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_FULL);
+        assert_int_equal(err.len, sizeof("count: played by a test") - 1);
+        assert_memory_equal(err.text, "count: played by a test", err.len);
+
+        wait = try->at - c->upkeep->failed;
+
+        assert_int_equal(wait, 5000 * ngx_min(1 << (i - 1), 12));
+        assert_int_equal(jobs[NGX_LYFTR_JOB_COUNT].failures, i);
+
+        assert_int_equal(unit_maintain(c), NGX_DONE);
+        assert_int_equal(calls[NGX_LYFTR_JOB_COUNT], i);
+
+        /* its time has come, but another one has failed just now */
+
+        try->at = ngx_lyftr_clock() - 1;
+        assert_int_equal(unit_maintain(c), NGX_DONE);
+        assert_int_equal(calls[NGX_LYFTR_JOB_COUNT], i);
+    }
+
+    /* what is locked is no failure */
+
+    fails[NGX_LYFTR_JOB_COUNT] = NGX_LYFTR_ERR_BUSY;
+    test_later(c, 1);
+    assert_int_equal(unit_maintain(c), NGX_BUSY);
+    assert_int_equal(jobs[NGX_LYFTR_JOB_COUNT].failures, 9);
+
+    test_cured(c);
+
+    b->close(c);
+}
+
+
+/*
+ * No segment can be made: messages are taken up to the limit, then refused with
+ * the reason, and reads give all of them, also to who opens the store then.
+ */
+
+static void
+test_stuck(void **state)
+{
+    void                *c, *r;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_lyftr_sqlite_t  *upkeep;
+
+    seed = 5;
+    fails[NGX_LYFTR_JOB_FLUSH] = NGX_LYFTR_ERR_CORRUPT;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    while (nmodel <= NGX_LYFTR_MOST) {
+        unit_model_add(c, 50);
+        test_turns(upkeep);
+    }
+
+    for (i = 0; i < 2; i++) {
+        rc = b->begin(c, 1, unit_in(100), &err);
+
+        assert_int_equal(rc, NGX_DECLINED);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_STUCK);
+        assert_non_null(strstr((char *) err.text,
+                               "rows have no index yet, flush fails: played"));
+
+        assert_int_equal(b->probe(c, 1, &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_STUCK);
+
+        r = unit_open();
+        unit_check(r, 10, 1);
+        b->close(r);
+
+        if (i == 0) {
+            b->close(c);
+            b->close(upkeep);
+            unit_forget();
+
+            upkeep = unit_open();
+            c = unit_open();
+
+            (void) b->maintain(upkeep, unit_in(4000), &err);
+            assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
+            test_turns(upkeep);
+        }
+    }
+
+    test_cured(upkeep);
+
+    assert_int_equal(b->probe(c, 1, &err), NGX_OK);
+    unit_model_add(c, 10);
+    unit_model_known(c);
+    unit_check(c, 10, 1);
+
+    b->close(c);
+    b->close(upkeep);
+}
+
+
+/*
+ * The process that does the upkeep hangs, after each of its steps; another one
+ * takes its place, and the first one goes on then.
+ */
+
+static void
+test_hangs(void **state)
+{
+    ngx_uint_t           i, step;
+    ngx_atomic_t         beat;
+    ngx_lyftr_sqlite_t  *c, *first, *second, *spare;
+
+    seed = 6;
+
+    c = unit_open();
+    first = unit_open();
+    second = unit_open();
+
+    for (step = 0; step < 60; step++) {
+        unit_model_add(c, 30);
+
+        for (i = 0; i <= step % 20; i++) {
+            test_later(first, 1);
+            assert_int_not_equal(unit_maintain(first), NGX_DECLINED);
+        }
+
+        /* as long as it beats nobody does */
+
+        assert_int_equal(unit_maintain(second), NGX_DECLINED);
+
+        beat = words[NGX_LYFTR_WORD_BEAT];
+        words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_UPKEEP_LEASE + 1000;
+        assert_int_equal(unit_maintain(second), NGX_DECLINED);
+
+        words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_UPKEEP_LEASE - 1;
+
+        if (step % 3) {
+            test_turns(second);
+            assert_int_equal(unit_strays(), 0);
+
+        } else {
+            assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
+        }
+
+        /* it leaves all to the other, who has its lock then */
+
+        for (i = 0; i < 3; i++) {
+            assert_int_equal(unit_maintain(first), NGX_DECLINED);
+            assert_false(first->upkeep->owner);
+            assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
+        }
+
+        test_turns(second);
+        assert_true(second->upkeep->locked);
+        assert_int_equal(unit_strays(), 0);
+
+        spare = first;
+        first = second;
+        second = spare;
+    }
+
+    unit_model_known(c);
+    unit_check(c, 20, 1);
+
+    b->close(first);
+    assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
+
+    test_turns(second);
+    unit_check(c, 20, 1);
+
+    b->close(second);
+    b->close(c);
+}
+
+
+int
+main(void)
+{
+#define test_fresh(f)                                                         \
+    cmocka_unit_test_setup_teardown(f, test_setup, unit_teardown_model)
+
+    const struct CMUnitTest  tests[] = {
+        test_fresh(test_alone),
+        test_fresh(test_again),
+        test_fresh(test_stuck),
+        test_fresh(test_hangs)
+    };
+
+    return cmocka_run_group_tests_name("sqlite_jobs", tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+/* What no request asks for, of a backend that plays what it is told to. */
+
+#include "unit_lane.h"
+
+
+/* a pause begins when the work ends, and is as long as there is time */
+
+static void
+test_pause(void **state)
+{
+    ngx_uint_t      i;
+    ngx_msec_int_t  left;
+
+    static struct {
+        ngx_int_t        rc;
+        ngx_lyftr_err_e  err;
+        ngx_msec_int_t   min;
+        ngx_msec_int_t   max;
+        ngx_uint_t       told;
+        ngx_uint_t       closed;
+    } tests[] = {
+        { NGX_DONE, NGX_LYFTR_ERR_NONE, 20, 50, 0, 0 },
+        { NGX_DONE, NGX_LYFTR_ERR_FAILED, 20, 50, 1, 0 },
+        { NGX_BUSY, NGX_LYFTR_ERR_BUSY, 800, 1000, 0, 0 },
+        { NGX_DECLINED, NGX_LYFTR_ERR_NONE, 800, 1000, 0, 0 },
+        { NGX_ERROR, NGX_LYFTR_ERR_BUSY, 4800, 5000, 0, 1 },
+        { NGX_ERROR, NGX_LYFTR_ERR_CORRUPT, 4800, 5000, 1, 1 }
+    };
+
+    ngx_queue_init(&channel.pending);
+    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    busy_msec = 300;
+
+    for (i = 0; i < unit_count(tests); i++) {
+        maintain_rc = tests[i].rc;
+        maintain_err = tests[i].err;
+
+        test_thread();
+
+        left = (ngx_msec_int_t) (lane.at - ngx_lyftr_clock());
+
+        assert_int_equal(lane.due, 1);
+        assert_in_range(left, tests[i].min, tests[i].max);
+        assert_int_equal(lane.seat->conn == NULL, tests[i].closed);
+        assert_int_equal(lane.upkeep.code,
+                         tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
+    }
+}
+
+
+/* what is done goes on, but not without end, and without a pause after it */
+
+static void
+test_spell(void **state)
+{
+    ngx_msec_t  start;
+
+    ngx_queue_init(&channel.pending);
+    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    busy_msec = 10;
+    maintain_rc = NGX_OK;
+    maintain_err = NGX_LYFTR_ERR_NONE;
+
+    start = ngx_lyftr_clock();
+    test_thread();
+
+    assert_in_range(ngx_lyftr_clock() - start, 100, 1000);
+    assert_in_range(nmaintain, 2, 10);
+    assert_int_equal(lane.due, 1);
+    assert_true((ngx_msec_int_t) (lane.at - ngx_lyftr_clock()) <= 0);
+
+    /* what nobody has opened is left alone */
+
+    status.opened = 0;
+    nmaintain = 0;
+    test_thread();
+    assert_int_equal(nmaintain, 0);
+}
+
+
+/* who does the housekeeping does the check, and nobody else */
+
+static void
+test_keeper(void **state)
+{
+    ngx_uint_t  i;
+
+    static struct {
+        ngx_int_t   rc;
+        ngx_uint_t  keeper;
+    } tests[] = {
+        { NGX_DONE, 1 },
+        { NGX_BUSY, 1 },
+        { NGX_DECLINED, 0 },
+        { NGX_BUSY, 0 },
+        { NGX_OK, 1 },
+        { NGX_ERROR, 0 }
+    };
+
+    ngx_queue_init(&channel.pending);
+
+    for (i = 0; i < unit_count(tests); i++) {
+        channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+        maintain_rc = tests[i].rc;
+        maintain_err = NGX_LYFTR_ERR_NONE;
+        test_thread();
+
+        channel.type = NGX_LYFTR_CHANNEL_CHECK;
+        ncheck = 0;
+        test_thread();
+
+        assert_int_equal(ncheck, tests[i].keeper);
+        assert_int_equal(lane.due, 1);
+        assert_int_equal(seat.conn != NULL, tests[i].keeper);
+    }
+}
+
+
+/*
+ * The store's condition is that of the last probe, of whatever process: after a
+ * failure it writes, and that is a proof.
+ */
+
+static void
+test_probed(void **state)
+{
+    ngx_uint_t   i;
+    ngx_atomic_t locked;
+
+    static struct {
+        ngx_int_t        maintain;
+        ngx_int_t        rc;
+        ngx_lyftr_err_e  err;
+        ngx_lyftr_err_e  known;
+        ngx_uint_t       asked;
+        ngx_uint_t       closed;
+    } tests[] = {
+        { NGX_DONE, NGX_OK, NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_NONE, 1, 0 },
+        { NGX_DECLINED, NGX_OK, NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_NONE, 1, 0 },
+        { NGX_DONE, NGX_ERROR, NGX_LYFTR_ERR_STUCK, NGX_LYFTR_ERR_STUCK, 1, 0 },
+        { NGX_BUSY, NGX_OK, NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_NONE, 1, 0 },
+        { NGX_DONE, NGX_ERROR, NGX_LYFTR_ERR_FULL, NGX_LYFTR_ERR_FULL, 1, 1 },
+        { NGX_DONE, NGX_DECLINED, NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_FULL, 1,
+          0 },
+        { NGX_ERROR, NGX_OK, NGX_LYFTR_ERR_MOVED, NGX_LYFTR_ERR_MOVED, 0, 1 },
+        { NGX_OK, NGX_OK, NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_NONE, 1, 0 }
+    };
+
+    ngx_queue_init(&channel.pending);
+    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+
+    for (i = 0; i < unit_count(tests); i++) {
+        maintain_rc = tests[i].maintain;
+        maintain_err = maintain_rc == NGX_ERROR ? tests[i].err
+                                                : NGX_LYFTR_ERR_NONE;
+        probe_rc = tests[i].rc;
+        probe_err = tests[i].err;
+        nprobes = 0;
+
+        status.error = NGX_LYFTR_ERR_BUSY;
+        status.locked = locked = 7;
+        status.probed = ngx_lyftr_clock() - 1000;
+
+        test_thread();
+
+        assert_int_equal(nprobes, tests[i].asked);
+        assert_int_equal(status.probe, tests[i].known);
+        assert_int_equal(seat.conn == NULL, tests[i].closed);
+
+        if (tests[i].rc == NGX_OK && tests[i].asked) {
+            assert_int_equal(probe_write, 1);
+            assert_int_equal(status.error, NGX_LYFTR_ERR_NONE);
+            assert_int_equal(status.locked, 0);
+
+        } else {
+            assert_int_equal(status.error, NGX_LYFTR_ERR_BUSY);
+            assert_int_equal(status.locked, locked);
+        }
+
+        /* not again within a second, of whatever process */
+
+        status.probed = ngx_lyftr_clock();
+        nprobes = 0;
+        test_thread();
+        assert_int_equal(nprobes, 0);
+    }
+
+    /* of what is sound, it does not write */
+
+    status.probed = 0;
+    test_thread();
+    assert_int_equal(nprobes, 1);
+    assert_int_equal(probe_write, 0);
+
+    /* a lock that it meets is taken down, once */
+
+    probe_rc = NGX_DECLINED;
+    status.probed = 0;
+    test_thread();
+    assert_true(status.locked != 0);
+
+    /* a store that nobody has opened is left alone */
+
+    status.opened = 0;
+    status.probed = 0;
+    nprobes = 0;
+    test_thread();
+    assert_int_equal(nprobes, 0);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test_setup(test_pause, test_setup),
+        cmocka_unit_test_setup(test_spell, test_setup),
+        cmocka_unit_test_setup(test_keeper, test_setup),
+        cmocka_unit_test_setup(test_probed, test_setup)
+    };
+
+    return cmocka_run_group_tests_name("upkeep", tests, NULL, NULL);
+}
