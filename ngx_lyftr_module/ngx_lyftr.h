@@ -207,8 +207,6 @@ typedef struct {
     ngx_lyftr_kind_t             *kind;
     ngx_lyftr_store_t            *store;         /* NULL: needs none */
     ngx_lyftr_loc_conf_t         *conf;
-    ngx_http_core_srv_conf_t     *server;
-    ngx_http_core_loc_conf_t     *location;
     ngx_int_t                     label;
 } ngx_lyftr_endpoint_t;
 
@@ -383,9 +381,6 @@ ngx_int_t ngx_lyftr_request_handler(ngx_http_request_t *r);
 
 /* the context, also after an internal redirect has hidden it; or NULL */
 ngx_lyftr_ctx_t *ngx_lyftr_request_ctx(ngx_http_request_t *r);
-
-/* the location of ours that the request is for; or NULL */
-ngx_lyftr_endpoint_t *ngx_lyftr_request_endpoint(ngx_http_request_t *r);
 
 /*
  * Hands the operation of ctx to a store; ctx->answer is called when it is

@@ -215,7 +215,6 @@ static ngx_str_t  ngx_lyftr_metrics_type =
 ngx_int_t
 ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
 {
-    uint64_t                usec;
     ngx_uint_t              n, status;
     ngx_lyftr_ctx_t        *ctx;
     ngx_lyftr_path_t       *path;
@@ -225,7 +224,7 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
     ngx_lyftr_main_conf_t  *lmcf;
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
-    endpoint = ngx_lyftr_request_endpoint(r);
+    endpoint = ngx_lyftr_location_endpoint(r);
 
     label = lmcf->labels[NGX_LYFTR_LABEL_PATH].elts;
     path = label[endpoint ? endpoint->label : 0].slot;
@@ -235,10 +234,8 @@ ngx_lyftr_metrics_log_handler(ngx_http_request_t *r)
 
     (void) ngx_atomic_fetch_add(&path->status[n], 1);
 
-    usec = ngx_lyftr_outcome_latency(r);
-
     ngx_lyftr_histogram_add(&path->duration, &ngx_lyftr_seconds,
-                            (int64_t) usec);
+                            ngx_lyftr_outcome_latency(r));
 
     if (endpoint && endpoint->kind->webhook) {
         ctx = ngx_lyftr_request_ctx(r);

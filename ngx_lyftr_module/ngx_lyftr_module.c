@@ -1,4 +1,5 @@
 #include <ngx_lyftr.h>
+#include <ngx_lyftr_outcome.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -233,9 +234,13 @@ ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_lyftr_loc_conf_t *prev = parent;
     ngx_lyftr_loc_conf_t *conf = child;
 
-    /* for an "if" inside of the location; the handler is not inherited */
+    ngx_http_core_loc_conf_t  *clcf;
 
-    if (conf->endpoint == NULL) {
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* "if" and "limit_except" are parts of a location, nested ones are not */
+
+    if (clcf->noname) {
         conf->endpoint = prev->endpoint;
     }
 
@@ -277,9 +282,6 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     endpoint->name = clcf->name;
     endpoint->kind = cmd->post;
-    endpoint->server = ngx_http_conf_get_module_srv_conf(cf,
-                                                         ngx_http_core_module);
-    endpoint->location = clcf;
     endpoint->conf = llcf;
 
     endpoint->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_PATH,
@@ -340,7 +342,9 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_lyftr_zone_init(cf, lmcf) != NGX_OK) {
+    if (ngx_lyftr_zone_init(cf, lmcf) != NGX_OK
+        || ngx_lyftr_location_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -406,6 +410,7 @@ ngx_lyftr_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_lyftr_outcome_clock();
     ngx_lyftr_store_start(&lmcf->stores);
 
     return NGX_OK;

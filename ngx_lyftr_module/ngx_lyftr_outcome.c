@@ -1,6 +1,13 @@
 #include <ngx_lyftr_outcome.h>
 
 
+/* usec; a process may have to wait between two looks at clocks */
+#define NGX_LYFTR_OUTCOME_STEP     10000
+
+
+static int64_t ngx_lyftr_outcome_now(void);
+
+
 ngx_str_t  ngx_lyftr_results[] = {
     ngx_null_string,
     ngx_string("created"),
@@ -11,6 +18,12 @@ ngx_str_t  ngx_lyftr_results[] = {
     ngx_string("rejected"),
     ngx_string("aborted")
 };
+
+
+/* of this process: between the two clocks, and when that was last another */
+
+static int64_t  ngx_lyftr_outcome_offset;
+static int64_t  ngx_lyftr_outcome_stepped;
 
 
 /* as the core's $status */
@@ -37,7 +50,7 @@ ngx_lyftr_outcome_result(ngx_http_request_t *r)
     ngx_lyftr_ctx_t       *ctx;
     ngx_lyftr_endpoint_t  *endpoint;
 
-    endpoint = ngx_lyftr_request_endpoint(r);
+    endpoint = ngx_lyftr_location_endpoint(r);
 
     if (endpoint == NULL || !endpoint->kind->webhook) {
         return NGX_LYFTR_RESULT_NONE;
@@ -51,31 +64,82 @@ ngx_lyftr_outcome_result(ngx_http_request_t *r)
 
     status = ngx_lyftr_outcome_status(r);
 
-    if (status < NGX_HTTP_BAD_REQUEST
-        || (status == NGX_HTTP_BAD_REQUEST && r->connection->error)
-        || status == NGX_HTTP_REQUEST_TIME_OUT
-        || status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
-    {
-        return NGX_LYFTR_ABORTED;
+    if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        return NGX_LYFTR_UNAVAILABLE;
     }
 
-    return (status < NGX_HTTP_INTERNAL_SERVER_ERROR) ? NGX_LYFTR_REJECTED
-                                                     : NGX_LYFTR_UNAVAILABLE;
+    /* an error page may have given any status to what was refused */
+
+    return (r->header_sent || status == NGX_HTTP_CLOSE) ? NGX_LYFTR_REJECTED
+                                                        : NGX_LYFTR_ABORTED;
 }
 
 
-/* the time a request came is known in milliseconds, its end more exactly */
-
-uint64_t
+int64_t
 ngx_lyftr_outcome_latency(ngx_http_request_t *r)
 {
-    int64_t         usec;
+    int64_t  start;
+
+    start = ngx_lyftr_location_start(r);
+
+    return ngx_lyftr_usec() - start;
+}
+
+
+/*
+ * nginx notes by the clock of the wall when a request came.  As long as that
+ * does not step, it differs from the other clock by the same; after a step it
+ * tells nothing about a request that came before.
+ */
+
+int64_t
+ngx_lyftr_outcome_start(ngx_http_request_t *r)
+{
+    int64_t  now, start;
+
+    now = ngx_lyftr_outcome_now();
+
+    start = (int64_t) r->start_sec * 1000000 + (int64_t) r->start_msec * 1000
+            - ngx_lyftr_outcome_offset;
+
+    return (start < ngx_lyftr_outcome_stepped || start > now) ? now : start;
+}
+
+
+void
+ngx_lyftr_outcome_clock(void)
+{
+    (void) ngx_lyftr_outcome_now();
+}
+
+
+static int64_t
+ngx_lyftr_outcome_now(void)
+{
+    int64_t         now, offset, step;
     struct timeval  tv;
 
     ngx_gettimeofday(&tv);
 
-    usec = (int64_t) (tv.tv_sec - r->start_sec) * 1000000
-           + tv.tv_usec - (int64_t) r->start_msec * 1000;
+    now = ngx_lyftr_usec();
+    offset = (int64_t) tv.tv_sec * 1000000 + tv.tv_usec - now;
+    step = offset - ngx_lyftr_outcome_offset;
 
-    return usec > 0 ? usec : 0;
+    if (step > NGX_LYFTR_OUTCOME_STEP || step < -NGX_LYFTR_OUTCOME_STEP) {
+        ngx_lyftr_outcome_stepped = now;
+        ngx_lyftr_outcome_offset = offset;
+    }
+
+    return now;
+}
+
+
+u_char *
+ngx_lyftr_outcome_end(u_char *p, u_char *last, u_char ch)
+{
+    while (p < last && *p != ch) {
+        p++;
+    }
+
+    return p;
 }

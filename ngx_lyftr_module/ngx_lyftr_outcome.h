@@ -13,9 +13,30 @@ ngx_lyftr_result_e ngx_lyftr_outcome_result(ngx_http_request_t *r);
 ngx_uint_t ngx_lyftr_outcome_status(ngx_http_request_t *r);
 
 /* microseconds since the request came */
-uint64_t ngx_lyftr_outcome_latency(ngx_http_request_t *r);
+int64_t ngx_lyftr_outcome_latency(ngx_http_request_t *r);
+
+/* when it came, as ngx_lyftr_usec() tells the time */
+int64_t ngx_lyftr_outcome_start(ngx_http_request_t *r);
+
+/* from now on steps of the clock are noticed */
+void ngx_lyftr_outcome_clock(void);
+
+/* where ch stands, or the end */
+u_char *ngx_lyftr_outcome_end(u_char *p, u_char *last, u_char ch);
 
 extern ngx_str_t  ngx_lyftr_results[];
+
+
+/* ngx_lyftr_location.c */
+
+/* notes which location is chosen for each request */
+ngx_int_t ngx_lyftr_location_init(ngx_conf_t *cf);
+
+/* the location of ours that the request is for; or NULL */
+ngx_lyftr_endpoint_t *ngx_lyftr_location_endpoint(ngx_http_request_t *r);
+
+/* when the request came, unmoved by steps of the clock since */
+int64_t ngx_lyftr_location_start(ngx_http_request_t *r);
 
 
 #endif /* _NGX_LYFTR_OUTCOME_H_INCLUDED_ */

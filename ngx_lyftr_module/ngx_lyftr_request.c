@@ -8,8 +8,6 @@
 static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_request_cleanup(void *data);
-static ngx_lyftr_endpoint_t *ngx_lyftr_request_find(ngx_http_request_t *r,
-    ngx_str_t *uri);
 static void ngx_lyftr_request_overload(ngx_lyftr_op_t *op);
 static void ngx_lyftr_request_resume(ngx_http_request_t *r);
 static void ngx_lyftr_request_shutdown(ngx_http_request_t *r);
@@ -125,98 +123,6 @@ ngx_lyftr_request_ctx(ngx_http_request_t *r)
     }
 
     return NULL;
-}
-
-
-/*
- * A request that nginx itself refused has not reached our handler; then its
- * location tells, or, when an error page has taken that away, its URI.
- */
-
-ngx_lyftr_endpoint_t *
-ngx_lyftr_request_endpoint(ngx_http_request_t *r)
-{
-    ngx_str_t                  uri;
-    ngx_lyftr_ctx_t           *ctx;
-    ngx_lyftr_endpoint_t      *endpoint;
-    ngx_lyftr_loc_conf_t      *llcf;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    ctx = ngx_lyftr_request_ctx(r);
-    if (ctx) {
-        return ctx->endpoint;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (clcf->handler == ngx_lyftr_request_handler) {
-        llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
-        return llcf->endpoint;
-    }
-
-    if (!r->error_page) {
-        return NULL;
-    }
-
-    endpoint = ngx_lyftr_request_find(r, &r->uri);
-    if (endpoint) {
-        return endpoint;
-    }
-
-    /* an error page that is a location of its own has another URI */
-
-    uri.data = r->unparsed_uri.data;
-
-    for (uri.len = 0; uri.len < r->unparsed_uri.len; uri.len++) {
-        if (uri.data[uri.len] == '?') {
-            break;
-        }
-    }
-
-    return ngx_lyftr_request_find(r, &uri);
-}
-
-
-static ngx_lyftr_endpoint_t *
-ngx_lyftr_request_find(ngx_http_request_t *r, ngx_str_t *uri)
-{
-    ngx_uint_t                  i;
-    ngx_lyftr_endpoint_t      **endpoints, *endpoint, *best;
-    ngx_lyftr_main_conf_t      *lmcf;
-    ngx_http_core_srv_conf_t   *cscf;
-    ngx_http_core_loc_conf_t   *clcf;
-
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
-
-    endpoints = lmcf->endpoints.elts;
-    best = NULL;
-
-    for (i = 0; i < lmcf->endpoints.nelts; i++) {
-        endpoint = endpoints[i];
-        clcf = endpoint->location;
-
-        if (endpoint->server != cscf
-            || clcf->named
-#if (NGX_PCRE)
-            || clcf->regex
-#endif
-            || uri->len < endpoint->name.len
-            || (clcf->exact_match && uri->len != endpoint->name.len)
-            || ngx_strncmp(uri->data, endpoint->name.data,
-                           endpoint->name.len) != 0)
-        {
-            continue;
-        }
-
-        if (best == NULL || best->name.len < endpoint->name.len
-            || clcf->exact_match)
-        {
-            best = endpoint;
-        }
-    }
-
-    return best;
 }
 
 

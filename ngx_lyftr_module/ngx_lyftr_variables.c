@@ -37,7 +37,6 @@ static ngx_int_t ngx_lyftr_variable_allow(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 static void ngx_lyftr_variable_line(ngx_http_request_t *r, ngx_str_t *line);
-static u_char *ngx_lyftr_variable_end(u_char *p, u_char *last, u_char ch);
 static void ngx_lyftr_variable_set(ngx_http_variable_value_t *v, u_char *data,
     size_t len);
 static ngx_int_t ngx_lyftr_variable_text(ngx_http_request_t *r,
@@ -151,7 +150,7 @@ ngx_lyftr_variable_method(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ngx_lyftr_variable_line(r, &line);
 
     p = line.data;
-    last = ngx_lyftr_variable_end(p, p + line.len, ' ');
+    last = ngx_lyftr_outcome_end(p, p + line.len, ' ');
 
     return ngx_lyftr_variable_text(r, v, p, last - p,
                                    NGX_LYFTR_LOG_METHOD_LEN);
@@ -174,12 +173,12 @@ ngx_lyftr_variable_path(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         ngx_lyftr_variable_line(r, &line);
 
         last = line.data + line.len;
-        p = ngx_lyftr_variable_end(line.data, last, ' ');
+        p = ngx_lyftr_outcome_end(line.data, last, ' ');
         p += (p < last);
-        last = ngx_lyftr_variable_end(p, last, ' ');
+        last = ngx_lyftr_outcome_end(p, last, ' ');
     }
 
-    last = ngx_lyftr_variable_end(p, last, '?');
+    last = ngx_lyftr_outcome_end(p, last, '?');
 
     return ngx_lyftr_variable_text(r, v, p, last - p, NGX_LYFTR_LOG_PATH_LEN);
 }
@@ -200,24 +199,11 @@ ngx_lyftr_variable_line(ngx_http_request_t *r, ngx_str_t *line)
         return;
     }
 
-    last = ngx_lyftr_variable_end(p, b->last, LF);
-    last = ngx_lyftr_variable_end(p, last, CR);
+    last = ngx_lyftr_outcome_end(p, b->last, LF);
+    last = ngx_lyftr_outcome_end(p, last, CR);
 
     line->data = p;
     line->len = last - p;
-}
-
-
-/* where ch stands, or the end */
-
-static u_char *
-ngx_lyftr_variable_end(u_char *p, u_char *last, u_char ch)
-{
-    while (p < last && *p != ch) {
-        p++;
-    }
-
-    return p;
 }
 
 
@@ -225,8 +211,8 @@ static ngx_int_t
 ngx_lyftr_variable_latency_ms(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char    *p;
-    uint64_t   usec;
+    u_char   *p;
+    int64_t   usec;
 
     p = ngx_pnalloc(r->pool, NGX_INT64_LEN + 4);
     if (p == NULL) {
@@ -236,7 +222,7 @@ ngx_lyftr_variable_latency_ms(ngx_http_request_t *r,
     usec = ngx_lyftr_outcome_latency(r);
 
     ngx_lyftr_variable_set(v, p, 0);
-    v->len = ngx_sprintf(p, "%uL.%03uL", usec / 1000, usec % 1000) - p;
+    v->len = ngx_sprintf(p, "%L.%03L", usec / 1000, usec % 1000) - p;
 
     return NGX_OK;
 }
@@ -353,7 +339,7 @@ ngx_lyftr_variable_allow(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     ngx_lyftr_endpoint_t  *endpoint;
 
-    endpoint = ngx_lyftr_request_endpoint(r);
+    endpoint = ngx_lyftr_location_endpoint(r);
 
     if (endpoint) {
         ngx_lyftr_variable_set(v, endpoint->kind->allow.data,
