@@ -1,6 +1,6 @@
 /* Jobs of the upkeep that fail, and processes that hang while they do it. */
 
-#include "unit_model.h"
+#include "unit_check.h"
 
 #include <ngx_lyftr_sqlite_upkeep.h>
 
