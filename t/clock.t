@@ -122,6 +122,16 @@ for (["$head$more", $body], [$head, "$more$body"], [$head, "a b\r\n\r\n"]) {
     cmp_ok($seconds, '>=', 0.45, "$status: what is slow counts");
 }
 
+# as does a body that is slow while the clock steps
+
+for my $step ($year, -$year) {
+    my ($status, $seconds) = parts(sub { $clock->set($ahead += $step);
+                                         sleep 0.5 }, "$head$more", $body);
+
+    cmp_ok($seconds, '>=', 0.45, "$step s: $status, what is slow counts");
+    cmp_ok($seconds, '<', 60, 'and the step does not');
+}
+
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
 
 done_testing();
