@@ -250,6 +250,45 @@ test_each(void **state)
 }
 
 
+/* what a probe tells: a success, a lock that begins, or what is wrong */
+
+static void
+test_probed(void **state)
+{
+    ngx_msec_t  locked;
+
+    ngx_lyftr_status_probed(&store, NGX_ERROR, NGX_LYFTR_ERR_MOVED, 0);
+    assert_int_equal(status.probe, NGX_LYFTR_ERR_MOVED);
+    assert_int_equal(status.answered, 0);
+    assert_int_equal(status.locked, 0);
+    assert_int_equal(ngx_lyftr_status_doubtful(&store), 0);
+
+    ngx_lyftr_status_probed(&store, NGX_DECLINED, NGX_LYFTR_ERR_NONE, 0);
+    locked = status.locked;
+    assert_int_not_equal(locked, 0);
+    assert_int_equal(ngx_lyftr_status_doubtful(&store), 1);
+
+    (void) usleep(5000);
+    ngx_lyftr_status_probed(&store, NGX_ERROR, NGX_LYFTR_ERR_BUSY, 0);
+    assert_int_equal(status.locked, locked);
+    assert_int_equal(status.probe, NGX_LYFTR_ERR_MOVED);
+
+    /* only a write proves that nothing is wrong with writing */
+
+    status.error = NGX_LYFTR_ERR_FULL;
+    ngx_lyftr_status_probed(&store, NGX_OK, NGX_LYFTR_ERR_NONE, 0);
+    assert_int_not_equal(status.answered, 0);
+    assert_int_equal(status.probe, NGX_LYFTR_ERR_NONE);
+    assert_int_equal(status.error, NGX_LYFTR_ERR_FULL);
+    assert_int_equal(status.locked, locked);
+
+    ngx_lyftr_status_probed(&store, NGX_OK, NGX_LYFTR_ERR_NONE, 1);
+    assert_int_equal(status.error, NGX_LYFTR_ERR_NONE);
+    assert_int_equal(status.locked, 0);
+    assert_int_equal(ngx_lyftr_status_doubtful(&store), 0);
+}
+
+
 int
 main(void)
 {
@@ -257,7 +296,8 @@ main(void)
         cmocka_unit_test_setup(test_counts, test_setup),
         cmocka_unit_test_setup(test_condition, test_setup),
         cmocka_unit_test_setup(test_flood, test_setup),
-        cmocka_unit_test_setup(test_each, test_setup)
+        cmocka_unit_test_setup(test_each, test_setup),
+        cmocka_unit_test_setup(test_probed, test_setup)
     };
 
     return cmocka_run_group_tests_name("status", tests, NULL, NULL);
