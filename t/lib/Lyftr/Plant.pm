@@ -332,6 +332,11 @@ NEW
     counted_again => [['ngx_lyftr_sqlite_stmt.c',
         'WHERE last < excluded.last RETURNING', 'RETURNING']],
 
+    # nobody reads while a checkpoint copies beside the writers
+
+    unguarded => [['ngx_lyftr_sqlite_wal.c',
+        'rc = ngx_lyftr_sqlite_look(guard, err);', 'rc = NGX_OK;']],
+
     # the WAL may take all of a small disk
 
     wal_takes_all => [['ngx_lyftr_sqlite_room.c',
