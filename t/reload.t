@@ -76,6 +76,11 @@ for my $prefix (qw(b c d)) {
     }), 'a reload fails');
 }
 
+# nor does a look at the configuration
+
+system("$ENV{TEST_NGINX_BINARY} -t -q -p $server->{dir}/ -c nginx.conf "
+       . '2>/dev/null');
+
 my $after = $server->samples;
 
 is_deeply([ grep { ($after->{$_} // -1) < $samples->{$_} }
