@@ -1,0 +1,286 @@
+#include "fuzz.h"
+
+#include <ngx_lyftr_sqlite_index.h>
+
+
+/*
+ * Keys are sorted, shared out among trees, and these merged: what cursors then
+ * say is what is in the array.
+ */
+
+#define FUZZ_KEYS    2000
+#define FUZZ_BYTES   (1024 * 1024)
+#define FUZZ_TREES   3
+
+
+typedef struct {
+    u_char              *data;
+    size_t               len;
+    ngx_uint_t           tree;
+} fuzz_key_t;
+
+
+static fuzz_key_t           keys[FUZZ_KEYS];
+static ngx_uint_t           nkeys;
+static ngx_lyftr_sqlite_t   conn;
+static ngx_lyftr_error_t    err;
+
+
+static int
+fuzz_key_cmp(const void *one, const void *two)
+{
+    int                rc;
+    const fuzz_key_t  *x = one, *y = two;
+
+    rc = ngx_lyftr_key_cmp(x->data, x->len, y->data, y->len);
+
+    /* of equal ones, those of the first tree come first */
+
+    return rc ? rc : (x->tree > y->tree) - (x->tree < y->tree);
+}
+
+
+/*
+ * A key is three bytes, and some of its own: how much of the key before it
+ * begins with, how often its last byte is there, and how many are its own.
+ */
+
+static void
+fuzz_keys(const uint8_t *p, const uint8_t *last)
+{
+    size_t       shared, own, run, total;
+    fuzz_key_t  *key, *prev;
+
+    static size_t  lens[] = {
+        0, 1, 8, NGX_LYFTR_SEPARATOR - 1, NGX_LYFTR_SEPARATOR,
+        NGX_LYFTR_SEPARATOR + 1, 300, 1290, NGX_LYFTR_BLOCK_LEN, 5000, 70000,
+        SIZE_MAX
+    };
+
+    total = 0;
+
+    for (nkeys = 0; nkeys < FUZZ_KEYS && last - p >= 3; nkeys++) {
+        key = &keys[nkeys];
+        prev = nkeys ? key - 1 : NULL;
+
+        shared = lens[p[0] % (sizeof(lens) / sizeof(lens[0]))];
+        shared = prev ? ngx_min(shared, prev->len) : 0;
+        run = lens[p[1] % (sizeof(lens) / sizeof(lens[0]) - 1)];
+        own = ngx_min((size_t) p[2] % 8, (size_t) (last - p - 3));
+        key->tree = p[2] / 8 % FUZZ_TREES;
+        p += 3;
+
+        key->len = shared + own + (own ? run : 0);
+        total += key->len;
+
+        if (total > FUZZ_BYTES) {
+            break;
+        }
+
+        key->data = malloc(key->len + 1);
+        fuzz_assert(key->data);
+
+        if (shared) {
+            ngx_memcpy(key->data, prev->data, shared);
+        }
+
+        if (own) {
+            ngx_memcpy(key->data + shared, p, own);
+            ngx_memset(key->data + shared + own, p[own - 1], run);
+        }
+
+        p += own;
+    }
+
+    qsort(keys, nkeys, sizeof(fuzz_key_t), fuzz_key_cmp);
+}
+
+
+static void
+fuzz_store(ngx_lyftr_segment_t *segment, ngx_lyftr_build_t *build)
+{
+    size_t      from;
+    ngx_uint_t  n, height;
+
+    fuzz_assert(ngx_lyftr_build_end(build) == NGX_OK);
+
+    for (from = 0; from < build->out.len; /* void */) {
+        fuzz_assert(ngx_lyftr_build_store(&conn, build, &from, 5, &err)
+                    == NGX_OK);
+    }
+
+    segment->rows = build->rank;
+    segment->height[build->kind] = build->height;
+
+    for (n = build->rank, height = 1; n > 1; height++) {
+        n = (n + NGX_LYFTR_CHILDREN - 1) / NGX_LYFTR_CHILDREN;
+    }
+
+    fuzz_assert(build->height <= height && height <= NGX_LYFTR_HEIGHT);
+
+    ngx_lyftr_build_free(build);
+}
+
+
+static void
+fuzz_build(ngx_lyftr_segment_t *segment, ngx_uint_t tree)
+{
+    ngx_uint_t         i;
+    ngx_lyftr_build_t  build;
+
+    ngx_memzero(&build, sizeof(ngx_lyftr_build_t));
+    ngx_lyftr_build_begin(&build, segment->id, NGX_LYFTR_KIND_TIME);
+
+    for (i = 0; i < nkeys; i++) {
+        if (keys[i].tree == tree) {
+            fuzz_assert(ngx_lyftr_build_add(&build, keys[i].data, keys[i].len,
+                                            i)
+                        == NGX_OK);
+        }
+    }
+
+    fuzz_store(segment, &build);
+}
+
+
+static void
+fuzz_merge(ngx_lyftr_segment_t *segment)
+{
+    ngx_uint_t       i;
+    ngx_lyftr_job_t  job;
+
+    ngx_memzero(&job, sizeof(ngx_lyftr_job_t));
+
+    job.kind = NGX_LYFTR_KIND_TIME;
+    job.nfrom = FUZZ_TREES;
+
+    for (i = 0; i < FUZZ_TREES; i++) {
+        job.from[i].id = 1 + i;
+        fuzz_build(&job.from[i], i);
+
+        ngx_lyftr_cursor_init(&job.cursor[i], &job.from[i], job.kind);
+        fuzz_assert(ngx_lyftr_cursor_at(&conn, &job.cursor[i], 0, &err)
+                    == NGX_OK);
+    }
+
+    ngx_lyftr_build_begin(&job.build, segment->id, job.kind);
+
+    for (i = 0; i < nkeys; i++) {
+        fuzz_assert(ngx_lyftr_job_entry(&conn, &job, &err) == NGX_OK);
+    }
+
+    fuzz_store(segment, &job.build);
+    ngx_lyftr_job_free(&job);
+}
+
+
+/* the cursor is at the first key that is not less */
+
+static void
+fuzz_seek(ngx_lyftr_cursor_t *cursor, u_char *p, size_t len)
+{
+    ngx_uint_t  low, high, n;
+
+    fuzz_assert(ngx_lyftr_cursor_seek(&conn, cursor, p, len, &err) == NGX_OK);
+
+    for (low = 0, high = nkeys; low < high; /* void */) {
+        n = (low + high) / 2;
+
+        if (ngx_lyftr_key_cmp(keys[n].data, keys[n].len, p, len) < 0) {
+            low = n + 1;
+
+        } else {
+            high = n;
+        }
+    }
+
+    fuzz_assert(cursor->rank == (int64_t) low);
+    fuzz_assert(low == nkeys || cursor->block.value == (int64_t) low);
+}
+
+
+static void
+fuzz_check(ngx_lyftr_segment_t *segment)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_cursor_t   cursor;
+
+    ngx_lyftr_cursor_init(&cursor, segment, NGX_LYFTR_KIND_TIME);
+
+    fuzz_assert(ngx_lyftr_cursor_at(&conn, &cursor, 0, &err) == NGX_OK);
+
+    for (i = 0; i < nkeys; i++) {
+        fuzz_assert(!ngx_lyftr_cursor_end(&cursor));
+        fuzz_assert(cursor.block.value == (int64_t) i);
+        fuzz_assert(ngx_lyftr_key_cmp(cursor.block.key.data,
+                                      cursor.block.key.len, keys[i].data,
+                                      keys[i].len)
+                    == 0);
+        fuzz_assert(ngx_lyftr_cursor_next(&conn, &cursor, &err) == NGX_OK);
+    }
+
+    fuzz_assert(ngx_lyftr_cursor_end(&cursor));
+
+    for (i = 0; i < nkeys; i += 1 + nkeys / 64) {
+        fuzz_seek(&cursor, keys[i].data, keys[i].len);
+        fuzz_seek(&cursor, keys[i].data, keys[i].len / 2);
+
+        keys[i].data[keys[i].len] = 0;
+        fuzz_seek(&cursor, keys[i].data, keys[i].len + 1);
+
+        fuzz_assert(ngx_lyftr_cursor_at(&conn, &cursor, i, &err) == NGX_OK);
+        fuzz_assert(cursor.block.value == (int64_t) i);
+    }
+
+    ngx_lyftr_cursor_free(&cursor);
+}
+
+
+static void
+fuzz_open(void)
+{
+    fuzz_assert(sqlite3_open(":memory:", &conn.db) == SQLITE_OK);
+    fuzz_assert(sqlite3_exec(conn.db, "CREATE TABLE lyftr_block"
+                             " (no INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+                             NULL, NULL, NULL)
+                == SQLITE_OK);
+    fuzz_assert(sqlite3_prepare_v2(conn.db, "SELECT data FROM lyftr_block"
+                                   " WHERE no = ?1", -1,
+                                   &conn.stmt[NGX_LYFTR_SQL_BLOCK], NULL)
+                == SQLITE_OK);
+    fuzz_assert(sqlite3_prepare_v2(conn.db, "INSERT INTO lyftr_block"
+                                   " (no, data) VALUES (?1, ?2)", -1,
+                                   &conn.stmt[NGX_LYFTR_SQL_BLOCK_ADD], NULL)
+                == SQLITE_OK);
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    ngx_lyftr_segment_t  segment;
+
+    if (conn.db == NULL) {
+        fuzz_open();
+    }
+
+    fuzz_assert(sqlite3_exec(conn.db, "DELETE FROM lyftr_block; BEGIN", NULL,
+                             NULL, NULL)
+                == SQLITE_OK);
+
+    ngx_memzero(&segment, sizeof(ngx_lyftr_segment_t));
+    segment.id = 1 + FUZZ_TREES;
+
+    fuzz_keys(data, data + size);
+    fuzz_merge(&segment);
+    fuzz_check(&segment);
+
+    fuzz_assert(sqlite3_exec(conn.db, "COMMIT", NULL, NULL, NULL)
+                == SQLITE_OK);
+
+    while (nkeys) {
+        free(keys[--nkeys].data);
+    }
+
+    return 0;
+}
