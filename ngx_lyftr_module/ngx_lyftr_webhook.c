@@ -302,6 +302,11 @@ ngx_lyftr_webhook_forged(ngx_http_request_t *r)
         }
 
         if (rc == NGX_AGAIN || rc == NGX_DONE) {
+
+            /* nor is leaving a way around the limit */
+
+            r->read_event_handler = ngx_http_block_reading;
+
             r->main->count++;
             return NGX_DONE;
         }

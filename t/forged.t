@@ -144,8 +144,22 @@ $_->send("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
 $server->drained;
 $_->reset for @clients;
 
+cmp_ok(forged($server), '<', $before + @clients, 'leaving ends no wait');
 ok(Lyftr::Server::wait_for(sub { forged($server) == $before + @clients }),
    'clients that leave: a line each');
+
+# those that have closed only their half are answered, after a wait, too
+
+@clients = map { $server->client } 1 .. 3 * $rate;
+
+for (@clients) {
+    $_->send("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+             . "Connection: close\r\n\r\n{}");
+    shutdown $_->{socket}, 1;
+}
+
+is(scalar(grep { $_->response->{status} == 401 } @clients), scalar @clients,
+   'clients that have closed their half are answered');
 is($server->request('GET /health/live')->{status}, 200, 'and nothing else');
 
 is_deeply([ $server->alarms ], [], 'no alarms in the log');

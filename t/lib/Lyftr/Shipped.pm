@@ -53,7 +53,7 @@ sub new {
         exec @command or POSIX::_exit(1);
     }
 
-    # the launcher itself listens for a moment, so a connection proves nothing
+    # another may have the port, so a connection proves nothing
 
     my $up;
 
