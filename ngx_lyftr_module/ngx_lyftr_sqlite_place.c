@@ -194,9 +194,7 @@ ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
 
     /* of the database SQLite tells itself if it is read-only */
 
-    if (file != NGX_LYFTR_FILE_DB
-        && faccessat(AT_FDCWD, path, R_OK|W_OK, AT_EACCESS) == -1)
-    {
+    if (file != NGX_LYFTR_FILE_DB && access(path, R_OK|W_OK) == -1) {
         return ngx_lyftr_sqlite_cannot(err, "open", path);
     }
 
