@@ -262,7 +262,7 @@ struct ngx_lyftr_op_s {
     ngx_int_t                     rc;            /* of run, when DONE */
     ngx_lyftr_err_e               error;         /* if rc is NGX_ERROR */
     unsigned                      timed:1;       /* has its deadline */
-    unsigned                      taken:1;       /* by a thread; mutex */
+    struct ngx_lyftr_lane_s      *lane;          /* that took it; mutex */
 };
 
 
@@ -340,6 +340,12 @@ void ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel);
  */
 ngx_int_t ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel,
     ngx_lyftr_op_t *op);
+
+
+/* ngx_lyftr_expire.c */
+
+/* its request ends before it: nobody waits for what it reads */
+void ngx_lyftr_channel_cancel(ngx_lyftr_op_t *op);
 
 
 /* ngx_lyftr_pace.c */

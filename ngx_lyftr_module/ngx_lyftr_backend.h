@@ -249,6 +249,12 @@ typedef struct {
     ngx_int_t          (*commit)(void *conn, ngx_lyftr_error_t *err);
     void               (*rollback)(void *conn);
 
+    /*
+     * From now on reads are interrupted, as at the deadline, when another
+     * thread has set this word.
+     */
+    void               (*watch)(void *conn, ngx_atomic_t *stop);
+
     /* NGX_DECLINED if the id is known: the row that is there stays */
     ngx_int_t          (*insert)(void *conn, ngx_lyftr_message_t *m,
                              ngx_lyftr_error_t *err);

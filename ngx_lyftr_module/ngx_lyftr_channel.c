@@ -2,7 +2,7 @@
 
 
 #define NGX_LYFTR_TASK_TIMEOUT     60000
-#define NGX_LYFTR_TASK_RETRY       1000
+#define NGX_LYFTR_TASK_RETRY       100
 #define NGX_LYFTR_PROBE_TIMEOUT    40
 #define NGX_LYFTR_BODY_LANES       2
 
@@ -15,6 +15,9 @@ static ngx_int_t ngx_lyftr_channel_lanes(ngx_conf_t *cf,
 static void ngx_lyftr_channel_await(ngx_lyftr_channel_t *channel,
     ngx_lyftr_op_t *op);
 static void ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel);
+static ngx_uint_t ngx_lyftr_channel_waiting(ngx_lyftr_channel_t *channel);
+static ngx_int_t ngx_lyftr_channel_post(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_lane_t *lane);
 static ngx_uint_t ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel,
     ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_channel_wake(ngx_event_t *ev);
@@ -153,7 +156,7 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     }
 
     op->state = NGX_LYFTR_OP_WAITING;
-    op->taken = 0;
+    op->lane = NULL;
     op->since = ngx_lyftr_usec();
 
     if (!op->timed) {
@@ -248,12 +251,8 @@ ngx_lyftr_channel_start(ngx_lyftr_channel_t *channel)
 static void
 ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
 {
-    ngx_log_t          *log;
-    ngx_uint_t          i, empty;
-    ngx_lyftr_lane_t   *lane;
-    ngx_thread_task_t  *task;
-
-    log = ngx_cycle->log;
+    ngx_uint_t         i, n;
+    ngx_lyftr_lane_t  *lane;
 
     if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_UPKEEP) {
 
@@ -266,51 +265,97 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
         return;
     }
 
-    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+    if (channel->starved) {
         return;
     }
 
-    empty = ngx_queue_empty(&channel->pending);
-
-    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+    n = ngx_lyftr_channel_waiting(channel);
 
     for (i = 0; i < channel->nlanes; i++) {
         lane = &channel->lanes[i];
 
-        if (lane->busy || (empty && !ngx_lyftr_channel_due(channel, lane))) {
+        if (lane->busy || (n == 0 && !ngx_lyftr_channel_due(channel, lane))) {
             continue;
         }
 
-        lane->busy = 1;
-        lane->started = ngx_current_msec;
-
-        task = lane->task;
-        task->event.log = log;
-        channel->wake.log = log;
-
-        if (ngx_thread_task_post(channel->store->thread_pool, task)
-            != NGX_OK)
-        {
-            /* the pool has logged it; the operations wait or expire */
-            lane->busy = 0;
-
-            if (!channel->wake.timer_set) {
-                ngx_add_timer(&channel->wake, NGX_LYFTR_TASK_RETRY);
-            }
-
+        if (ngx_lyftr_channel_post(channel, lane) != NGX_OK) {
             return;
         }
 
-        /*
-         * A worker that stops gracefully exits as soon as no timer is left:
-         * this one keeps it until the thread has come back.
-         */
-
-        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
-                                    + 2 * channel->timeout);
-
-        return;
+        n -= ngx_min(n, channel->batch);
     }
+}
+
+
+/* pending operations, but for those that a lane is on its way to take */
+
+static ngx_uint_t
+ngx_lyftr_channel_waiting(ngx_lyftr_channel_t *channel)
+{
+    ngx_log_t         *log;
+    ngx_uint_t         i, n;
+    ngx_lyftr_lane_t  *lane;
+
+    log = ngx_cycle->log;
+
+    if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
+        return 0;
+    }
+
+    n = channel->npending;
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->busy && lane->n == 0) {
+            n -= ngx_min(n, channel->batch);
+        }
+    }
+
+    (void) ngx_thread_mutex_unlock(&channel->mutex, log);
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_lyftr_channel_post(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
+{
+    ngx_log_t          *log;
+    ngx_thread_task_t  *task;
+
+    log = ngx_cycle->log;
+
+    lane->busy = 1;
+    lane->n = 0;
+    lane->stop = 0;
+    lane->started = ngx_current_msec;
+
+    task = lane->task;
+    task->event.log = log;
+    channel->wake.log = log;
+
+    if (ngx_thread_task_post(channel->store->thread_pool, task) != NGX_OK) {
+
+        /* the pool has logged it; the operations wait or expire */
+
+        lane->busy = 0;
+        channel->starved = 1;
+
+        ngx_add_timer(&channel->wake, NGX_LYFTR_TASK_RETRY);
+
+        return NGX_ERROR;
+    }
+
+    /*
+     * A worker that stops gracefully exits as soon as no timer is left:
+     * this one keeps it until the thread has come back.
+     */
+
+    ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
+                                + 2 * channel->timeout);
+
+    return NGX_OK;
 }
 
 
@@ -344,7 +389,13 @@ ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
 static void
 ngx_lyftr_channel_wake(ngx_event_t *ev)
 {
-    ngx_lyftr_channel_dispatch(ev->data);
+    ngx_lyftr_channel_t  *channel;
+
+    channel = ev->data;
+
+    channel->starved = 0;
+
+    ngx_lyftr_channel_dispatch(channel);
 }
 
 
@@ -383,6 +434,14 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
     }
 
     lane->busy = 0;
+    channel->starved = 0;
+
+    if (lane->stop && lane->err.code == NGX_LYFTR_ERR_TIMEOUT) {
+
+        /* as it was told to */
+
+        lane->err.code = NGX_LYFTR_ERR_NONE;
+    }
 
     ngx_lyftr_pace_note(lane);
     ngx_lyftr_status_report(lane);
@@ -397,66 +456,6 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
 
         ngx_lyftr_channel_complete(ngx_queue_data(q, ngx_lyftr_op_t, queue));
     }
-}
-
-
-/*
- * Resumes the request through its write event handler: if the request was
- * terminated meanwhile, that is no longer ours but nginx's finalizer.
- */
-
-void
-ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
-{
-    ngx_uint_t            expired;
-    ngx_connection_t     *c;
-    ngx_http_request_t   *r;
-    ngx_lyftr_channel_t  *channel;
-
-    r = op->request;
-    c = r->connection;
-    channel = op->channel;
-
-    ngx_queue_remove(&op->age);
-
-    if (ngx_queue_empty(&channel->outstanding) && channel->expire.timer_set) {
-        ngx_del_timer(&channel->expire);
-    }
-
-    expired = (op->state == NGX_LYFTR_OP_EXPIRED);
-    op->state = NGX_LYFTR_OP_DONE;
-
-    if (op->done) {
-        op->done(op);
-    }
-
-    ngx_http_set_log_request(c->log, r);
-
-    r->main->blocked--;
-
-    if (expired) {
-
-        /* answered, it may be anywhere by now: only the reference is ours */
-
-        ngx_http_finalize_request(r->main, c->error ? NGX_ERROR : NGX_DONE);
-        ngx_http_run_posted_requests(c);
-
-        return;
-    }
-
-    r->aio = 0;
-
-#if (nginx_version >= 1025004)
-
-    if (r->main->terminated) {
-        c->write->handler(c->write);
-        return;
-    }
-
-#endif
-
-    r->write_event_handler(r);
-    ngx_http_run_posted_requests(c);
 }
 
 

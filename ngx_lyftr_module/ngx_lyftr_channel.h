@@ -38,6 +38,7 @@ struct ngx_lyftr_lane_s {
     ngx_lyftr_error_t             err;
     ngx_lyftr_error_t             upkeep;        /* of what none asked for */
     ngx_uint_t                    busy;          /* the event loop's */
+    ngx_atomic_t                  stop;          /* what it reads */
 
     /* the thread's, if busy: what no request asks for is due at this time */
     ngx_uint_t                    due;
@@ -73,6 +74,7 @@ struct ngx_lyftr_channel_s {
     ngx_queue_t                   outstanding;   /* oldest first */
     ngx_event_t                   expire;
     ngx_event_t                   wake;          /* for what is due */
+    ngx_uint_t                    starved;       /* no room in the pool */
 };
 
 
@@ -97,13 +99,10 @@ typedef struct {
     }
 
 
-/* ngx_lyftr_channel.c */
+/* ngx_lyftr_expire.c */
 
 /* resumes the request */
 void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
-
-
-/* ngx_lyftr_expire.c */
 
 /* answers what has waited too long; the handler of the timer */
 void ngx_lyftr_channel_expire(ngx_event_t *ev);

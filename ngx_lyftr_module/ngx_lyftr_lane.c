@@ -46,7 +46,6 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
     channel = lane->channel;
     backend = channel->store->backend;
 
-    lane->n = 0;
     lane->failed = 0;
     lane->commits = 0;
     lane->err.code = NGX_LYFTR_ERR_NONE;
@@ -173,7 +172,15 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
 
     lane->seat->conn = store->backend->open(&store->dsn, flags, deadline, err);
 
-    return lane->seat->conn ? NGX_OK : NGX_ERROR;
+    if (lane->seat->conn == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (lane->channel->type == NGX_LYFTR_CHANNEL_READ) {
+        store->backend->watch(lane->seat->conn, &lane->stop);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -260,7 +267,7 @@ ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
         channel->npending--;
 
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
-        op->taken = 1;
+        op->lane = lane;
 
         ngx_lyftr_tally_add(&wait, &ngx_lyftr_seconds, now - op->since);
 

@@ -8,6 +8,9 @@
 static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_request_cleanup(void *data);
+static ngx_int_t ngx_lyftr_request_watch(ngx_http_request_t *r,
+    ngx_lyftr_op_t *op);
+static void ngx_lyftr_request_cancel(void *data);
 static void ngx_lyftr_request_overload(ngx_lyftr_op_t *op);
 static void ngx_lyftr_request_resume(ngx_http_request_t *r);
 static void ngx_lyftr_request_shutdown(ngx_http_request_t *r);
@@ -145,6 +148,12 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
 
     ctx->answer = answer;
 
+    if (channel == NGX_LYFTR_CHANNEL_READ
+        && ngx_lyftr_request_watch(r, op) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ngx_lyftr_channel_submit(ctx->endpoint->store->channels[channel], op)
         == NGX_OK)
     {
@@ -155,6 +164,50 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
     ngx_lyftr_request_overload(op);
 
     return answer(r);
+}
+
+
+/* a read is for the client, so that it ends when the client leaves */
+
+static ngx_int_t
+ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_op_t *op)
+{
+    ngx_event_t         *rev;
+    ngx_http_cleanup_t  *cln;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* until it is submitted there is nothing to cancel */
+
+    op->state = NGX_LYFTR_OP_DONE;
+
+    cln->handler = ngx_lyftr_request_cancel;
+    cln->data = op;
+
+    if (r != r->main || r->discard_body) {
+        return NGX_OK;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    rev = r->connection->read;
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+        return NGX_OK;
+    }
+
+    return ngx_handle_read_event(rev, 0);
+}
+
+
+static void
+ngx_lyftr_request_cancel(void *data)
+{
+    ngx_lyftr_channel_cancel(data);
 }
 
 

@@ -19,6 +19,7 @@ static void ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c);
 static ngx_int_t ngx_lyftr_sqlite_prepare_ids(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_progress(void *data);
+static void ngx_lyftr_sqlite_watch(void *conn, ngx_atomic_t *stop);
 static ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write,
@@ -39,6 +40,7 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_begin,
     ngx_lyftr_sqlite_commit,
     ngx_lyftr_sqlite_rollback,
+    ngx_lyftr_sqlite_watch,
     ngx_lyftr_sqlite_insert,
     ngx_lyftr_sqlite_list,
     ngx_lyftr_sqlite_stats,
@@ -281,7 +283,17 @@ ngx_lyftr_sqlite_progress(void *data)
 {
     ngx_lyftr_sqlite_t *c = data;
 
-    return ngx_lyftr_flock_left(c->deadline) == 0;
+    return ngx_lyftr_flock_left(c->deadline) == 0
+           || (c->stop && __atomic_load_n(c->stop, __ATOMIC_RELAXED));
+}
+
+
+static void
+ngx_lyftr_sqlite_watch(void *conn, ngx_atomic_t *stop)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    c->stop = stop;
 }
 
 

@@ -182,6 +182,7 @@ typedef struct {
     ngx_lyftr_recent_t  *recent;
 
     ngx_msec_t           deadline;         /* of a reading transaction */
+    ngx_atomic_t        *stop;             /* another end of it, or NULL */
 
     ngx_lyftr_sqlite_state_t  state;
     ngx_lyftr_segment_t *segments;

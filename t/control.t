@@ -17,8 +17,8 @@ my $plant = Lyftr::Plant->new
 
 
 my $task_timer = ['ngx_lyftr_channel.c', <<'OLD', ''];
-        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
-                                    + 2 * channel->timeout);
+    ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
+                                + 2 * channel->timeout);
 OLD
 
 my $expiry_timer = ['ngx_lyftr_channel.c',

@@ -243,6 +243,46 @@ SKIP: {
 }
 
 
+# reads that the pool has no room for, because a commit stands still: they are
+# done soon after it goes on, the first time or another, for it is a matter of
+# time
+
+SKIP: {
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 3;
+    my ($ok, $best) = (0, 10);
+
+    $server = Lyftr::Server->new(workers => 1, preload => $stall,
+        store => 'timeout=20s readers=8',
+        main => 'thread_pool default threads=1 max_queue=1;');
+    Lyftr::Scenario::warm($server);
+
+    for my $round (1 .. 3) {
+        $stall->on;
+        my @writers = map { $server->client } 1, 2;
+        post($writers[0], "held$round");
+        $stall->reached;
+        post($writers[1], "next$round");
+        $server->drained;
+
+        my @readers = map { $server->client } 1 .. 8;
+        $_->send("GET /stats HTTP/1.1\r\nHost: a\r\n\r\n") for @readers;
+        $server->drained;
+        sleep 0.05;
+
+        $start = time;
+        $stall->off;
+        $ok += ($_->response->{status} == 200) for @readers;
+        $best = time - $start if $best > time - $start;
+        $_->response for @writers;
+    }
+
+    is($ok, 24, 'pool: all reads are answered');
+    ok($server->logged('queue overflow'), 'pool: it had no room');
+    cmp_ok($best, '<', 0.6, 'pool: and they did not wait long');
+    $server->stop;
+}
+
+
 # a filter takes the answer away before the thread is back, and puts another in
 # its place, or an error page's
 

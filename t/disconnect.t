@@ -10,6 +10,7 @@ use Test::More;
 use Lyftr::Client;
 use Lyftr::Scenario qw(early_write leave compare);
 use Lyftr::Server;
+use Lyftr::Stall;
 
 
 is_deeply([ leave(Lyftr::Server->new, 'reset', 20) ], [],
@@ -72,6 +73,37 @@ for (1 .. 20) {
 
 is($server->get('/stats')->{status}, 200, 'readers that leave');
 is_deeply([ $server->workers ], \@workers, 'the worker is the same');
+
+
+# reads whose clients have left before their turn are not done: while a commit
+# stands still it has the pool's only thread
+
+SKIP: {
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 5;
+    my $other = Lyftr::Server->new(workers => 1, preload => $stall,
+                                   store => 'timeout=20s readers=8',
+                                   main => 'thread_pool default threads=1;');
+    Lyftr::Scenario::warm($other);
+
+    $stall->on;
+    Lyftr::Scenario::post(my $stalled = $other->client, 'stalled');
+    ok($stall->reached, 'a commit stands still');
+
+    my @readers = map { $other->client } 1 .. 21;
+    $_->send("GET /stats HTTP/1.1\r\nHost: a\r\n\r\n") for @readers;
+    $other->drained;
+
+    my $stays = pop @readers;
+    $_->reset for @readers;
+    Lyftr::Server::wait_for { $other->connections('01') <= 2 };
+    is($other->get('/health/live')->{status}, 200, 'they are gone');
+    $stall->off;
+
+    is($stalled->response->{status}, 200, 'the commit goes on');
+    is($stays->response->{status}, 200, 'one that stays is answered');
+    is($other->metric('lyftr_store_read_wait_seconds_count{store="main"}'), 1,
+       'the others were not read for');
+}
 
 
 # one that leaves in its body is nobody's message

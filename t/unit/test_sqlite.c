@@ -298,6 +298,56 @@ test_busy(void **state)
 }
 
 
+/* a read is interrupted when somebody says so, and the next one is not */
+
+static void
+test_watch(void **state)
+{
+    char                id[16];
+    void               *c;
+    ngx_str_t           s, text;
+    ngx_uint_t          i;
+    ngx_atomic_t        stop;
+    unit_rows_t         rows;
+    ngx_lyftr_page_t    page;
+    ngx_lyftr_query_t   q;
+
+    c = unit_open();
+    text = unit_str("some text");
+
+    for (i = 0; i < 2000; i++) {
+
+        if (i % 100 == 0) {
+            assert_int_equal(b->begin(c, 1, unit_in(4000), &err), NGX_OK);
+        }
+
+        (void) snprintf(id, sizeof(id), "m%lu", (unsigned long) i);
+        s = unit_str(id);
+        (void) unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text);
+
+        if (i % 100 == 99) {
+            assert_int_equal(b->commit(c, &err), NGX_OK);
+            unit_maintain_all(c);
+        }
+    }
+
+    ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
+    q.limit = 1;
+    q.q = unit_str("nowhere");
+
+    stop = 0;
+    b->watch(c, &stop);
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+
+    stop = 1;
+    assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->list(c, &q, unit_rows, &rows, &page, &err), NGX_ERROR);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_TIMEOUT);
+
+    b->close(c);
+}
+
+
 int
 main(void)
 {
@@ -306,7 +356,8 @@ main(void)
         unit_fresh(test_files),
         unit_fresh(test_query),
         unit_fresh(test_transaction),
-        unit_fresh(test_busy)
+        unit_fresh(test_busy),
+        unit_fresh(test_watch)
     };
 
     return cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);

@@ -199,8 +199,8 @@ NEW
     # nothing keeps a worker that is to stop while operations are under way
 
     no_timer => [['ngx_lyftr_channel.c', <<'OLD', ''],
-        ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
-                                    + 2 * channel->timeout);
+    ngx_add_timer(&task->event, NGX_LYFTR_TASK_TIMEOUT
+                                + 2 * channel->timeout);
 OLD
         ['ngx_lyftr_channel.c',
          'ngx_add_timer(&channel->expire, (ngx_msec_t) left);', ''],
@@ -239,12 +239,12 @@ OLD
     leaving_ends => [
         ['ngx_lyftr_channel.c', 'r->main->blocked++;',
          'r->read_event_handler = ngx_http_test_reading;'],
-        ['ngx_lyftr_channel.c', 'r->main->blocked--;', ''],
+        ['ngx_lyftr_expire.c', 'r->main->blocked--;', ''],
     ],
 
     # a request whose client has left stays
 
-    left_is_kept => [['ngx_lyftr_channel.c', 'r->main->blocked--;',
+    left_is_kept => [['ngx_lyftr_expire.c', 'r->main->blocked--;',
         'r->main->blocked -= !c->error;'],
     ],
 
@@ -345,8 +345,8 @@ NEW
     # a reader goes on after its deadline
 
     endless_reads => [
-        ['ngx_lyftr_sqlite.c', 'return ngx_lyftr_flock_left(c->deadline) == 0;',
-         'return ngx_lyftr_flock_left(c->deadline) == 0 && c->write;'],
+        ['ngx_lyftr_sqlite.c', 'return ngx_lyftr_flock_left(c->deadline) == 0',
+         'return (ngx_lyftr_flock_left(c->deadline) == 0 && c->write)'],
     ],
 
     # a search reads all texts in one transaction
@@ -359,14 +359,32 @@ NEW
 
     no_mutex => [['ngx_lyftr_channel.c', <<'OLD', <<'NEW']],
     if (ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK) {
-        return;
+        return 0;
     }
 
-    empty = ngx_queue_empty(&channel->pending);
+    n = channel->npending;
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->busy && lane->n == 0) {
+            n -= ngx_min(n, channel->batch);
+        }
+    }
 
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
 OLD
-    empty = ngx_queue_empty(&channel->pending);
+    (void) log;
+
+    n = channel->npending;
+
+    for (i = 0; i < channel->nlanes; i++) {
+        lane = &channel->lanes[i];
+
+        if (lane->busy && lane->n == 0) {
+            n -= ngx_min(n, channel->batch);
+        }
+    }
 NEW
 
     # memory and descriptors are not given back
