@@ -21,6 +21,8 @@ static ngx_lyftr_channel_e    channel;
 static ngx_uint_t             write_set;
 static ngx_msec_t             busy;
 
+static ngx_uint_t             discarded;
+static ngx_uint_t             probed;
 static ngx_uint_t             sent;
 static u_char                 body[256];
 
@@ -53,6 +55,8 @@ ngx_pnalloc(ngx_pool_t *pool, size_t size)
 ngx_int_t
 ngx_http_discard_request_body(ngx_http_request_t *r)
 {
+    discarded++;
+
     return NGX_OK;
 }
 
@@ -103,6 +107,8 @@ ngx_lyftr_status_probed(ngx_lyftr_store_t *s, ngx_int_t rc,
 {
     assert_int_equal(rc, ctx.op.rc);
     assert_int_equal(write, write_set);
+
+    probed++;
 }
 
 
@@ -176,6 +182,8 @@ test_ready(ngx_lyftr_op_state_e op_state, ngx_int_t rc, ngx_lyftr_err_e error)
 {
     used = 0;
     sent = 0;
+    discarded = 0;
+    probed = 0;
 
     assert_int_equal(ngx_lyftr_ready_handler(&request), NGX_DONE);
     assert_int_equal(channel, NGX_LYFTR_CHANNEL_PROBE);
@@ -184,8 +192,11 @@ test_ready(ngx_lyftr_op_state_e op_state, ngx_int_t rc, ngx_lyftr_err_e error)
     ctx.op.rc = rc;
     ctx.op.error = error;
 
+    assert_int_equal(discarded, 1);
+
     if (op_state == NGX_LYFTR_OP_DONE) {
         probe_done(&ctx.op);
+        assert_int_equal(probed, 1);
     }
 
     assert_int_equal(answer(&request), NGX_OK);
@@ -220,7 +231,7 @@ test_probe(void **state)
                                     tests[i].error), tests[i].code);
     }
 
-    assert_non_null(ngx_strstr(body, "\"unavailable\",\"detail\":\"e"));
+    assert_non_null(ngx_strstr(body, "{\"status\":\"unavailable\",\"detail\":\"e"));
 
     /* without a secret nothing is tried */
 
@@ -346,7 +357,9 @@ test_live(void **state)
 {
     status.error = NGX_LYFTR_ERR_FULL;
 
+    discarded = 0;
     assert_int_equal(ngx_lyftr_live_handler(&request), NGX_OK);
+    assert_int_equal(discarded, 1);
     assert_int_equal(sent, 200);
     assert_null(answer);
     assert_string_equal((char *) body, "{\"status\":\"ok\"}");

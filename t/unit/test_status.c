@@ -39,7 +39,9 @@ ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
         (void) va_arg(args, ngx_uint_t);
 
     } else {
-        (void) va_arg(args, char *);
+        assert_string_equal(va_arg(args, char *),
+                            channel.type == NGX_LYFTR_CHANNEL_CHECK
+                            ? "check" : "maintenance");
     }
 
     len = va_arg(args, size_t);
@@ -247,6 +249,10 @@ test_each(void **state)
     }
 
     assert_int_equal(lines, 5);
+
+    channel.type = NGX_LYFTR_CHANNEL_CHECK;
+    test_report(NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_READONLY);
+    assert_int_equal(lines, 6);
 }
 
 

@@ -41,10 +41,10 @@ test_workers(ngx_uint_t exiting)
 
     ngx_last_process = 3;
     ngx_processes[0].pid = 100;
+    ngx_processes[0].exiting = exiting;
     ngx_processes[1].pid = -1;
     ngx_processes[1].exiting = 1;
     ngx_processes[2].pid = 102;
-    ngx_processes[2].exiting = exiting;
 }
 
 
@@ -157,13 +157,27 @@ test_exiting(void **state)
     assert_int_equal(told, 1);
     assert_memory_equal(&zone, &before, sizeof(zone));
 
+    /* there is one slot that was never taken, the last, and it is kept */
+
+    test_begin(0);
+    test_paths(0, 'c', 2);
+    assert_int_equal(test_map(0, 1), NGX_ERROR);
+
+    test_reload(0, 'c', 1);
+    test_path(0, 1)->status[1] = 77;
+
+    test_reload(1, 'c', 1);
+    assert_int_equal(test_path(1, 1)->status[1], 77);
+    assert_int_equal(test_path(1, 0)->slot.len, 5);
+
     /* it has gone, though the master has not heard of it yet */
 
-    ngx_processes[2].exited = 1;
+    ngx_processes[0].exited = 1;
+    test_reload(0, 'c', 1);
 
     test_reload(0, 'c', TEST_MAX - 1);
 
-    for (i = 1; i < TEST_MAX; i++) {
+    for (i = 2; i < TEST_MAX; i++) {
         assert_int_equal(test_path(0, i)->status[1], 0);
     }
 }
