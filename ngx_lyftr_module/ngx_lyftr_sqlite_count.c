@@ -28,8 +28,6 @@ static ngx_int_t ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_count_t *count, ngx_lyftr_count_head_t *head, ngx_str_t *sender,
     int64_t *total, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_count_memory(ngx_lyftr_error_t *err);
 
 
@@ -335,7 +333,7 @@ ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     ngx_lyftr_error_t *err)
 {

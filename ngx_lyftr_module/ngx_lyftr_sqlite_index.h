@@ -163,6 +163,7 @@ ngx_int_t ngx_lyftr_build_store(ngx_lyftr_sqlite_t *c,
 
 typedef struct {
     ngx_uint_t               active;
+    ngx_uint_t               aside;        /* it is not put in its place */
     ngx_lyftr_segment_t      segment;      /* it makes this one */
     ngx_uint_t               kind;         /* and is at this tree */
     ngx_uint_t               ended;        /* of which it has all entries */
@@ -197,6 +198,10 @@ ngx_int_t ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
 ngx_int_t ngx_lyftr_job_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_job_free(ngx_lyftr_job_t *job);
+
+/* puts a segment in its place, which is free; in a transaction */
+ngx_int_t ngx_lyftr_job_place(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_segment_t *segment, ngx_lyftr_error_t *err);
 
 /* fills *err; NGX_ERROR */
 ngx_int_t ngx_lyftr_job_memory(ngx_lyftr_error_t *err);
@@ -236,6 +241,10 @@ void ngx_lyftr_count_free(ngx_lyftr_count_t *count);
 /* reads the largest senders, of those that are counted */
 ngx_int_t ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     ngx_lyftr_error_t *err);
+
+/* keeps the largest senders */
+ngx_int_t ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err);
 
 /* puts a sender in its place among the largest; NGX_ERROR: no memory */
 ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,

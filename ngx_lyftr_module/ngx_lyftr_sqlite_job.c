@@ -251,7 +251,9 @@ ngx_lyftr_job_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
         && job->stored == job->build.out.len
         && job->kind + 1 == NGX_LYFTR_KINDS)
     {
-        rc = ngx_lyftr_job_register(c, job, err);
+        if (!job->aside) {
+            rc = ngx_lyftr_job_register(c, job, err);
+        }
 
         if (rc == NGX_OK) {
             rc = NGX_DONE;
@@ -343,9 +345,8 @@ static ngx_int_t
 ngx_lyftr_job_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     ngx_lyftr_error_t *err)
 {
-    ngx_uint_t            i;
-    sqlite3_stmt         *st;
-    ngx_lyftr_segment_t  *segment;
+    ngx_uint_t     i;
+    sqlite3_stmt  *st;
 
     st = c->stmt[NGX_LYFTR_SQL_SEGMENT_DELETE];
 
@@ -357,7 +358,25 @@ ngx_lyftr_job_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
         }
     }
 
-    segment = &job->segment;
+    if (ngx_lyftr_job_place(c, &job->segment, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_INDEXED];
+
+    (void) sqlite3_bind_int64(st, 1, job->segment.last);
+
+    return ngx_lyftr_sqlite_run(c, st, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_job_place(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
+    ngx_lyftr_error_t *err)
+{
+    ngx_uint_t     i;
+    sqlite3_stmt  *st;
+
     st = c->stmt[NGX_LYFTR_SQL_SEGMENT_ADD];
 
     (void) sqlite3_bind_int64(st, 1, segment->id);
@@ -375,14 +394,6 @@ ngx_lyftr_job_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
     }
 
     (void) sqlite3_bind_int64(st, 7 + i, segment->ties);
-
-    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    st = c->stmt[NGX_LYFTR_SQL_INDEXED];
-
-    (void) sqlite3_bind_int64(st, 1, segment->last);
 
     return ngx_lyftr_sqlite_run(c, st, err);
 }

@@ -224,6 +224,8 @@ ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     for (i = 0, n = 1; i + 1 < c->nsegments && n < NGX_LYFTR_FANOUT; i++) {
         n = (s[i].level == s[i + 1].level
              && s[i].ties == s[i + 1].ties
+             && s[i].id >= c->state.rebuild
+             && s[i + 1].id >= c->state.rebuild
              && s[i].level < NGX_LYFTR_LEVELS)
             ? n + 1 : 1;
     }

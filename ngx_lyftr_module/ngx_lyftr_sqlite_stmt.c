@@ -125,6 +125,30 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "UPDATE lyftr_state SET counting = ?1, counted = ?2,"
     " senders = senders + ?3",
 
+    /* NGX_LYFTR_SQL_COUNTS */
+    "SELECT from_msisdn, count FROM lyftr_count ORDER BY from_msisdn",
+
+    /* NGX_LYFTR_SQL_COUNTS_AFTER */
+    "SELECT from_msisdn, count FROM lyftr_count WHERE from_msisdn > ?1"
+    " ORDER BY from_msisdn",
+
+    /* NGX_LYFTR_SQL_COUNT_SET */
+    "INSERT OR REPLACE INTO lyftr_count (from_msisdn, count, last)"
+    " VALUES (?1, ?2, ?3)",
+
+    /* NGX_LYFTR_SQL_COUNT_DELETE */
+    "DELETE FROM lyftr_count WHERE from_msisdn = ?1",
+
+    /* NGX_LYFTR_SQL_REBUILD */
+    "UPDATE lyftr_state SET rebuild = ?1",
+
+    /* NGX_LYFTR_SQL_REBUILT */
+    "UPDATE lyftr_state SET rebuild = 0, generation = generation + 1,"
+    " senders = ?1",
+
+    /* NGX_LYFTR_SQL_SEGMENTS_OLD */
+    "DELETE FROM lyftr_segment WHERE id < (SELECT rebuild FROM lyftr_state)",
+
     /* NGX_LYFTR_SQL_COUNT_OF */
     "SELECT count, last FROM lyftr_count WHERE from_msisdn = ?1",
 
@@ -175,6 +199,9 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SEARCH_RETIRE */
     "UPDATE lyftr_search SET level = -1 WHERE level = 0 AND last <= ?1",
+
+    /* NGX_LYFTR_SQL_SEARCH_FORGET */
+    "UPDATE lyftr_search SET level = -1",
 
     /* NGX_LYFTR_SQL_SEARCH_DELETE */
     "DELETE FROM lyftr_search WHERE id = ?1",

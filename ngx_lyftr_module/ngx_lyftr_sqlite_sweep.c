@@ -107,7 +107,8 @@ ngx_lyftr_upkeep_wanted(ngx_lyftr_sqlite_t *c, int64_t segment)
     upkeep = c->upkeep;
 
     if ((upkeep->flush.active && upkeep->flush.segment.id == segment)
-        || (upkeep->merge.active && upkeep->merge.segment.id == segment))
+        || (upkeep->merge.active && upkeep->merge.segment.id == segment)
+        || ngx_lyftr_rebuild_wants(&upkeep->rebuild, segment))
     {
         return 1;
     }

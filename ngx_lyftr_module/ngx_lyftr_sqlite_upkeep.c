@@ -41,6 +41,10 @@ static ngx_lyftr_upkeep_job_t  ngx_lyftr_upkeep_jobs[] = {
       ngx_lyftr_upkeep_merge_active,
       ngx_lyftr_upkeep_merge_forget },
 
+    { ngx_lyftr_upkeep_rebuild,
+      ngx_lyftr_upkeep_rebuild_active,
+      ngx_lyftr_upkeep_rebuild_forget },
+
     { ngx_lyftr_upkeep_search,
       ngx_lyftr_upkeep_search_active,
       ngx_lyftr_upkeep_search_forget }
@@ -55,6 +59,7 @@ ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
     ngx_string("count"),
     ngx_string("sweep"),
     ngx_string("merge"),
+    ngx_string("rebuild"),
     ngx_string("search"),
     ngx_null_string
 };

@@ -9,6 +9,7 @@
 
 
 #include <ngx_lyftr_sqlite_gram.h>
+#include <ngx_lyftr_sqlite_rebuild.h>
 
 
 /*
@@ -31,6 +32,7 @@ typedef enum {
     NGX_LYFTR_JOB_COUNT,
     NGX_LYFTR_JOB_SWEEP,
     NGX_LYFTR_JOB_MERGE,
+    NGX_LYFTR_JOB_REBUILD,
     NGX_LYFTR_JOB_SEARCH,
     NGX_LYFTR_JOBS
 } ngx_lyftr_upkeep_job_e;
@@ -71,6 +73,7 @@ struct ngx_lyftr_sqlite_upkeep_s {
     ngx_lyftr_job_t          flush;
     ngx_lyftr_job_t          merge;
     ngx_lyftr_count_t        count;
+    ngx_lyftr_rebuild_t      rebuild;
     ngx_lyftr_grow_t         search;
     int                      pages;        /* at the last checkpoint */
     int64_t                  rows;         /* the last one seen, */
@@ -113,6 +116,14 @@ ngx_int_t ngx_lyftr_upkeep_search(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_uint_t ngx_lyftr_upkeep_search_active(ngx_lyftr_sqlite_upkeep_t *upkeep);
 void ngx_lyftr_upkeep_search_forget(ngx_lyftr_sqlite_upkeep_t *upkeep);
+
+
+/* ngx_lyftr_sqlite_rebuild.c */
+
+ngx_int_t ngx_lyftr_upkeep_rebuild(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_uint_t ngx_lyftr_upkeep_rebuild_active(ngx_lyftr_sqlite_upkeep_t *upkeep);
+void ngx_lyftr_upkeep_rebuild_forget(ngx_lyftr_sqlite_upkeep_t *upkeep);
 
 
 /* ngx_lyftr_sqlite_owner.c */

@@ -28,9 +28,14 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
         return NGX_ERROR;
     }
 
-    /* the rows without a segment are read once a part */
+    /*
+     * The rows without a segment are read once a part; and if the counts fail
+     * there are segments that they have not come to.
+     */
 
-    if (c->last - c->state.indexed > NGX_LYFTR_MOST) {
+    if (c->last - c->state.indexed > NGX_LYFTR_MOST
+        || c->state.counted < c->state.indexed)
+    {
         return NGX_DECLINED;
     }
 
