@@ -7,6 +7,7 @@
 #include <ngx_http.h>
 #include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_histogram.h>
+#include <ngx_lyftr_scheme.h>
 #include <ngx_lyftr_text.h>
 
 
@@ -57,7 +58,9 @@ typedef enum {
 typedef enum {
     NGX_LYFTR_SIGNATURE_MISSING = 0,   /* or empty */
     NGX_LYFTR_SIGNATURE_MALFORMED,
+    NGX_LYFTR_SIGNATURE_TIMESTAMP,
     NGX_LYFTR_SIGNATURE_MISMATCH,
+    NGX_LYFTR_SIGNATURE_WINDOW,
     NGX_LYFTR_REFUSALS
 } ngx_lyftr_refusal_e;
 
@@ -175,17 +178,32 @@ struct ngx_lyftr_store_s {
 };
 
 
+/* how a secret is written; the order is that of ngx_lyftr_secret_encodings[] */
+
+typedef enum {
+    NGX_LYFTR_SECRET_RAW = 0,
+    NGX_LYFTR_SECRET_BASE64,
+    NGX_LYFTR_SECRET_WHSEC,
+    NGX_LYFTR_SECRET_ENCODINGS,        /* as the location's signature has it */
+} ngx_lyftr_secret_encoding_e;
+
+
 typedef struct {
-    void                         *key;           /* of ngx_lyftr_hmac.h */
+    ngx_str_t                     value;         /* while it is configured */
+    ngx_lyftr_secret_encoding_e   encoding;
     ngx_int_t                     label;
+
+    /* of ngx_lyftr_hmac.h, those that a location needs */
+    void                         *key[NGX_LYFTR_SECRET_ENCODINGS];
 } ngx_lyftr_secret_t;
 
 
+/* a secret as a location reads it */
+
 typedef struct {
-    ngx_str_t                     name;
-    ngx_str_t                     header;        /* a variable's name */
-    ngx_str_t                     prefix;        /* of the header's value */
-} ngx_lyftr_preset_t;
+    void                         *key;
+    ngx_lyftr_secret_t           *secret;
+} ngx_lyftr_key_t;
 
 
 /* what a location of ours does */
@@ -222,10 +240,11 @@ typedef struct {
 
 struct ngx_lyftr_loc_conf_s {
     ngx_lyftr_endpoint_t         *endpoint;      /* NULL: not ours */
-    ngx_array_t                  *secrets;       /* ngx_lyftr_secret_t */
+    ngx_array_t                  *secrets;       /* ngx_lyftr_secret_t * */
     ngx_uint_t                    nsecrets;      /* named, even if unset */
-    ngx_lyftr_preset_t           *preset;
-    ngx_int_t                     preset_index;  /* of the header variable */
+    ngx_array_t                  *keys;          /* of a webhook */
+    ngx_lyftr_scheme_t           *scheme;
+    time_t                        window;        /* 0: there is none */
 };
 
 
@@ -437,6 +456,9 @@ extern ngx_str_t  ngx_lyftr_json_type;
 
 /* the lyftr_secret directive */
 char *ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* the keys of a webhook's location */
+ngx_array_t *ngx_lyftr_secret_keys(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf);
 
 
 /* ngx_lyftr_signature.c */

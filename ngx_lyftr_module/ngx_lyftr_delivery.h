@@ -32,16 +32,16 @@ ngx_int_t ngx_lyftr_http_collect(ngx_lyftr_body_t *body);
 /* ngx_lyftr_signature.c */
 
 typedef struct {
-    u_char                        sent[NGX_LYFTR_HMAC_LEN];
-    ngx_lyftr_secret_t           *secrets;
+    ngx_lyftr_scheme_claim_t      claim;
+    ngx_lyftr_key_t              *keys;
     ngx_uint_t                    n;
-    void                        **keys;          /* NULL: the secrets' own */
+    void                        **copies;        /* of the keys, or NULL */
     ngx_lyftr_secret_t           *secret;        /* that has verified */
 } ngx_lyftr_proof_t;
 
 /*
  * Reads what was sent.  NGX_OK; NGX_DECLINED: it is no signature, which is
- * counted; NGX_ERROR: no memory.
+ * counted.
  */
 ngx_int_t ngx_lyftr_signature_read(ngx_http_request_t *r,
     ngx_lyftr_proof_t *proof);
@@ -56,6 +56,10 @@ ngx_int_t ngx_lyftr_signature_detach(ngx_http_request_t *r,
  */
 ngx_int_t ngx_lyftr_signature_verify(ngx_lyftr_proof_t *proof,
     ngx_str_t *body);
+
+/* NGX_OK; NGX_DECLINED: it was signed too long ago, or is to be */
+ngx_int_t ngx_lyftr_signature_timely(ngx_http_request_t *r,
+    ngx_lyftr_proof_t *proof);
 
 
 #endif /* _NGX_LYFTR_DELIVERY_H_INCLUDED_ */

@@ -51,20 +51,25 @@ ngx_lyftr_hmac_copy(void *key)
 
 
 ngx_int_t
-ngx_lyftr_hmac_sign(void *key, ngx_str_t *body, u_char *mac)
+ngx_lyftr_hmac_sign(void *key, ngx_str_t *parts, ngx_uint_t n, u_char *mac)
 {
-    size_t  len;
+    size_t      len;
+    ngx_uint_t  i;
 
     /* without a secret it is that of the key again */
 
-    if (!EVP_MAC_init(key, NULL, 0, NULL)
-        || !EVP_MAC_update(key, body->data, body->len)
-        || !EVP_MAC_final(key, mac, &len, NGX_LYFTR_HMAC_LEN))
-    {
+    if (!EVP_MAC_init(key, NULL, 0, NULL)) {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    for (i = 0; i < n; i++) {
+        if (!EVP_MAC_update(key, parts[i].data, parts[i].len)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return EVP_MAC_final(key, mac, &len, NGX_LYFTR_HMAC_LEN)
+           ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -21,8 +21,9 @@ void ngx_lyftr_hmac_free(void *key);
 /* a key may be used by one thread at a time: another one; NULL: no memory */
 void *ngx_lyftr_hmac_copy(void *key);
 
-/* fills mac with that of the body; NGX_OK or NGX_ERROR */
-ngx_int_t ngx_lyftr_hmac_sign(void *key, ngx_str_t *body, u_char *mac);
+/* fills mac with that of n strings in a row; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_lyftr_hmac_sign(void *key, ngx_str_t *parts, ngx_uint_t n,
+    u_char *mac);
 
 /* reads the prefix and 64 hex digits of any case; NGX_OK or NGX_DECLINED */
 ngx_int_t ngx_lyftr_hmac_decode(u_char *s, size_t len, ngx_str_t *prefix,

@@ -14,7 +14,9 @@ static u_char *ngx_lyftr_metrics_escape(u_char *p, ngx_str_t *label);
 static ngx_str_t  ngx_lyftr_refusals[] = {
     ngx_string("missing"),
     ngx_string("malformed"),
-    ngx_string("mismatch")
+    ngx_string("timestamp"),
+    ngx_string("mismatch"),
+    ngx_string("window")
 };
 
 

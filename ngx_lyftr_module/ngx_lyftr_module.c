@@ -59,17 +59,24 @@ static ngx_command_t  ngx_lyftr_commands[] = {
       NULL },
 
     { ngx_string("lyftr_secret"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_lyftr_secret,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("lyftr_signature"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_lyftr_signature,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("lyftr_signature_window"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_lyftr_loc_conf_t, window),
       NULL },
 
     { ngx_string("lyftr_webhook"),
@@ -218,11 +225,12 @@ ngx_lyftr_create_loc_conf(ngx_conf_t *cf)
      *
      *     llcf->endpoint = NULL;
      *     llcf->nsecrets = 0;
-     *     llcf->preset_index = 0;
+     *     llcf->keys = NULL;
      */
 
     llcf->secrets = NGX_CONF_UNSET_PTR;
-    llcf->preset = NGX_CONF_UNSET_PTR;
+    llcf->scheme = NGX_CONF_UNSET_PTR;
+    llcf->window = NGX_CONF_UNSET;
 
     return llcf;
 }
@@ -336,7 +344,7 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
 
     for (i = 0; i < lmcf->endpoints.nelts; i++) {
         if (endpoint[i]->kind->webhook
-            && endpoint[i]->conf->secrets->nelts == 0)
+            && endpoint[i]->conf->keys->nelts == 0)
         {
             endpoint[i]->store->no_secret = 1;
         }

@@ -4,10 +4,19 @@
 
 #define NGX_LYFTR_SECRET_FILE_MAX  65536
 
+/* bytes of a key that Standard Webhooks would take */
+#define NGX_LYFTR_SECRET_WHSEC_MIN 16
+
 
 static ngx_int_t ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_str_t *secret);
-static void *ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret);
+static char *ngx_lyftr_secret_param(ngx_lyftr_secret_t *secret,
+    ngx_str_t *param, ngx_str_t *name);
+static void *ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf,
+    ngx_lyftr_secret_t *secret, ngx_lyftr_secret_encoding_e encoding);
+static ngx_int_t ngx_lyftr_secret_decode(ngx_conf_t *cf,
+    ngx_lyftr_loc_conf_t *llcf, ngx_lyftr_secret_t *secret,
+    ngx_lyftr_secret_encoding_e encoding, ngx_str_t *key);
 static ngx_int_t ngx_lyftr_secret_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *value);
 static ngx_int_t ngx_lyftr_secret_read(ngx_conf_t *cf, ngx_file_t *file,
@@ -18,20 +27,29 @@ static char *ngx_lyftr_secret_oddity(ngx_str_t *secret);
 static ngx_uint_t ngx_lyftr_secret_utf16(ngx_str_t *secret);
 
 
+static ngx_str_t  ngx_lyftr_secret_encodings[] = {
+    ngx_string("raw"),
+    ngx_string("base64"),
+    ngx_string("whsec")
+};
+
+
 char *
 ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_lyftr_loc_conf_t *llcf = conf;
 
-    ngx_int_t                rc;
-    ngx_str_t               *value, name, secret;
-    ngx_lyftr_secret_t      *s;
+    char                 *rv;
+    ngx_int_t             rc;
+    ngx_str_t            *value, name;
+    ngx_uint_t            i;
+    ngx_lyftr_secret_t   *secret, **s;
 
     value = cf->args->elts;
 
     if (llcf->secrets == NGX_CONF_UNSET_PTR) {
         llcf->secrets = ngx_array_create(cf->pool, 2,
-                                         sizeof(ngx_lyftr_secret_t));
+                                         sizeof(ngx_lyftr_secret_t *));
         if (llcf->secrets == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -39,19 +57,23 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     llcf->nsecrets++;
 
-    if (cf->args->nelts == 3) {
+    secret = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_secret_t));
+    if (secret == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
-        if (ngx_strncmp(value[2].data, "name=", 5) != 0 || value[2].len == 5) {
+    secret->encoding = NGX_LYFTR_SECRET_ENCODINGS;
+    ngx_str_null(&name);
 
-            /* it is not printed: it may be the secret's second word */
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_lyftr_secret_param(secret, &value[i], &name);
 
-            return "has an invalid parameter, \"name=\" is known";
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
+    }
 
-        name.len = value[2].len - 5;
-        name.data = value[2].data + 5;
-
-    } else {
+    if (name.len == 0) {
         name.data = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
         if (name.data == NULL) {
             return NGX_CONF_ERROR;
@@ -60,7 +82,7 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name.len = ngx_sprintf(name.data, "%ui", llcf->nsecrets) - name.data;
     }
 
-    rc = ngx_lyftr_secret_value(cf, &value[1], &secret);
+    rc = ngx_lyftr_secret_value(cf, &value[1], &secret->value);
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -70,7 +92,7 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (secret.len == 0) {
+    if (secret->value.len == 0) {
         return "has an empty secret";
     }
 
@@ -79,14 +101,56 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    s->key = ngx_lyftr_secret_key(cf, &secret);
-    if (s->key == NULL) {
-        return NGX_CONF_ERROR;
+    *s = secret;
+
+    secret->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
+
+    return secret->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* a wrong one is not printed: it may be the secret's second word */
+
+static char *
+ngx_lyftr_secret_param(ngx_lyftr_secret_t *secret, ngx_str_t *param,
+    ngx_str_t *name)
+{
+    ngx_str_t   s;
+    ngx_uint_t  i;
+
+    if (ngx_strncmp(param->data, "name=", 5) == 0
+        && param->len > 5
+        && name->len == 0)
+    {
+        name->data = param->data + 5;
+        name->len = param->len - 5;
+
+        return NGX_CONF_OK;
     }
 
-    s->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
+    if (ngx_strncmp(param->data, "encoding=", 9) != 0
+        || secret->encoding != NGX_LYFTR_SECRET_ENCODINGS)
+    {
+        return "has an invalid parameter, \"name=\" and \"encoding=\" are "
+               "known, each once";
+    }
 
-    return s->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
+    s.data = param->data + 9;
+    s.len = param->len - 9;
+
+    for (i = 0; i < NGX_LYFTR_SECRET_ENCODINGS; i++) {
+
+        if (s.len == ngx_lyftr_secret_encodings[i].len
+            && ngx_strncmp(s.data, ngx_lyftr_secret_encodings[i].data, s.len)
+               == 0)
+        {
+            secret->encoding = i;
+            return NGX_CONF_OK;
+        }
+    }
+
+    return "has an invalid \"encoding=\": it is \"raw\", \"base64\" or "
+           "\"whsec\"";
 }
 
 
@@ -133,18 +197,72 @@ ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *secret)
 }
 
 
+ngx_array_t *
+ngx_lyftr_secret_keys(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf)
+{
+    ngx_uint_t                     i;
+    ngx_array_t                   *keys;
+    ngx_lyftr_key_t               *key;
+    ngx_lyftr_secret_t           **secret;
+    ngx_lyftr_secret_encoding_e    encoding;
+
+    keys = ngx_array_create(cf->pool, 2, sizeof(ngx_lyftr_key_t));
+
+    if (keys == NULL || llcf->secrets == NULL) {
+        return keys;
+    }
+
+    secret = llcf->secrets->elts;
+
+    for (i = 0; i < llcf->secrets->nelts; i++) {
+        encoding = secret[i]->encoding;
+
+        if (encoding == NGX_LYFTR_SECRET_ENCODINGS) {
+            encoding = llcf->scheme->whsec ? NGX_LYFTR_SECRET_WHSEC
+                                           : NGX_LYFTR_SECRET_RAW;
+        }
+
+        key = ngx_array_push(keys);
+        if (key == NULL) {
+            return NULL;
+        }
+
+        key->secret = secret[i];
+        key->key = ngx_lyftr_secret_key(cf, llcf, secret[i], encoding);
+
+        if (key->key == NULL) {
+            return NULL;
+        }
+    }
+
+    return keys;
+}
+
+
 static void *
-ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret)
+ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf,
+    ngx_lyftr_secret_t *secret, ngx_lyftr_secret_encoding_e encoding)
 {
     void                *key;
+    ngx_str_t            value;
     ngx_pool_cleanup_t  *cln;
+
+    if (secret->key[encoding]) {
+        return secret->key[encoding];
+    }
+
+    if (ngx_lyftr_secret_decode(cf, llcf, secret, encoding, &value)
+        != NGX_OK)
+    {
+        return NULL;
+    }
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    key = ngx_lyftr_hmac_key(secret->data, secret->len);
+    key = ngx_lyftr_hmac_key(value.data, value.len);
 
     if (key == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -155,7 +273,57 @@ ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_str_t *secret)
     cln->handler = ngx_lyftr_hmac_free;
     cln->data = key;
 
+    secret->key[encoding] = key;
+
     return key;
+}
+
+
+static ngx_int_t
+ngx_lyftr_secret_decode(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf,
+    ngx_lyftr_secret_t *secret, ngx_lyftr_secret_encoding_e encoding,
+    ngx_str_t *key)
+{
+    size_t     least;
+    ngx_str_t  s;
+
+    s = secret->value;
+
+    if (encoding == NGX_LYFTR_SECRET_RAW) {
+        *key = s;
+        return NGX_OK;
+    }
+
+    least = 1;
+
+    if (encoding == NGX_LYFTR_SECRET_WHSEC) {
+        least = NGX_LYFTR_SECRET_WHSEC_MIN;
+
+        if (s.len >= 6 && ngx_strncmp(s.data, "whsec_", 6) == 0) {
+            s.data += 6;
+            s.len -= 6;
+        }
+    }
+
+    key->data = ngx_pnalloc(cf->temp_pool, ngx_base64_decoded_length(s.len));
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_lyftr_scheme_base64(key, &s) == NGX_OK && key->len >= least) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "a secret of \"lyftr_secret\" for the location \"%V\" "
+                       "is not of the encoding \"%V\"%s",
+                       &llcf->endpoint->name,
+                       &ngx_lyftr_secret_encodings[encoding],
+                       encoding == NGX_LYFTR_SECRET_WHSEC
+                       ? ", of 16 bytes at least; \"encoding=raw\" is for "
+                         "senders that use the text itself as the key" : "");
+
+    return NGX_ERROR;
 }
 
 

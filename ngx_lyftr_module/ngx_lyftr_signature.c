@@ -1,19 +1,48 @@
 #include <ngx_lyftr_delivery.h>
 
 
-/* how senders sign: the header, and what stands before the hex digits */
+typedef struct {
+    ngx_str_t                     name;
+    char                         *(*set)(ngx_lyftr_scheme_t *scheme,
+                                      ngx_str_t *value);
+} ngx_lyftr_signature_param_t;
 
-static ngx_lyftr_preset_t  ngx_lyftr_presets[] = {
 
-    { ngx_string("lyftr"),
-      ngx_string("http_x_signature"),
-      ngx_string("") },
+static ngx_uint_t ngx_lyftr_signature_header(void *data, ngx_str_t *name,
+    ngx_str_t *value);
+static char *ngx_lyftr_signature_describe(ngx_conf_t *cf,
+    ngx_lyftr_scheme_t *scheme);
+static char *ngx_lyftr_signature_set_header(ngx_lyftr_scheme_t *scheme,
+    ngx_str_t *value);
+static char *ngx_lyftr_signature_set_prefix(ngx_lyftr_scheme_t *scheme,
+    ngx_str_t *value);
+static char *ngx_lyftr_signature_set_encoding(ngx_lyftr_scheme_t *scheme,
+    ngx_str_t *value);
+static char *ngx_lyftr_signature_set_timestamp(ngx_lyftr_scheme_t *scheme,
+    ngx_str_t *value);
+static char *ngx_lyftr_signature_set_signed(ngx_lyftr_scheme_t *scheme,
+    ngx_str_t *value);
+static ngx_int_t ngx_lyftr_signature_name(ngx_str_t *name);
 
-    { ngx_string("hub"),
-      ngx_string("http_x_hub_signature_256"),
-      ngx_string("sha256=") },
 
-    { ngx_null_string, ngx_null_string, ngx_null_string }
+/* why; the order is that of ngx_lyftr_scheme_reason_e */
+
+static ngx_lyftr_refusal_e  ngx_lyftr_signature_reasons[] = {
+    NGX_LYFTR_SIGNATURE_MISSING,
+    NGX_LYFTR_SIGNATURE_MALFORMED,
+    NGX_LYFTR_SIGNATURE_TIMESTAMP
+};
+
+
+/* of a description; what is signed is looked at when the others are known */
+
+static ngx_lyftr_signature_param_t  ngx_lyftr_signature_params[] = {
+    { ngx_string("header="), ngx_lyftr_signature_set_header },
+    { ngx_string("prefix="), ngx_lyftr_signature_set_prefix },
+    { ngx_string("encoding="), ngx_lyftr_signature_set_encoding },
+    { ngx_string("timestamp="), ngx_lyftr_signature_set_timestamp },
+    { ngx_string("signed="), ngx_lyftr_signature_set_signed },
+    { ngx_null_string, NULL }
 };
 
 
@@ -22,34 +51,64 @@ ngx_lyftr_signature_read(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
 {
     ngx_lyftr_loc_conf_t       *llcf;
     ngx_lyftr_main_conf_t      *lmcf;
-    ngx_http_variable_value_t  *vv;
+    ngx_lyftr_scheme_reason_e   reason;
 
-    lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
 
-    proof->secrets = llcf->secrets->elts;
-    proof->n = llcf->secrets->nelts;
+    proof->keys = llcf->keys->elts;
+    proof->n = llcf->keys->nelts;
 
-    vv = ngx_http_get_indexed_variable(r, llcf->preset_index);
-
-    if (vv == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (vv->not_found || vv->len == 0) {
-        ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MISSING);
-        return NGX_DECLINED;
-    }
-
-    if (ngx_lyftr_hmac_decode(vv->data, vv->len, &llcf->preset->prefix,
-                              proof->sent)
-        != NGX_OK)
+    if (ngx_lyftr_scheme_read(llcf->scheme, ngx_lyftr_signature_header, r,
+                              &proof->claim, &reason)
+        == NGX_OK)
     {
-        ngx_lyftr_metrics_refused(lmcf, NGX_LYFTR_SIGNATURE_MALFORMED);
-        return NGX_DECLINED;
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
+
+    ngx_lyftr_metrics_refused(lmcf, ngx_lyftr_signature_reasons[reason]);
+
+    return NGX_DECLINED;
+}
+
+
+/* $http_name would give the first one, or all of them with commas */
+
+static ngx_uint_t
+ngx_lyftr_signature_header(void *data, ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_http_request_t *r = data;
+
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    n = 0;
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+
+            if (part->next == NULL) {
+                return n;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].hash
+            && header[i].key.len == name->len
+            && ngx_strncmp(header[i].lowcase_key, name->data, name->len) == 0
+            && n++ == 0)
+        {
+            *value = header[i].value;
+        }
+    }
 }
 
 
@@ -59,8 +118,8 @@ ngx_lyftr_signature_detach(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
     ngx_uint_t           i;
     ngx_pool_cleanup_t  *cln;
 
-    proof->keys = ngx_palloc(r->pool, proof->n * sizeof(void *));
-    if (proof->keys == NULL) {
+    proof->copies = ngx_palloc(r->pool, proof->n * sizeof(void *));
+    if (proof->copies == NULL) {
         return NGX_ERROR;
     }
 
@@ -70,13 +129,13 @@ ngx_lyftr_signature_detach(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
             return NGX_ERROR;
         }
 
-        proof->keys[i] = ngx_lyftr_hmac_copy(proof->secrets[i].key);
-        if (proof->keys[i] == NULL) {
+        proof->copies[i] = ngx_lyftr_hmac_copy(proof->keys[i].key);
+        if (proof->copies[i] == NULL) {
             return NGX_ERROR;
         }
 
         cln->handler = ngx_lyftr_hmac_free;
-        cln->data = proof->keys[i];
+        cln->data = proof->copies[i];
     }
 
     return NGX_OK;
@@ -89,24 +148,41 @@ ngx_int_t
 ngx_lyftr_signature_verify(ngx_lyftr_proof_t *proof, ngx_str_t *body)
 {
     void        *key;
+    ngx_str_t    parts[NGX_LYFTR_SCHEME_PARTS];
+    ngx_uint_t   i, n;
     u_char       mac[NGX_LYFTR_HMAC_LEN];
-    ngx_uint_t   i;
 
     proof->secret = NULL;
 
-    for (i = 0; i < proof->n; i++) {
-        key = proof->keys ? proof->keys[i] : proof->secrets[i].key;
+    n = ngx_lyftr_scheme_parts(&proof->claim, body, parts);
 
-        if (ngx_lyftr_hmac_sign(key, body, mac) != NGX_OK) {
+    for (i = 0; i < proof->n; i++) {
+        key = proof->copies ? proof->copies[i] : proof->keys[i].key;
+
+        if (ngx_lyftr_hmac_sign(key, parts, n, mac) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (ngx_lyftr_hmac_equal(mac, proof->sent) && proof->secret == NULL) {
-            proof->secret = &proof->secrets[i];
+        if (ngx_lyftr_scheme_match(&proof->claim, mac)
+            && proof->secret == NULL)
+        {
+            proof->secret = proof->keys[i].secret;
         }
     }
 
     return proof->secret ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_lyftr_signature_timely(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
+{
+    ngx_lyftr_loc_conf_t  *llcf;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
+
+    return ngx_lyftr_scheme_timely(&proof->claim, ngx_time(), llcf->window)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -116,28 +192,205 @@ ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_lyftr_loc_conf_t *llcf = conf;
 
     ngx_str_t           *value;
-    ngx_lyftr_preset_t  *preset;
+    ngx_lyftr_scheme_t  *scheme;
 
-    if (llcf->preset != NGX_CONF_UNSET_PTR) {
+    if (llcf->scheme != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    for (preset = ngx_lyftr_presets; preset->name.len; preset++) {
-        if (preset->name.len == value[1].len
-            && ngx_strncmp(preset->name.data, value[1].data, value[1].len)
-               == 0)
-        {
-            llcf->preset = preset;
-            return NGX_CONF_OK;
+    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '=')) {
+        scheme = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_scheme_t));
+        if (scheme == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        llcf->scheme = scheme;
+
+        return ngx_lyftr_signature_describe(cf, scheme);
+    }
+
+    if (cf->args->nelts > 2) {
+        return "takes one preset, or a description by parameters";
+    }
+
+    llcf->scheme = ngx_lyftr_scheme_find(&value[1]);
+
+    if (llcf->scheme == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown preset \"%V\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_lyftr_signature_describe(ngx_conf_t *cf, ngx_lyftr_scheme_t *scheme)
+{
+    char                         *rv;
+    ngx_str_t                    *value, s, words;
+    ngx_uint_t                    i, n, seen;
+    ngx_lyftr_signature_param_t  *param;
+
+    value = cf->args->elts;
+    seen = 0;
+
+    ngx_str_set(&scheme->prefix, "");
+    ngx_str_null(&words);
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (n = 0; /* void */ ; n++) {
+            param = &ngx_lyftr_signature_params[n];
+
+            if (param->name.len == 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "unknown parameter \"%V\"", &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            if (value[i].len >= param->name.len
+                && ngx_strncmp(value[i].data, param->name.data,
+                               param->name.len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (seen & (ngx_uint_t) 1 << n) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate parameter \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        seen |= (ngx_uint_t) 1 << n;
+
+        s.data = value[i].data + param->name.len;
+        s.len = value[i].len - param->name.len;
+
+        if (param->set == ngx_lyftr_signature_set_signed) {
+            words = s;
+            continue;
+        }
+
+        rv = param->set(scheme, &s);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown preset \"%V\"",
-                       &value[1]);
+    if (scheme->header.len == 0) {
+        return "needs the parameter \"header=\"";
+    }
 
-    return NGX_CONF_ERROR;
+    if (words.data) {
+        return ngx_lyftr_signature_set_signed(scheme, &words);
+    }
+
+    (void) ngx_lyftr_scheme_signed(scheme, NULL);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_lyftr_signature_set_header(ngx_lyftr_scheme_t *scheme, ngx_str_t *value)
+{
+    if (ngx_lyftr_signature_name(value) != NGX_OK) {
+        return "has a \"header=\" that is no name of a header";
+    }
+
+    scheme->header = *value;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_lyftr_signature_set_prefix(ngx_lyftr_scheme_t *scheme, ngx_str_t *value)
+{
+    scheme->prefix = *value;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_lyftr_signature_set_encoding(ngx_lyftr_scheme_t *scheme, ngx_str_t *value)
+{
+    if (value->len == 3 && ngx_strncmp(value->data, "hex", 3) == 0) {
+        scheme->encoding = NGX_LYFTR_SCHEME_HEX;
+        return NGX_CONF_OK;
+    }
+
+    if (value->len == 6 && ngx_strncmp(value->data, "base64", 6) == 0) {
+        scheme->encoding = NGX_LYFTR_SCHEME_BASE64;
+        return NGX_CONF_OK;
+    }
+
+    return "has an unknown \"encoding=\": it is \"hex\" or \"base64\"";
+}
+
+
+static char *
+ngx_lyftr_signature_set_timestamp(ngx_lyftr_scheme_t *scheme,
+    ngx_str_t *value)
+{
+    if (ngx_lyftr_signature_name(value) != NGX_OK) {
+        return "has a \"timestamp=\" that is no name of a header";
+    }
+
+    scheme->timestamp = *value;
+    scheme->timed = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_lyftr_signature_set_signed(ngx_lyftr_scheme_t *scheme, ngx_str_t *value)
+{
+    if (!scheme->timed) {
+        return "has \"signed=\" without \"timestamp=\"";
+    }
+
+    if (ngx_lyftr_scheme_signed(scheme, value) != NGX_OK) {
+        return "has a \"signed=\" without {timestamp} and {body} once each, "
+               "or with other braces";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* of letters, digits and dashes; it is made lower-case */
+
+static ngx_int_t
+ngx_lyftr_signature_name(ngx_str_t *name)
+{
+    u_char  c;
+    size_t  i;
+
+    if (name->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < name->len; i++) {
+        c = ngx_tolower(name->data[i]);
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-') {
+            return NGX_DECLINED;
+        }
+
+        name->data[i] = c;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -150,33 +403,22 @@ ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
     }
 
     ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
-    ngx_conf_merge_ptr_value(conf->preset, prev->preset, ngx_lyftr_presets);
+    ngx_conf_merge_ptr_value(conf->scheme, prev->scheme, ngx_lyftr_schemes);
+    ngx_conf_merge_sec_value(conf->window, prev->window, 300);
 
-    if (conf->secrets == NULL) {
-        conf->secrets = ngx_array_create(cf->pool, 1,
-                                         sizeof(ngx_lyftr_secret_t));
-        if (conf->secrets == NULL) {
-            return NGX_CONF_ERROR;
-        }
+    if (conf->endpoint == NULL || !conf->endpoint->kind->webhook) {
+        return NGX_CONF_OK;
     }
 
     /* a variable without a value has been warned of */
 
-    if (conf->endpoint && conf->endpoint->kind->webhook
-        && conf->endpoint->conf == conf && conf->nsecrets == 0)
-    {
+    if (conf->endpoint->conf == conf && conf->nsecrets == 0) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "no \"lyftr_secret\" for the location \"%V\": "
                            "it answers 503", &conf->endpoint->name);
     }
 
-    if (conf->endpoint && conf->endpoint->kind->webhook) {
-        conf->preset_index = ngx_http_get_variable_index(cf,
-                                                       &conf->preset->header);
-        if (conf->preset_index == NGX_ERROR) {
-            return NGX_CONF_ERROR;
-        }
-    }
+    conf->keys = ngx_lyftr_secret_keys(cf, conf);
 
-    return NGX_CONF_OK;
+    return conf->keys ? NGX_CONF_OK : NGX_CONF_ERROR;
 }

@@ -71,7 +71,7 @@ ngx_lyftr_webhook_handler(ngx_http_request_t *r)
 
     incomplete = ngx_lyftr_webhook_incomplete(r);
 
-    if (llcf->secrets->nelts == 0 || overload || incomplete) {
+    if (llcf->keys->nelts == 0 || overload || incomplete) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
             return rc;
@@ -124,7 +124,6 @@ ngx_lyftr_webhook_body_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_lyftr_webhook_process(ngx_http_request_t *r)
 {
-    ngx_int_t              rc;
     ngx_lyftr_delivery_t  *delivery;
 
     delivery = ngx_pcalloc(r->pool, sizeof(ngx_lyftr_delivery_t));
@@ -132,13 +131,11 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
         return ngx_lyftr_webhook_fault(r);
     }
 
-    rc = ngx_lyftr_signature_read(r, &delivery->proof);
-
-    if (rc == NGX_DECLINED) {
+    if (ngx_lyftr_signature_read(r, &delivery->proof) != NGX_OK) {
         return ngx_lyftr_webhook_forged(r);
     }
 
-    if (rc != NGX_OK || ngx_lyftr_http_body(r, &delivery->body) != NGX_OK) {
+    if (ngx_lyftr_http_body(r, &delivery->body) != NGX_OK) {
         return ngx_lyftr_webhook_fault(r);
     }
 
@@ -241,6 +238,11 @@ ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
 
     if (delivery->verified == NGX_DECLINED) {
         ngx_lyftr_metrics_refused(ctx->main, NGX_LYFTR_SIGNATURE_MISMATCH);
+        return ngx_lyftr_webhook_forged(r);
+    }
+
+    if (ngx_lyftr_signature_timely(r, &delivery->proof) != NGX_OK) {
+        ngx_lyftr_metrics_refused(ctx->main, NGX_LYFTR_SIGNATURE_WINDOW);
         return ngx_lyftr_webhook_forged(r);
     }
 

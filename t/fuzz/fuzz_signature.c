@@ -99,8 +99,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     key = ngx_lyftr_hmac_key(s, 1 + size / 2 < size ? 1 + size / 2 : size);
     fuzz_assert(key);
 
-    fuzz_assert(ngx_lyftr_hmac_sign(key, &body, sent) == NGX_OK);
-    fuzz_assert(ngx_lyftr_hmac_sign(key, &body, mac) == NGX_OK);
+    fuzz_assert(ngx_lyftr_hmac_sign(key, &body, 1, sent) == NGX_OK);
+    fuzz_assert(ngx_lyftr_hmac_sign(key, &body, 1, mac) == NGX_OK);
     fuzz_assert(ngx_lyftr_hmac_equal(mac, sent));
 
     fuzz_round_trip(mac, &prefixes[0], "%02X");
@@ -109,7 +109,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size) {
         s[size - 1] ^= 1;
 
-        fuzz_assert(ngx_lyftr_hmac_sign(key, &body, sent) == NGX_OK);
+        fuzz_assert(ngx_lyftr_hmac_sign(key, &body, 1, sent) == NGX_OK);
         fuzz_assert(!ngx_lyftr_hmac_equal(mac, sent));
     }
 

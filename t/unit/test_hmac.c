@@ -134,11 +134,11 @@ test_sign(void **state)
         for (i = 0; i < unit_count(test_hmacs); i++) {
             t = &test_hmacs[i];
 
-            assert_int_equal(ngx_lyftr_hmac_sign(keys[i], &t->body, mac),
+            assert_int_equal(ngx_lyftr_hmac_sign(keys[i], &t->body, 1, mac),
                              NGX_OK);
             test_hex(mac, t->mac);
 
-            assert_int_equal(ngx_lyftr_hmac_sign(keys[i], &other, mac),
+            assert_int_equal(ngx_lyftr_hmac_sign(keys[i], &other, 1, mac),
                              NGX_OK);
         }
     }
