@@ -117,14 +117,11 @@ test_blocks(ngx_lyftr_segment_t *segment, ngx_lyftr_kind_e kind)
 
 
 static void
-test_tree(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
+test_cursor(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     ngx_lyftr_kind_e kind)
 {
     ngx_uint_t           i, step;
     ngx_lyftr_cursor_t   cursor;
-
-    assert_int_equal(segment->rows, nkeys);
-    test_blocks(segment, kind);
 
     assert_int_equal(ngx_lyftr_sqlite_begin(c, 0, unit_in(120000), &err),
                      NGX_OK);
@@ -144,6 +141,16 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
 
     ngx_lyftr_cursor_free(&cursor);
     b->rollback(c);
+}
+
+
+static void
+test_tree(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
+    ngx_lyftr_kind_e kind)
+{
+    assert_int_equal(segment->rows, nkeys);
+    test_blocks(segment, kind);
+    test_cursor(c, segment, kind);
 }
 
 
@@ -244,11 +251,195 @@ test_shapes(void **state)
 }
 
 
+/* the block of level 0 of that number, opened; NGX_DONE: there is none */
+
+static ngx_int_t
+test_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
+    ngx_lyftr_kind_e kind, int64_t n, ngx_lyftr_buf_t *data,
+    ngx_lyftr_block_t *block)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *st;
+
+    rc = NGX_DONE;
+    st = c->stmt[NGX_LYFTR_SQL_BLOCK];
+
+    (void) sqlite3_bind_int64(st, 1, ngx_lyftr_sqlite_block_no(segment->id,
+                                                               kind, 0, n));
+
+    if (sqlite3_step(st) == SQLITE_ROW) {
+        data->len = 0;
+        assert_int_equal(ngx_lyftr_buf_add(data, sqlite3_column_blob(st, 0),
+                                           sqlite3_column_bytes(st, 0)),
+                         NGX_OK);
+        rc = ngx_lyftr_block_open(block, data->data, data->len);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return rc;
+}
+
+
+/* what tells the first key of each block of level 0 from the one before */
+
+static ngx_uint_t
+test_separators(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
+    ngx_lyftr_kind_e kind, ngx_str_t *separators, int64_t *ranks)
+{
+    size_t              i;
+    ngx_uint_t          n, rank;
+    ngx_lyftr_buf_t     data;
+    ngx_lyftr_block_t   block;
+
+    ngx_memzero(&data, sizeof(ngx_lyftr_buf_t));
+    ngx_memzero(&block, sizeof(ngx_lyftr_block_t));
+
+    for (n = 0; test_load(c, segment, kind, n, &data, &block) == NGX_OK; n++) {
+        rank = block.first;
+
+        for (i = 0; rank && i < keys[rank].len && i < keys[rank - 1].len; i++)
+        {
+            if (keys[rank].data[i] != keys[rank - 1].data[i]) {
+                break;
+            }
+        }
+
+        separators[n].data = keys[rank].data;
+        separators[n].len = rank ? ngx_min(i + 1, keys[rank].len) : 0;
+        ranks[n] = rank;
+    }
+
+    ngx_lyftr_buf_free(&data);
+    ngx_lyftr_buf_free(&block.key);
+
+    return n;
+}
+
+
+static void
+test_put_block(ngx_lyftr_sqlite_t *c, int64_t no, ngx_lyftr_buf_t *block)
+{
+    sqlite3_stmt  *st;
+
+    st = c->stmt[NGX_LYFTR_SQL_BLOCK_ADD];
+
+    (void) sqlite3_bind_int64(st, 1, no);
+    (void) sqlite3_bind_blob64(st, 2, block->data, block->len, SQLITE_STATIC);
+
+    assert_int_equal(ngx_lyftr_sqlite_run(c, st, &err), NGX_OK);
+}
+
+
+/*
+ * The levels above the first, as they were made before: separators are whole,
+ * and two of them may be a block.
+ */
+
+static void
+test_before_levels(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
+    ngx_lyftr_kind_e kind, ngx_str_t *separators, int64_t *ranks, ngx_uint_t n)
+{
+    ngx_uint_t        i, k, level, entries;
+    ngx_lyftr_buf_t   block, prev;
+
+    ngx_memzero(&block, sizeof(ngx_lyftr_buf_t));
+
+    for (level = 1; n > 1; level++, n = k) {
+
+        for (i = 0, k = 0; i < n; k++) {
+            assert_int_equal(ngx_lyftr_block_begin(&block, i), NGX_OK);
+
+            separators[k] = separators[i];
+            ranks[k] = ranks[i];
+
+            for (entries = 0;
+                 i < n && (block.len < NGX_LYFTR_BLOCK_LEN || entries < 2);
+                 i++, entries++)
+            {
+                assert_int_equal(ngx_lyftr_block_add(&block,
+                                                     entries ? &prev : NULL,
+                                                     separators[i].data,
+                                                     separators[i].len,
+                                                     ranks[i]),
+                                 NGX_OK);
+                prev.data = separators[i].data;
+                prev.len = separators[i].len;
+            }
+
+            test_put_block(c, ngx_lyftr_sqlite_block_no(segment->id, kind,
+                                                        level, k), &block);
+        }
+    }
+
+    segment->height[kind] = level;
+
+    ngx_lyftr_buf_free(&block);
+}
+
+
+static void
+test_before(void **state)
+{
+    void                 *c;
+    ngx_uint_t            i, n, high;
+    test_shape_t          shape;
+    ngx_lyftr_segment_t   segment;
+
+    static int64_t        ranks[UNIT_KEYS];
+    static ngx_str_t      separators[UNIT_KEYS];
+
+    c = unit_open();
+    seed = 2;
+    high = 0;
+
+    for (i = 0; i < unit_count(shapes); i++) {
+        shape = shapes[i];
+        shape.n = ngx_min(shape.n, 500);
+
+        ngx_memzero(&segment, sizeof(ngx_lyftr_segment_t));
+        ngx_memzero(owner, sizeof(owner));
+
+        segment.id = 1000000 + i;
+        segment.first = 1000;
+
+        test_keys(&shape);
+        unit_tree_build(c, &segment, NGX_LYFTR_KIND_TIME, 0);
+
+        unit_sql("DELETE FROM lyftr_block WHERE (no >> 30 & 15) > 0");
+
+        assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP,
+                                                unit_in(120000), &err),
+                         NGX_OK);
+
+        n = test_separators(c, &segment, NGX_LYFTR_KIND_TIME, separators,
+                            ranks);
+        test_before_levels(c, &segment, NGX_LYFTR_KIND_TIME, separators,
+                           ranks, n);
+
+        assert_int_equal(ngx_lyftr_sqlite_commit(c, &err), NGX_OK);
+
+        high = ngx_max(high, segment.height[NGX_LYFTR_KIND_TIME]);
+
+        test_cursor(c, &segment, NGX_LYFTR_KIND_TIME);
+
+        unit_keys_free();
+    }
+
+    /* there were more levels than are needed now */
+
+    assert_true(high > 8);
+
+    b->close(c);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        unit_fresh(test_shapes)
+        unit_fresh(test_shapes),
+        unit_fresh(test_before)
     };
 
     return cmocka_run_group_tests_name("sqlite_tree", tests, NULL, NULL);
