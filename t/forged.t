@@ -23,7 +23,7 @@ my $rate = 50;
 
 # what comes at once, what comes then, and what a slow machine needs
 
-my $most = 2 * $rate * ($seconds + 2);
+my $most = 2 * $rate * ($seconds + 5);
 
 
 # the template with something replaced
@@ -65,7 +65,7 @@ sub forged {
 sub flood {
     my ($server, $client) = @_;
 
-    my $load = Lyftr::Load->start($server->{port}, c => 64, d => $seconds,
+    my $load = Lyftr::Load->start($server->{port}, c => 256, d => $seconds,
                                   k => 'wrong');
 
     $client->() if $client;
@@ -109,7 +109,7 @@ my $lines = flood($server, sub {
 cmp_ok($lines, '>', $rate / 2, 'many: some had their turn');
 cmp_ok($lines, '<', $most, 'many: and not more');
 is($valid, $n, 'valid ones of the same address are stored');
-cmp_ok($slowest, '<', 1, 'and need not wait');
+cmp_ok($slowest, '<', 2, 'and need not wait');
 
 is_deeply({ map { ("$_->{status} $_->{level} $_->{client}" => 1) }
             grep { ($_->{result} // '') eq 'invalid_signature' }
@@ -120,7 +120,7 @@ SKIP: {
     skip 'needs root, and a network namespace of its own', 1
         unless add_addresses('192.0.2.1/32');
 
-    my $load = Lyftr::Load->start($server->{port}, c => 64, d => 3600,
+    my $load = Lyftr::Load->start($server->{port}, c => 256, d => 3600,
                                   k => 'wrong');
     Lyftr::Server::wait_for {
         $server->metric('http_requests_total{path="/webhook",status="401"}')
@@ -130,11 +130,13 @@ SKIP: {
     local $server->{from} = '192.0.2.1';
     my $r = $server->request('POST /webhook', 'Content-Length: 0');
 
-    cmp_ok($r->{seconds}, '<', 0.5, 'of another address: at once');
+    cmp_ok($r->{seconds}, '<', 2, 'of another address: at once');
     $load->stop;
 }
 
 # clients that leave while they wait
+
+$start = time;
 
 my $before = forged($server);
 my @clients = map { $server->client } 1 .. 3 * $rate;
@@ -144,9 +146,9 @@ $_->send("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
 $server->drained;
 $_->reset for @clients;
 
-cmp_ok(forged($server), '<', $before + @clients, 'leaving ends no wait');
-ok(Lyftr::Server::wait_for(sub { forged($server) == $before + @clients }),
+ok(Lyftr::Server::wait_for(sub { forged($server) >= $before + @clients }),
    'clients that leave: a line each');
+cmp_ok(time - $start, '>', 1, 'and leaving ends no wait');
 
 # those that have closed only their half are answered, after a wait, too
 
@@ -167,7 +169,7 @@ unlike($server->log, qr/limiting|delaying/, 'the error log has none of them');
 
 my ($counted) = $server->metric('webhook_requests_total{result='
                                 . '"invalid_signature"}');
-cmp_ok(abs($counted - forged($server)), '<=', 64,
+cmp_ok(abs($counted - forged($server)), '<=', 256,
        'each is counted, and once');
 $server->stop;
 
