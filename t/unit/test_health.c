@@ -231,7 +231,8 @@ test_probe(void **state)
                                     tests[i].error), tests[i].code);
     }
 
-    assert_non_null(ngx_strstr(body, "{\"status\":\"unavailable\",\"detail\":\"e"));
+    assert_non_null(ngx_strstr(body, "{\"status\":\"unavailable\","
+                                     "\"detail\":\"e"));
 
     /* without a secret nothing is tried */
 
@@ -244,7 +245,7 @@ test_probe(void **state)
 }
 
 
-/* a probe that did not come back: the last success decides, if there was one */
+/* a probe that did not come back: the last success decides, if any */
 
 static void
 test_timeout(void **state)
