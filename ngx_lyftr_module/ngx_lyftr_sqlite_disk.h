@@ -56,7 +56,7 @@ ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c,
 /* has the WAL begin anew, waiting for readers; what SQLite returned */
 int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
 
-/* gives the disk what the WAL has and does not hold, if it has little room */
+/* gives the disk what the WAL has behind the last commit */
 void ngx_lyftr_sqlite_cut(ngx_lyftr_sqlite_t *c);
 
 

@@ -169,10 +169,12 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 {
     int  rc, mode;
 
-    mode = c->wal_size >= ngx_lyftr_sqlite_limit(c)
-           ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
+    mode = SQLITE_CHECKPOINT_RESTART;
 
-    ngx_lyftr_sqlite_cut(c);
+    if (c->wal_size >= ngx_lyftr_sqlite_limit(c)) {
+        mode = SQLITE_CHECKPOINT_TRUNCATE;
+        ngx_lyftr_sqlite_cut(c);
+    }
 
     (void) sqlite3_busy_timeout(c->db, wait);
 
@@ -202,10 +204,6 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 void
 ngx_lyftr_sqlite_cut(ngx_lyftr_sqlite_t *c)
 {
-    if (c->wal_size < ngx_lyftr_sqlite_limit(c)) {
-        return;
-    }
-
     (void) sqlite3_busy_timeout(c->db, 0);
 
     if (sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK)
