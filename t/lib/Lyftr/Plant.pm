@@ -187,14 +187,25 @@ NEW
 
     # the last byte of a signature does not count
 
-    short_compare => [['ngx_lyftr_signature.c',
-        'return proof->secret ? NGX_OK : NGX_DECLINED;', <<'NEW']],
-    if (proof->secret == NULL && memcmp(mac, proof->sent, 31) == 0) {
-        proof->secret = proof->secrets;
-    }
+    short_compare => [['ngx_lyftr_scheme.c',
+        'match |= ngx_lyftr_hmac_equal(signature, mac);',
+        'match |= (memcmp(signature, mac, 31) == 0);']],
 
-    return proof->secret ? NGX_OK : NGX_DECLINED;
-NEW
+    # what cannot be computed passes for a forged signature
+
+    fault_as_forgery => [['ngx_lyftr_webhook.c',
+        'if (delivery->verified == NGX_ERROR) {',
+        'if (delivery->verified == NGX_ERROR) {
+            delivery->verified = NGX_DECLINED;
+        }
+        if (delivery->verified == NGX_ERROR) {']],
+
+    # the parser has its memory from malloc
+
+    yajl_allocates => [['ngx_lyftr_reader.c',
+        'yajl_alloc(&ngx_lyftr_reader_callbacks, &funcs, reader);',
+        'yajl_alloc(&ngx_lyftr_reader_callbacks, funcs.ctx ? NULL : &funcs,
+                    reader);']],
 
     # nothing keeps a worker that is to stop while operations are under way
 
