@@ -101,6 +101,8 @@ typedef struct {
     ngx_atomic_t                  probed;        /* msec of the last one, */
     ngx_atomic_t                  probe;         /* and its error */
     ngx_atomic_t                  opened;        /* hash of the address */
+    ngx_atomic_t                  adopted;       /* percent + 1, or 0 */
+    ngx_atomic_t                  refused;       /* why it is not adopted */
     ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
     ngx_lyftr_backend_job_t       jobs[NGX_LYFTR_JOBS_MAX];
     ngx_atomic_t                  damaged;       /* see below */
@@ -394,6 +396,11 @@ ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
 
 ngx_int_t ngx_lyftr_live_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
+
+/* has nobody opened it yet? */
+
+#define ngx_lyftr_store_unopened(store)                                       \
+    (ngx_lyftr_status_get((store)->status->opened) != (store)->dsn_hash)
 
 /* what a probe would say, as far as the last one and others have told */
 ngx_lyftr_err_e ngx_lyftr_ready_known(ngx_lyftr_store_t *store);

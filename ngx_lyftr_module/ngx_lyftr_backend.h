@@ -32,6 +32,7 @@
 /* flags of open() */
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
 #define NGX_LYFTR_OPEN_FAILED      0x02    /* the last write did not go well */
+#define NGX_LYFTR_OPEN_UPKEEP      0x04    /* of the housekeeping */
 
 
 /* the order is that of the table in ngx_lyftr_status.c */
@@ -41,6 +42,7 @@ typedef enum {
     NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
     NGX_LYFTR_ERR_BEHIND,        /* its housekeeping has too much to do, */
     NGX_LYFTR_ERR_STUCK,         /* or fails */
+    NGX_LYFTR_ERR_ADOPT,         /* the housekeeping still adopts it */
     NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
     NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big */
     NGX_LYFTR_ERR_FULL,          /* no space */
@@ -154,6 +156,7 @@ typedef struct {
     int64_t              wal_pages;        /* since it began anew */
     int64_t              wal_bytes;        /* of the file */
     int64_t              bytes;
+    ngx_int_t            adopted;          /* percent; -1: all there is */
 } ngx_lyftr_gauges_t;
 
 
@@ -228,7 +231,9 @@ typedef struct {
     ngx_uint_t         (*same)(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b);
 
     /*
-     * Connects; creates the schema, or adopts or migrates what is there.
+     * Connects; creates the schema, or migrates what is there.  A database
+     * of another service is adopted by maintain(): others than its connections
+     * get NGX_LYFTR_ERR_ADOPT until that is done.
      * NULL with *err filled if it cannot.
      */
     void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
@@ -283,6 +288,8 @@ typedef struct {
      * NGX_DONE: there is nothing for now, NGX_BUSY: something is locked,
      * NGX_DECLINED: another process does it.  If one of its jobs has failed,
      * *err tells, also with NGX_OK: the others go on.
+     * NGX_AGAIN: there is more to do, and *err has what an operator is to
+     * hear of, as a warning if it has a code.
      */
     ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
                              ngx_lyftr_error_t *err);

@@ -50,6 +50,8 @@ struct ngx_lyftr_lane_s {
     off_t                         total;         /* which read so many bytes */
     ngx_msec_t                    again;         /* if it failed, not before */
     ngx_uint_t                    read;          /* the pass is at its end */
+
+    ngx_uint_t                    news;          /* upkeep is no failure */
 };
 
 
@@ -88,7 +90,8 @@ typedef struct {
 
 #define ngx_lyftr_lane_sound(error)                                           \
     ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND          \
-     || (error) == NGX_LYFTR_ERR_STUCK)
+     || (error) == NGX_LYFTR_ERR_STUCK                                      \
+     || (error) == NGX_LYFTR_ERR_ADOPT)
 
 
 /* has the mutex */

@@ -114,6 +114,7 @@ ngx_lyftr_ready_done(ngx_lyftr_op_t *op)
 static ngx_int_t
 ngx_lyftr_ready_answer(ngx_http_request_t *r)
 {
+    ngx_str_t            detail;
     ngx_lyftr_op_t      *op;
     ngx_lyftr_ctx_t     *ctx;
     ngx_msec_t           since;
@@ -145,6 +146,11 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         return ngx_lyftr_ready_send(r, failed);
     }
 
+    if (error && ngx_lyftr_store_unopened(store)) {
+        ngx_str_set(&detail, "the store is being set up");
+        return ngx_lyftr_ready_unavailable(r, &detail);
+    }
+
     since = ngx_lyftr_status_get(status->answered);
 
     if (error == NGX_LYFTR_ERR_TIMEOUT
@@ -170,6 +176,19 @@ ngx_lyftr_ready_error(ngx_lyftr_store_t *store)
 
     if (failed) {
         return failed;
+    }
+
+    if (ngx_lyftr_store_unopened(store)) {
+
+        failed = ngx_lyftr_status_get(status->refused);
+
+        if (failed) {
+            return failed;
+        }
+
+        if (ngx_lyftr_status_get(status->adopted)) {
+            return NGX_LYFTR_ERR_ADOPT;
+        }
     }
 
     if (ngx_lyftr_status_get(status->damaged)) {
@@ -228,7 +247,26 @@ ngx_lyftr_ready_known(ngx_lyftr_store_t *store)
 static ngx_int_t
 ngx_lyftr_ready_send(ngx_http_request_t *r, ngx_lyftr_err_e error)
 {
-    return ngx_lyftr_ready_unavailable(r, ngx_lyftr_status_text(error));
+    u_char            buf[128];
+    ngx_str_t         detail;
+    ngx_uint_t        share;
+    ngx_lyftr_ctx_t  *ctx;
+
+    if (error != NGX_LYFTR_ERR_ADOPT) {
+        return ngx_lyftr_ready_unavailable(r, ngx_lyftr_status_text(error));
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    share = ngx_lyftr_status_get(ctx->endpoint->store->status->adopted);
+
+    detail.data = buf;
+    detail.len = ngx_sprintf(buf, "%V: %ui%% of it so far",
+                             ngx_lyftr_status_text(error),
+                             share ? share - 1 : 0)
+                 - buf;
+
+    return ngx_lyftr_ready_unavailable(r, &detail);
 }
 
 

@@ -164,6 +164,12 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
     store = lane->channel->store;
     error = ngx_lyftr_status_get(store->status->error);
 
+    /* a store that was there and is gone must not begin anew */
+
+    if (ngx_lyftr_status_get(store->status->opened) != store->dsn_hash) {
+        flags |= NGX_LYFTR_OPEN_CREATE;
+    }
+
     /* what was refused beforehand has left nothing in the log */
 
     if (error != NGX_LYFTR_ERR_NONE && !ngx_lyftr_lane_sound(error)) {
@@ -172,15 +178,24 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
 
     lane->seat->conn = store->backend->open(&store->dsn, flags, deadline, err);
 
-    if (lane->seat->conn == NULL) {
-        return NGX_ERROR;
+    if (lane->seat->conn) {
+
+        if (lane->channel->type == NGX_LYFTR_CHANNEL_READ) {
+            store->backend->watch(lane->seat->conn, &lane->stop);
+        }
+
+        return NGX_OK;
     }
 
-    if (lane->channel->type == NGX_LYFTR_CHANNEL_READ) {
-        store->backend->watch(lane->seat->conn, &lane->stop);
+    /* the housekeeping may have found that it cannot adopt it */
+
+    error = ngx_lyftr_status_get(store->status->refused);
+
+    if (err->code == NGX_LYFTR_ERR_ADOPT && error != NGX_LYFTR_ERR_NONE) {
+        err->code = error;
     }
 
-    return NGX_OK;
+    return NGX_ERROR;
 }
 
 
@@ -190,7 +205,7 @@ static ngx_int_t
 ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
     ngx_int_t             rc;
-    ngx_uint_t            cached, flags;
+    ngx_uint_t            cached;
     ngx_lyftr_store_t    *store;
     ngx_lyftr_channel_t  *channel;
     ngx_lyftr_backend_t  *backend;
@@ -204,15 +219,7 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
     for ( ;; ) {
 
         if (lane->seat->conn == NULL) {
-
-            /* a store that was there and is gone must not begin anew */
-
-            flags = (ngx_lyftr_status_get(store->status->opened)
-                     == store->dsn_hash) ? 0 : NGX_LYFTR_OPEN_CREATE;
-
-            if (ngx_lyftr_lane_open(lane, flags, deadline, &lane->err)
-                != NGX_OK)
-            {
+            if (ngx_lyftr_lane_open(lane, 0, deadline, &lane->err) != NGX_OK) {
                 return NGX_ERROR;
             }
 

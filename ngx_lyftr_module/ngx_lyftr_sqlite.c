@@ -2,7 +2,6 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_disk.h>
 #include <ngx_lyftr_sqlite_upkeep.h>
-#include <ngx_lyftr_text.h>
 
 #include <time.h>
 
@@ -354,67 +353,17 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    int64_t                  seq;
-    uint64_t                 hash, mark;
-    ngx_int_t                rc;
-    sqlite3_stmt            *st;
-    ngx_lyftr_sqlite_row_t   row;
+    ngx_str_t               created;
+    ngx_lyftr_sqlite_row_t  row;
 
-    hash = ngx_lyftr_sqlite_hash(m->message_id.data, m->message_id.len);
-    mark = ngx_lyftr_siphash(c->secret, m->message_id.data, m->message_id.len);
+    created.len = sizeof(c->now) - 1;
+    created.data = (u_char *) c->now;
 
-    rc = ngx_lyftr_sqlite_known(c, &m->message_id, hash, mark, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    st = c->stmt[NGX_LYFTR_SQL_INSERT];
-
-    (void) sqlite3_bind_int64(st, 1, (int64_t) hash);
-    (void) sqlite3_bind_blob(st, 2, m->instant.data, m->instant.len,
-                             SQLITE_STATIC);
-    (void) sqlite3_bind_text(st, 7, c->now, sizeof(c->now) - 1,
-                             SQLITE_STATIC);
-
-    seq = ngx_lyftr_sqlite_number(c);
-
-    /* long ids take many numbers */
-
-    if (ngx_max(seq, c->seen + 1) - c->state.indexed > NGX_LYFTR_LAST) {
-        (void) sqlite3_clear_bindings(st);
-        return ngx_lyftr_sqlite_behind(c, c->seen - c->state.indexed, err);
-    }
-
-    if (seq) {
-        (void) sqlite3_bind_int64(st, 9, seq);
-    }
-
-    if (ngx_lyftr_sqlite_bind(st, 3, &m->message_id) != SQLITE_OK
-        || ngx_lyftr_sqlite_bind(st, 4, &m->from) != SQLITE_OK
-        || ngx_lyftr_sqlite_bind(st, 5, &m->to) != SQLITE_OK
-        || ngx_lyftr_sqlite_bind(st, 6, &m->ts) != SQLITE_OK
-        || ngx_lyftr_sqlite_bind(st, 8, &m->text) != SQLITE_OK)
-    {
-        (void) ngx_lyftr_sqlite_error(c, err);
-        (void) sqlite3_clear_bindings(st);
-        return NGX_ERROR;
-    }
-
-    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    row.seq = sqlite3_last_insert_rowid(c->db);
-    row.hash = hash;
-    row.mark = mark;
-    row.instant.data = m->instant.data;
     row.instant.len = m->instant.len;
+    row.instant.data = m->instant.data;
     row.text = 0;
-    row.message_id = m->message_id;
-    row.from = m->from;
 
-    return ngx_lyftr_sqlite_add(c, &row, err);
+    return ngx_lyftr_sqlite_append(c, m, &created, &row, err);
 }
 
 

@@ -50,6 +50,9 @@
 #define NGX_LYFTR_KEY_TEXT         0x00
 #define NGX_LYFTR_KEY_INSTANT      0x01
 
+/* bytes of a row */
+#define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
+
 #define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
 
 
@@ -178,6 +181,7 @@ typedef struct {
 
 typedef struct ngx_lyftr_sqlite_upkeep_s  ngx_lyftr_sqlite_upkeep_t;
 typedef struct ngx_lyftr_sqlite_verify_s  ngx_lyftr_sqlite_verify_t;
+typedef struct ngx_lyftr_adopt_s  ngx_lyftr_adopt_t;
 
 
 typedef struct {
@@ -218,6 +222,7 @@ typedef struct {
     ngx_msec_t           wal_retry;        /* not made to start anew before */
 
     ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
+    ngx_lyftr_adopt_t   *adopt;            /* it is not ours yet */
     int64_t              searched;         /* the search index has this row */
     int64_t              many;             /* rows that there are, */
     int64_t              many_to;          /* up to this one */
@@ -337,6 +342,17 @@ void ngx_lyftr_sqlite_added(ngx_lyftr_sqlite_t *c);
 void ngx_lyftr_sqlite_unlearn(ngx_lyftr_sqlite_t *c);
 
 
+/* ngx_lyftr_sqlite_append.c */
+
+/*
+ * Stores a message whose id is new; row has what it is sorted by.  Otherwise
+ * NGX_DECLINED.
+ */
+ngx_int_t ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_error_t *err);
+
+
 /* ngx_lyftr_sqlite_stmt.c */
 
 /* fills *err, one line; NGX_ERROR */
@@ -380,20 +396,6 @@ void ngx_lyftr_sqlite_close(void *conn);
 
 /* takes down how many pages the WAL has; SQLite calls it after a commit */
 int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages);
-
-
-/* ngx_lyftr_sqlite_schema.c */
-
-/* the functions that our statements call */
-int ngx_lyftr_sqlite_functions(sqlite3 *db);
-
-/* NGX_OK: ours and ready, NGX_DECLINED: to be set up, or NGX_ERROR */
-ngx_int_t ngx_lyftr_sqlite_check(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-
-/* creates or adopts, whichever check() calls for; under the file lock */
-ngx_int_t ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_list.c */

@@ -1,17 +1,18 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_setup.h>
 #include <ngx_lyftr_sqlite_upkeep.h>
 
 
 #define NGX_LYFTR_SQLITE_WAL_SIZE  "67108864"  /* kept after a long WAL */
 
-/* of a string, a row or a statement */
-#define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
-
-
 static ngx_int_t ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_lock(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c,
+    ngx_uint_t flags, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c,
     ngx_uint_t create, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
@@ -21,7 +22,6 @@ static ngx_int_t ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c,
 
 
 static int  ngx_lyftr_sqlite_options[][2] = {
-    { SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
     { SQLITE_DBCONFIG_DEFENSIVE, 1 },
     { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 }
 };
@@ -57,46 +57,42 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
         goto failed;
     }
 
+    /* what is refused is left alone: nothing is made beside it */
+
     rc = ngx_lyftr_sqlite_connect(c, deadline, err);
 
-    if (rc == NGX_DECLINED) {
-        rc = ngx_lyftr_flock_take(&c->lock, deadline);
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_prepare(c, err);
 
-        if (rc == NGX_DECLINED) {
-            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
-                                         "locked while it is set up");
-            goto failed;
-        }
+    } else if (rc == NGX_AGAIN && !(flags & NGX_LYFTR_OPEN_UPKEEP)) {
+        rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_ADOPT,
+                                   "the database is being adopted");
 
-        if (rc != NGX_OK) {
-            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "file lock: %s", strerror(errno));
-            goto failed;
-        }
-
-        rc = ngx_lyftr_sqlite_create(c, flags & NGX_LYFTR_OPEN_CREATE, err);
-
-        if (rc == NGX_OK && c->db == NULL) {
-            rc = ngx_lyftr_sqlite_connect(c, deadline, err);
-        }
-
-        if (rc != NGX_ERROR) {
-            rc = ngx_lyftr_sqlite_setup(c, err);
-        }
-
-        ngx_lyftr_flock_release(&c->lock);
+    } else if (rc != NGX_ERROR && c->db
+               && ngx_lyftr_sqlite_rehearse(c, deadline, err) != NGX_OK)
+    {
+        rc = NGX_ERROR;
     }
 
-    if (rc != NGX_OK
+    if (rc == NGX_ERROR || ngx_lyftr_sqlite_lock(c, err) != NGX_OK) {
+        goto failed;
+    }
+
+    if (rc != NGX_OK) {
+        rc = ngx_lyftr_sqlite_make(c, flags, deadline, err);
+    }
+
+    if (rc == NGX_ERROR
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK
+        || (rc == NGX_AGAIN && ngx_lyftr_sqlite_adopt_open(c, err) != NGX_OK))
     {
         goto failed;
     }
 
     sqlite3_randomness(sizeof(c->secret), c->secret);
 
-    (void) sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, NGX_LYFTR_SQLITE_LENGTH);
+    (void) sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 
     return c;
 
@@ -111,14 +107,20 @@ failed:
 static ngx_int_t
 ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    char  lock[NGX_LYFTR_SQLITE_NAME_LEN];
-
     if (ngx_lyftr_sqlite_resolve(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_files_known(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_place(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_files_known(c, err) != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    return ngx_lyftr_sqlite_place(c, err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_sqlite_lock(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    char  lock[NGX_LYFTR_SQLITE_NAME_LEN];
 
     ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_LOCK, lock);
 
@@ -127,6 +129,42 @@ ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     return NGX_OK;
+}
+
+
+/* sets up what is not ours yet, or not there; NGX_AGAIN: is to be adopted */
+
+static ngx_int_t
+ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_flock_take(&c->lock, deadline);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
+                                     "locked while it is set up");
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                     "file lock: %s", strerror(errno));
+    }
+
+    rc = ngx_lyftr_sqlite_create(c, flags & NGX_LYFTR_OPEN_CREATE, err);
+
+    if (rc == NGX_OK && c->db == NULL) {
+        rc = ngx_lyftr_sqlite_connect(c, deadline, err);
+    }
+
+    if (rc != NGX_ERROR) {
+        rc = ngx_lyftr_sqlite_setup(c, deadline, err);
+    }
+
+    ngx_lyftr_flock_release(&c->lock);
+
+    return rc;
 }
 
 
@@ -175,11 +213,14 @@ ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     int          rc;
+    char         wal[NGX_LYFTR_SQLITE_NAME_LEN];
     struct stat  sb;
 
     if (stat(c->path, &sb) == -1 && errno == ENOENT) {
         return NGX_DECLINED;
     }
+
+    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, wal);
 
     rc = sqlite3_open_v2(c->path, &c->db,
                          SQLITE_OPEN_READWRITE|SQLITE_OPEN_NOMUTEX, NULL);
@@ -190,6 +231,16 @@ ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     if (rc != SQLITE_OK) {
         return ngx_lyftr_sqlite_error(c, err);
+    }
+
+    /*
+     * The log of another's file stays as it is; one that SQLite makes now goes
+     * when it closes the file.
+     */
+
+    if (stat(wal, &sb) == 0) {
+        (void) sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+                                 NULL);
     }
 
     (void) sqlite3_extended_result_codes(c->db, 1);
@@ -225,10 +276,6 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         /* an older SQLite may not know one */
         (void) sqlite3_db_config(c->db, ngx_lyftr_sqlite_options[i][0],
                                  ngx_lyftr_sqlite_options[i][1], NULL);
-    }
-
-    if (ngx_lyftr_sqlite_functions(c->db) != SQLITE_OK) {
-        return ngx_lyftr_sqlite_error(c, err);
     }
 
     rc = sqlite3_exec(c->db,
@@ -294,6 +341,7 @@ ngx_lyftr_sqlite_close(void *conn)
     ngx_uint_t  i;
 
     ngx_lyftr_sqlite_upkeep_free(c);
+    ngx_lyftr_sqlite_adopt_free(c);
 
     if (c->db) {
         ngx_lyftr_sqlite_rollback(c);

@@ -1,41 +1,25 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_sqlite_setup.h>
 
 
 #define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
 #define NGX_LYFTR_SQLITE_VERSION   3
 
+/* nanoseconds between two tries of what SQLite does not wait for */
+#define NGX_LYFTR_SQLITE_RETRY     20000000
 
-static void ngx_lyftr_sqlite_hash_sql(sqlite3_context *ctx, int n,
-    sqlite3_value **v);
-static void ngx_lyftr_sqlite_instant_sql(sqlite3_context *ctx, int n,
-    sqlite3_value **v);
+
 static ngx_int_t ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_is_wal(ngx_lyftr_sqlite_t *c,
     const char *sql, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_adopt(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_sqlite_set_wal(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
-    ngx_lyftr_error_t *err);
-
-
-typedef struct {
-    const char          *name;
-    int                  args;
-    void               (*func)(sqlite3_context *, int, sqlite3_value **);
-} ngx_lyftr_sqlite_func_t;
-
-
-static ngx_lyftr_sqlite_func_t  ngx_lyftr_sqlite_funcs[] = {
-    { "lyftr_hash", 1, ngx_lyftr_sqlite_hash_sql },
-    { "lyftr_instant", 1, ngx_lyftr_sqlite_instant_sql },
-    { NULL, 0, NULL }
-};
 
 
 /*
@@ -113,14 +97,15 @@ static const char  ngx_lyftr_sqlite_tables[] =
     " created_at TEXT,"
     " text TEXT);"
 
-    NGX_LYFTR_SQLITE_INDEXES
+    NGX_LYFTR_SQLITE_INDEXES;
 
-    "CREATE VIEW messages AS SELECT"
-    " message_id, from_msisdn, to_msisdn, ts, text, created_at"
-    " FROM lyftr_message;";
 
+/* with it the file is ours */
 
 static const char  ngx_lyftr_sqlite_mark[] =
+    "CREATE VIEW messages AS SELECT"
+    " message_id, from_msisdn, to_msisdn, ts, text, created_at"
+    " FROM lyftr_message;"
     "PRAGMA application_id = 0x4c594652;"
     "PRAGMA user_version = 3;";
 
@@ -153,80 +138,6 @@ static const char  *ngx_lyftr_sqlite_migrations[] = {
     ngx_lyftr_sqlite_version_2
 };
 
-
-/* the arguments: created_at or NULL, and the order of the rows */
-
-static const char  ngx_lyftr_sqlite_copy[] =
-    "INSERT INTO lyftr_message (id_hash, instant, message_id,"
-    " from_msisdn, to_msisdn, ts, created_at, text)"
-    " SELECT lyftr_hash(i), lyftr_instant(s), i, f, t, s, c, x FROM"
-    " (SELECT CAST(message_id AS TEXT) AS i,"
-    " ifnull(CAST(from_msisdn AS TEXT), '') AS f,"
-    " ifnull(CAST(to_msisdn AS TEXT), '') AS t,"
-    " ifnull(CAST(ts AS TEXT), '') AS s,"
-    " CAST(%s AS TEXT) AS c,"
-    " CAST(text AS TEXT) AS x"
-    " FROM messages_adopted WHERE message_id IS NOT NULL%s)";
-
-
-static const char  ngx_lyftr_sqlite_unify[] =
-    "DELETE FROM lyftr_message WHERE seq NOT IN"
-    " (SELECT min(seq) FROM lyftr_message GROUP BY message_id)";
-
-
-int
-ngx_lyftr_sqlite_functions(sqlite3 *db)
-{
-    int                       rc;
-    ngx_lyftr_sqlite_func_t  *f;
-
-    for (f = ngx_lyftr_sqlite_funcs; f->name; f++) {
-        rc = sqlite3_create_function(db, f->name, f->args,
-                                     SQLITE_UTF8|SQLITE_DETERMINISTIC
-                                     |SQLITE_DIRECTONLY,
-                                     NULL, f->func, NULL, NULL);
-
-        if (rc != SQLITE_OK) {
-            return rc;
-        }
-    }
-
-    return SQLITE_OK;
-}
-
-
-static void
-ngx_lyftr_sqlite_hash_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
-{
-    u_char  *p;
-
-    p = (u_char *) sqlite3_value_text(v[0]);
-
-    sqlite3_result_int64(ctx, (int64_t)
-                         ngx_lyftr_sqlite_hash(p, sqlite3_value_bytes(v[0])));
-}
-
-
-static void
-ngx_lyftr_sqlite_instant_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
-{
-    u_char               *p;
-    ngx_lyftr_instant_t   t;
-
-    p = (u_char *) sqlite3_value_text(v[0]);
-
-    if (p == NULL
-        || ngx_lyftr_instant_parse(p, sqlite3_value_bytes(v[0]), &t) != NGX_OK)
-    {
-        sqlite3_result_value(ctx, v[0]);
-        return;
-    }
-
-    sqlite3_result_blob(ctx, t.data, t.len, SQLITE_TRANSIENT);
-}
-
-
-/* of a text and a folded needle; null never contains */
 
 /* in one snapshot: another process may be creating it just now */
 
@@ -309,12 +220,16 @@ ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (objects && columns != 5) {
+    if (objects == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (columns != 5) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
                                      "not a database of messages");
     }
 
-    return NGX_DECLINED;
+    return NGX_AGAIN;
 }
 
 
@@ -343,127 +258,190 @@ ngx_lyftr_sqlite_is_wal(ngx_lyftr_sqlite_t *c, const char *sql,
 }
 
 
+/*
+ * What a set-up would come to, before anything is written: a file that is
+ * refused stays as it is.
+ */
+
 ngx_int_t
-ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_rehearse(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
 {
-    int64_t    app, version, objects;
+    int64_t    pages;
+    ngx_int_t  rc, wal;
+
+    rc = ngx_lyftr_sqlite_check(c, err);
+
+    if (rc == NGX_OK || rc == NGX_ERROR) {
+        return rc;
+    }
+
+    wal = ngx_lyftr_sqlite_is_wal(c, "PRAGMA journal_mode", err);
+
+    if (wal == NGX_ERROR
+        || ngx_lyftr_sqlite_get(c, "PRAGMA page_count", &pages, err) != NGX_OK
+        || (rc == NGX_AGAIN
+            && ngx_lyftr_sqlite_adopt_sound(c, err) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    /* in WAL mode the one transaction that fails changes nothing either */
+
+    if (pages == 0 || (rc == NGX_DECLINED && wal == NGX_OK)) {
+        return NGX_OK;
+    }
+
+    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
+
+    rc = ngx_lyftr_sqlite_change(c, err);
+
+    if (rc == NGX_AGAIN) {
+        rc = ngx_lyftr_sqlite_adopted(c, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_prepare(c, err);
+    }
+
+    (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
     ngx_int_t  rc;
 
     /* another process may have done it meanwhile */
 
     rc = ngx_lyftr_sqlite_check(c, err);
 
+    if (rc == NGX_OK || rc == NGX_ERROR) {
+        return rc;
+    }
+
+    if (ngx_lyftr_sqlite_set_wal(c, deadline, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
+
+    rc = ngx_lyftr_sqlite_change(c, err);
+
+    if (rc == NGX_ERROR || ngx_lyftr_sqlite_exec(c, "COMMIT", err) != NGX_OK) {
+        (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+        return NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+/* SQLite waits for some of the locks that this needs, and not for others */
+
+static ngx_int_t
+ngx_lyftr_sqlite_set_wal(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t        rc;
+    struct timespec  ts;
+
+    for ( ;; ) {
+        (void) sqlite3_busy_timeout(c->db,
+                                    (int) ngx_lyftr_flock_left(deadline));
+
+        rc = ngx_lyftr_sqlite_is_wal(c, "PRAGMA journal_mode = WAL", err);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                         "the file system cannot do WAL");
+        }
+
+        if (rc == NGX_OK
+            || err->code != NGX_LYFTR_ERR_BUSY
+            || ngx_lyftr_flock_left(deadline) == 0)
+        {
+            return rc;
+        }
+
+        ts.tv_sec = 0;
+        ts.tv_nsec = NGX_LYFTR_SQLITE_RETRY;
+
+        (void) nanosleep(&ts, NULL);
+    }
+}
+
+
+/* begins a transaction with all that is to be changed now */
+
+static ngx_int_t
+ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t    app, version;
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_sqlite_exec(c, "BEGIN IMMEDIATE", err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_sqlite_check_app(c, err);
+
+    if (rc == NGX_AGAIN) {
+        return ngx_lyftr_sqlite_adopt_begin(c, ngx_lyftr_sqlite_tables, err)
+               == NGX_OK ? NGX_AGAIN : NGX_ERROR;
+    }
+
     if (rc != NGX_DECLINED) {
         return rc;
     }
 
-    rc = ngx_lyftr_sqlite_is_wal(c, "PRAGMA journal_mode = WAL", err);
-
-    if (rc == NGX_DECLINED) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                                     "the file system cannot do WAL");
-    }
-
-    if (rc != NGX_OK
-        || ngx_lyftr_sqlite_exec(c, "BEGIN IMMEDIATE", err) != NGX_OK
-        || ngx_lyftr_sqlite_get(c, "PRAGMA application_id", &app, err)
-           != NGX_OK
-        || ngx_lyftr_sqlite_get(c,
-                                "SELECT count(*) FROM sqlite_master"
-                                " WHERE type = 'table'"
-                                " AND lower(name) = 'messages'",
-                                &objects, err)
+    if (ngx_lyftr_sqlite_get(c, "PRAGMA application_id", &app, err) != NGX_OK
+        || ngx_lyftr_sqlite_get(c, "PRAGMA user_version", &version, err)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (app != 0) {
-
-        /* ours: of an older version, or only not in WAL mode any more */
-
-        if (ngx_lyftr_sqlite_get(c, "PRAGMA user_version", &version, err)
-            != NGX_OK
-            || (version < NGX_LYFTR_SQLITE_VERSION
-                && ngx_lyftr_sqlite_exec(c,
-                                         ngx_lyftr_sqlite_migrations[version
-                                                                     - 1],
-                                         err)
-                   != NGX_OK))
-        {
-            return NGX_ERROR;
-        }
-
-        return ngx_lyftr_sqlite_exec(c, "COMMIT", err);
-    }
-
-    if (objects) {
-        rc = ngx_lyftr_sqlite_adopt(c, err);
-
-    } else {
+    if (app == 0) {
         rc = ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_tables, err);
+
+        return rc == NGX_OK ? ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mark,
+                                                    err)
+                            : NGX_ERROR;
     }
 
-    if (rc != NGX_OK
-        || ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mark, err) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    /* ours: of an older version, or only not in WAL mode any more */
 
-    return ngx_lyftr_sqlite_exec(c, "COMMIT", err);
+    return version < NGX_LYFTR_SQLITE_VERSION
+           ? ngx_lyftr_sqlite_exec(c,
+                                   ngx_lyftr_sqlite_migrations[version - 1],
+                                   err)
+           : NGX_OK;
 }
 
 
 /* the old table stays as it is, under another name */
 
-static ngx_int_t
-ngx_lyftr_sqlite_adopt(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_int_t
+ngx_lyftr_sqlite_adopted(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    char           *sql;
-    int64_t         created;
-    ngx_int_t       rc;
-    const char     *order;
-    sqlite3_stmt   *st;
-
-    if (ngx_lyftr_sqlite_get(c,
-                             "SELECT count(*) FROM"
-                             " pragma_table_info('messages')"
-                             " WHERE lower(name) = 'created_at'",
-                             &created, err)
-        != NGX_OK
-        || ngx_lyftr_sqlite_exec(c,
+    if (ngx_lyftr_sqlite_exec(c, "DROP TABLE lyftr_adopt;"
                                  "ALTER TABLE messages"
                                  " RENAME TO messages_adopted", err)
-           != NGX_OK
-        || ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_tables, err) != NGX_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    /* a table WITHOUT ROWID has no such column, and no repeated ids */
-
-    order = sqlite3_prepare_v2(c->db, "SELECT _rowid_ FROM messages_adopted",
-                               -1, &st, NULL)
-            == SQLITE_OK ? " ORDER BY _rowid_" : "";
-
-    (void) sqlite3_finalize(st);
-
-    sql = sqlite3_mprintf(ngx_lyftr_sqlite_copy,
-                          created ? "created_at" : "NULL", order);
-    if (sql == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-    }
-
-    rc = ngx_lyftr_sqlite_exec(c, sql, err);
-
-    sqlite3_free(sql);
-
-    return rc == NGX_OK ? ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_unify, err)
-                        : NGX_ERROR;
+    return ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mark, err);
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
     ngx_lyftr_error_t *err)
 {

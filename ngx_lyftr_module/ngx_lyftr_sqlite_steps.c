@@ -38,7 +38,8 @@ ngx_lyftr_upkeep_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     if (upkeep->guard == NULL) {
-        upkeep->guard = ngx_lyftr_sqlite_open(c->dsn, 0, deadline, err);
+        upkeep->guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_UPKEEP,
+                                              deadline, err);
 
         if (upkeep->guard == NULL) {
             return NGX_ERROR;

@@ -1,6 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_setup.h>
 #include <ngx_lyftr_sqlite_upkeep.h>
 
 
@@ -10,6 +11,8 @@ static ngx_int_t ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static void ngx_lyftr_upkeep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep,
+    ngx_lyftr_upkeep_job_t *job);
 static void ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err);
 static void ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
@@ -45,6 +48,10 @@ static ngx_lyftr_upkeep_job_t  ngx_lyftr_upkeep_jobs[] = {
       ngx_lyftr_upkeep_rebuild_active,
       ngx_lyftr_upkeep_rebuild_forget },
 
+    { ngx_lyftr_sqlite_adopt_step,
+      NULL,
+      NULL },
+
     { ngx_lyftr_upkeep_search,
       ngx_lyftr_upkeep_search_active,
       ngx_lyftr_upkeep_search_forget }
@@ -60,6 +67,7 @@ ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
     ngx_string("sweep"),
     ngx_string("merge"),
     ngx_string("rebuild"),
+    ngx_string("adopt"),
     ngx_string("search"),
     ngx_null_string
 };
@@ -210,7 +218,7 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
     }
 
     if (rc == NGX_ERROR) {
-        job->forget(upkeep);
+        ngx_lyftr_upkeep_forget(upkeep, job);
 
         if (failure.code == NGX_LYFTR_ERR_BUSY) {
             return NGX_BUSY;
@@ -233,7 +241,21 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
         ngx_lyftr_upkeep_tell(c, n, NULL);
     }
 
+    if (rc == NGX_AGAIN) {
+        *err = failure;
+    }
+
     return rc;
+}
+
+
+static void
+ngx_lyftr_upkeep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep,
+    ngx_lyftr_upkeep_job_t *job)
+{
+    if (job->forget) {
+        job->forget(upkeep);
+    }
 }
 
 
@@ -307,7 +329,7 @@ ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c)
     ngx_uint_t  n;
 
     for (n = 0; n < NGX_LYFTR_JOBS; n++) {
-        ngx_lyftr_upkeep_jobs[n].forget(c->upkeep);
+        ngx_lyftr_upkeep_forget(c->upkeep, &ngx_lyftr_upkeep_jobs[n]);
     }
 
     ngx_memzero(c->upkeep->tries, sizeof(c->upkeep->tries));
@@ -347,6 +369,7 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
     gauges->wal_bytes = c->wal_size;
     gauges->bytes = c->size;
+    gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
 }
 
 

@@ -33,6 +33,7 @@ typedef enum {
     NGX_LYFTR_JOB_SWEEP,
     NGX_LYFTR_JOB_MERGE,
     NGX_LYFTR_JOB_REBUILD,
+    NGX_LYFTR_JOB_ADOPT,
     NGX_LYFTR_JOB_SEARCH,
     NGX_LYFTR_JOBS
 } ngx_lyftr_upkeep_job_e;
@@ -46,7 +47,7 @@ typedef ngx_int_t (*ngx_lyftr_upkeep_pt)(ngx_lyftr_sqlite_t *c,
 typedef struct {
     ngx_lyftr_upkeep_pt      step;
 
-    /* is something half done?  to be done anew after a failure */
+    /* is something half done?  to be done anew after a failure; or NULL */
     ngx_uint_t             (*active)(ngx_lyftr_sqlite_upkeep_t *upkeep);
     void                   (*forget)(ngx_lyftr_sqlite_upkeep_t *upkeep);
 } ngx_lyftr_upkeep_job_t;

@@ -6,6 +6,7 @@
 
 
 static void ngx_lyftr_status_log(ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_status_news(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane);
 
 
@@ -16,6 +17,7 @@ static ngx_str_t  ngx_lyftr_status_texts[] = {
     ngx_string("the store is locked"),
     ngx_string("the store is catching up"),
     ngx_string("the store cannot catch up: its flush job fails"),
+    ngx_string("the store adopts a database"),
     ngx_string("the store did not answer in time"),
     ngx_string("the store cannot hold this message"),
     ngx_string("the store is full"),
@@ -83,6 +85,9 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
             ngx_lyftr_status_set(status->locked, 0);
         }
 
+        break;
+
+    case NGX_LYFTR_ERR_ADOPT:
         break;
 
     default:
@@ -160,6 +165,11 @@ ngx_lyftr_status_log(ngx_lyftr_lane_t *lane)
 
     err = &lane->upkeep;
 
+    if (lane->news) {
+        ngx_lyftr_status_news(lane);
+        return;
+    }
+
     if (err->code != NGX_LYFTR_ERR_NONE
         && ngx_lyftr_status_tell(&status->upkeep_told[err->code], &left_out)
            == NGX_OK)
@@ -170,6 +180,22 @@ ngx_lyftr_status_log(ngx_lyftr_lane_t *lane)
                       lane->channel->type == NGX_LYFTR_CHANNEL_CHECK
                       ? "check" : "maintenance", left_out.len, left_out.data);
     }
+}
+
+
+/* what came of an adoption */
+
+static void
+ngx_lyftr_status_news(ngx_lyftr_lane_t *lane)
+{
+    ngx_uint_t          level;
+    ngx_lyftr_error_t  *err;
+
+    err = &lane->upkeep;
+    level = (err->code == NGX_LYFTR_ERR_NONE) ? NGX_LOG_NOTICE : NGX_LOG_WARN;
+
+    ngx_log_error(level, ngx_cycle->log, 0, "lyftr store \"%V\": %*s",
+                  &lane->channel->store->name, err->len, err->text);
 }
 
 

@@ -4,6 +4,9 @@
 /* msec between two tries of housekeeping, or of a check, if it fails */
 #define NGX_LYFTR_UPKEEP_REST      5000
 
+/* the same if a database cannot be adopted, which may have been read whole */
+#define NGX_LYFTR_UPKEEP_REFUSED   60000
+
 /* the same if something is locked, or there was nothing to do */
 #define NGX_LYFTR_UPKEEP_PAUSE     1000
 #define NGX_LYFTR_UPKEEP_IDLE      50
@@ -30,6 +33,7 @@
 
 static ngx_int_t ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane,
     ngx_msec_t deadline);
+static void ngx_lyftr_upkeep_refused(ngx_lyftr_lane_t *lane, ngx_int_t rc);
 static void ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane);
 static ngx_uint_t ngx_lyftr_check_due(ngx_lyftr_lane_t *lane);
 static ngx_msec_t ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc);
@@ -38,18 +42,26 @@ static void ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc);
 
 
 /*
- * What no request asks for; in a pool thread.  A store that nobody has opened
- * yet is left alone: what is there may still have to be set up.
+ * What no request asks for; in a pool thread.  The first worker sets a store
+ * up, or begins to adopt it; until then the others leave it alone, and the
+ * check until it is there.
  */
 
 static ngx_int_t
 ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
+    ngx_uint_t          flags;
     ngx_lyftr_store_t  *store;
 
     store = lane->channel->store;
+    flags = (lane->channel->type == NGX_LYFTR_CHANNEL_UPKEEP)
+            ? NGX_LYFTR_OPEN_UPKEEP : 0;
 
-    if (ngx_lyftr_status_get(store->status->opened) != store->dsn_hash) {
+    if (ngx_lyftr_store_unopened(store)
+        && (flags == 0
+            || (ngx_worker != 0
+                && ngx_lyftr_status_get(store->status->adopted) == 0)))
+    {
         return NGX_DECLINED;
     }
 
@@ -57,7 +69,7 @@ ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
         return NGX_OK;
     }
 
-    return ngx_lyftr_lane_open(lane, 0, deadline, &lane->upkeep);
+    return ngx_lyftr_lane_open(lane, flags, deadline, &lane->upkeep);
 }
 
 
@@ -86,6 +98,12 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     } while (rc == NGX_OK
              && lane->upkeep.code == NGX_LYFTR_ERR_NONE
              && ngx_lyftr_clock() - start < NGX_LYFTR_UPKEEP_SPELL);
+
+    lane->news = (rc == NGX_AGAIN);
+
+    if (lane->news) {
+        rc = NGX_OK;
+    }
 
     if (rc == NGX_OK || rc == NGX_DONE) {
         ngx_lyftr_upkeep_gauges(lane);
@@ -119,14 +137,48 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         if (lane->seat->conn) {
             ngx_lyftr_lane_close(lane);
         }
+
+        if (lane->upkeep.code == NGX_LYFTR_ERR_CORRUPT
+            && ngx_lyftr_store_unopened(channel->store))
+        {
+            rest = NGX_LYFTR_UPKEEP_REFUSED;
+        }
     }
 
     if (rc == NGX_BUSY || lane->upkeep.code == NGX_LYFTR_ERR_BUSY) {
         lane->upkeep.code = NGX_LYFTR_ERR_NONE;
     }
 
+    if (ngx_lyftr_store_unopened(channel->store)) {
+        ngx_lyftr_upkeep_refused(lane, rc);
+    }
+
     lane->due = 1;
     lane->at = ngx_lyftr_clock() + rest;
+}
+
+
+/* a store that cannot be set up says so once, until the reason changes */
+
+static void
+ngx_lyftr_upkeep_refused(ngx_lyftr_lane_t *lane, ngx_int_t rc)
+{
+    ngx_atomic_t     *refused;
+    ngx_lyftr_err_e   error;
+
+    refused = &lane->channel->store->status->refused;
+    error = lane->upkeep.code;
+
+    if (error == NGX_LYFTR_ERR_NONE && rc != NGX_OK) {
+        return;
+    }
+
+    if (error == ngx_lyftr_status_get(*refused)) {
+        lane->upkeep.code = NGX_LYFTR_ERR_NONE;
+        return;
+    }
+
+    ngx_lyftr_status_set(*refused, error);
 }
 
 
@@ -205,7 +257,12 @@ ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
     ngx_lyftr_status_set(status->wal_pages, gauges.wal_pages);
     ngx_lyftr_status_set(status->wal_bytes, gauges.wal_bytes);
     ngx_lyftr_status_set(status->bytes, gauges.bytes);
+    ngx_lyftr_status_set(status->adopted, gauges.adopted + 1);
     ngx_lyftr_status_set(status->looked, ngx_lyftr_clock());
+
+    if (gauges.adopted == -1 && ngx_lyftr_store_unopened(store)) {
+        ngx_lyftr_status_set(status->opened, store->dsn_hash);
+    }
 }
 
 

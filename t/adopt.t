@@ -96,6 +96,21 @@ sub database {
 }
 
 
+# a server that has adopted it
+
+sub served {
+    my (%args) = @_;
+
+    my $server = Lyftr::Server->new(%args);
+
+    Lyftr::Server::wait_for {
+        $server->get('/health/ready')->{status} == 200;
+    } 10;
+
+    return $server;
+}
+
+
 # the bytes of an item
 
 sub json_item {
@@ -177,7 +192,7 @@ sub walked {
 
 
 for my $name (sort keys %shape) {
-    my $server = Lyftr::Server->new(
+    my $server = served(
         dir => database($shape{$name} . inserts(@rows)));
 
     is($server->get('/health/ready')->{status}, 200, "$name: ready");
@@ -206,7 +221,7 @@ for my $name (sort keys %shape) {
     my $dir = $server->{dir};
 
     $server->stop;
-    $server = Lyftr::Server->new(dir => $dir);
+    $server = served(dir => $dir);
     is_deeply(walked($server), [ qw(none offset feb space odd new c b a) ],
               "$name: the same after a restart");
     is($server->sql('PRAGMA integrity_check')->[0]{integrity_check}, 'ok',
@@ -217,7 +232,7 @@ for my $name (sort keys %shape) {
 
 # no key at all: the first row with an id counts
 
-my $server = Lyftr::Server->new(
+my $server = served(
     dir => database("CREATE TABLE messages (message_id TEXT, $columns);"
                     . inserts(@rows[0 .. 2],
                               [ 'a', '+7', '+9', '2020-01-01T00:00:00Z', '2' ],
@@ -237,7 +252,7 @@ $server->stop;
 
 # columns of other types, none for created_at, and an empty table
 
-$server = Lyftr::Server->new(dir => database(<<'END'));
+$server = served(dir => database(<<'END'));
 CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn TEXT,
     to_msisdn TEXT, ts TIMESTAMP, text TEXT, extra BLOB);
 INSERT INTO messages VALUES
@@ -249,7 +264,7 @@ is($server->get('/messages')->{body},
    'no created_at, and a column that we do not know');
 $server->stop;
 
-$server = Lyftr::Server->new(dir => database($shape{'a text key'}));
+$server = served(dir => database($shape{'a text key'}));
 is($server->get('/messages')->{body}, page(), 'an empty table');
 is($server->post(message())->{status}, 200, 'takes messages');
 is($server->get('/messages')->{body}, page(item()), 'and has them');
@@ -264,7 +279,7 @@ my $sql = "BEGIN;$shape{'a text key'}"
           . 'COMMIT;';
 
 for my $round (1 .. 3) {
-    my $server = Lyftr::Server->new(dir => database($sql), workers => 2);
+    my $server = served(dir => database($sql), workers => 2);
     my @clients = map { $server->client } 1 .. 24;
 
     for my $i (0 .. $#clients) {

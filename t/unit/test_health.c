@@ -149,6 +149,25 @@ ngx_lyftr_json_string(u_char *p, u_char *s, size_t len)
 }
 
 
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    va_list      args;
+    ngx_str_t   *text;
+    ngx_uint_t   share;
+
+    assert_string_equal(fmt, "%V: %ui%% of it so far");
+
+    va_start(args, fmt);
+    text = va_arg(args, ngx_str_t *);
+    share = va_arg(args, ngx_uint_t);
+    va_end(args);
+
+    return buf + sprintf((char *) buf, "%.*s: %d%%", (int) text->len,
+                         text->data, (int) share);
+}
+
+
 static int
 test_setup(void **state)
 {
@@ -242,6 +261,37 @@ test_probe(void **state)
     assert_null(answer);
     assert_int_equal(sent, 503);
     assert_non_null(ngx_strstr(body, "no webhook secret"));
+}
+
+
+/* nobody has it yet: it is being set up, or adopted, or cannot be */
+
+static void
+test_unopened(void **state)
+{
+    store.dsn_hash = 1;
+
+    assert_int_equal(test_ready(NGX_LYFTR_OP_EXPIRED, 0, 0), 503);
+    assert_non_null(ngx_strstr(body, "is being set up"));
+    assert_int_equal(test_ready(NGX_LYFTR_OP_DONE, NGX_ERROR,
+                                NGX_LYFTR_ERR_BUSY), 503);
+    assert_non_null(ngx_strstr(body, "is being set up"));
+
+    status.adopted = 43;
+    assert_int_equal(test_ready(NGX_LYFTR_OP_EXPIRED, 0, 0), 503);
+    assert_non_null(ngx_strstr(body, ": 42%"));
+    assert_int_equal(test_ready(NGX_LYFTR_OP_DONE, NGX_ERROR,
+                                NGX_LYFTR_ERR_ADOPT), 503);
+    assert_non_null(ngx_strstr(body, ": 42%"));
+    assert_int_equal(ngx_lyftr_ready_known(&store), NGX_LYFTR_ERR_ADOPT);
+
+    status.refused = NGX_LYFTR_ERR_FULL;
+    assert_int_equal(test_ready(NGX_LYFTR_OP_EXPIRED, 0, 0), 503);
+    assert_null(ngx_strstr(body, "%"));
+    assert_int_equal(ngx_lyftr_ready_known(&store), NGX_LYFTR_ERR_FULL);
+
+    status.opened = store.dsn_hash;
+    assert_int_equal(test_ready(NGX_LYFTR_OP_DONE, NGX_OK, 0), 200);
 }
 
 
@@ -372,6 +422,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_probe, test_setup),
+        cmocka_unit_test_setup(test_unopened, test_setup),
         cmocka_unit_test_setup(test_timeout, test_setup),
         cmocka_unit_test_setup(test_known, test_setup),
         cmocka_unit_test_setup(test_gauge, test_setup),

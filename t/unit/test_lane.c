@@ -72,6 +72,47 @@ test_none_left(void **state)
 }
 
 
+/* a store that was there and is gone does not begin anew */
+
+static void
+test_create(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < 4; i++) {
+        (void) test_setup(NULL);
+
+        status.opened = (i & 1);
+        channel.type = (i & 2) ? NGX_LYFTR_CHANNEL_UPKEEP
+                               : NGX_LYFTR_CHANNEL_WRITE;
+        test_thread();
+
+        assert_non_null(seat.conn);
+        assert_int_equal(open_flags & NGX_LYFTR_OPEN_CREATE,
+                         (i & 1) ? 0 : NGX_LYFTR_OPEN_CREATE);
+    }
+}
+
+
+/* others hear that it is being adopted, or why it cannot be */
+
+static void
+test_refused(void **state)
+{
+    open_err = NGX_LYFTR_ERR_ADOPT;
+    test_thread();
+    assert_int_equal(ops[0].rc, NGX_ERROR);
+    assert_int_equal(ops[0].error, NGX_LYFTR_ERR_ADOPT);
+    assert_int_equal(lane.failed, TEST_OPS);
+
+    (void) test_setup(NULL);
+    open_err = NGX_LYFTR_ERR_ADOPT;
+    status.refused = NGX_LYFTR_ERR_CORRUPT;
+    test_thread();
+    assert_int_equal(ops[0].error, NGX_LYFTR_ERR_CORRUPT);
+}
+
+
 /* after a write that went wrong, but not after one that was refused */
 
 static void
@@ -105,6 +146,8 @@ main(void)
         cmocka_unit_test_setup(test_singly, test_setup),
         cmocka_unit_test_setup(test_singly_declined, test_setup),
         cmocka_unit_test_setup(test_none_left, test_setup),
+        cmocka_unit_test_setup(test_create, test_setup),
+        cmocka_unit_test_setup(test_refused, test_setup),
         cmocka_unit_test_setup(test_open_failed, test_setup)
     };
 

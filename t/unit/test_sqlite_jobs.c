@@ -64,6 +64,10 @@ test_wrap(NGX_LYFTR_JOB_MERGE, ngx_lyftr_job_merge,
            ngx_lyftr_error_t *e),
           (c, job, from, n, deadline, e))
 
+test_wrap(NGX_LYFTR_JOB_ADOPT, ngx_lyftr_sqlite_adopt_step,
+          (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, deadline, e))
+
 test_wrap(NGX_LYFTR_JOB_REBUILD, ngx_lyftr_upkeep_rebuild,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))

@@ -69,12 +69,76 @@ test_spell(void **state)
     assert_int_equal(lane.due, 1);
     assert_true((ngx_msec_int_t) (lane.at - ngx_lyftr_clock()) <= 0);
 
-    /* what nobody has opened is left alone */
+    /* what nobody has opened is set up by it, and not by the check */
 
     status.opened = 0;
-    nmaintain = 0;
+    seat.conn = NULL;
+    channel.type = NGX_LYFTR_CHANNEL_CHECK;
     test_thread();
-    assert_int_equal(nmaintain, 0);
+    assert_null(seat.conn);
+    assert_int_equal(status.opened, 0);
+
+    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    test_thread();
+    assert_non_null(seat.conn);
+    assert_int_equal(status.opened, store.dsn_hash);
+}
+
+
+/* while it adopts a store, nobody else has it; one that is refused, once */
+
+static void
+test_adopting(void **state)
+{
+    ngx_uint_t  i;
+
+    ngx_queue_init(&channel.pending);
+    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    status.opened = 0;
+    adopted = 30;
+    maintain_rc = NGX_DONE;
+    maintain_err = NGX_LYFTR_ERR_NONE;
+
+    ngx_worker = 1;
+    test_thread();
+    assert_null(seat.conn);
+
+    ngx_worker = 0;
+    test_thread();
+    assert_int_equal(status.opened, 0);
+    assert_int_equal(status.adopted, 31);
+    assert_int_equal(open_flags, NGX_LYFTR_OPEN_UPKEEP
+                                 |NGX_LYFTR_OPEN_CREATE);
+
+    maintain_rc = NGX_ERROR;
+    maintain_err = NGX_LYFTR_ERR_CORRUPT;
+
+    for (i = 0; i < 3; i++) {
+        test_thread();
+        assert_int_equal(status.refused, NGX_LYFTR_ERR_CORRUPT);
+        assert_int_equal(lane.upkeep.code, i ? NGX_LYFTR_ERR_NONE
+                                             : NGX_LYFTR_ERR_CORRUPT);
+        assert_in_range(lane.at - ngx_lyftr_clock(), 50000, 60000);
+    }
+
+    /* what it came to is told, and is no failure */
+
+    adopted = -1;
+    maintain_rc = NGX_AGAIN;
+    maintain_err = NGX_LYFTR_ERR_DATA;
+
+    test_thread();
+    assert_int_equal(lane.news, 1);
+    assert_int_equal(lane.upkeep.code, NGX_LYFTR_ERR_DATA);
+    assert_non_null(seat.conn);
+    assert_int_equal(status.opened, store.dsn_hash);
+    assert_int_equal(status.adopted, 0);
+
+    maintain_rc = NGX_DONE;
+    maintain_err = NGX_LYFTR_ERR_NONE;
+    test_thread();
+    assert_int_equal(lane.news, 0);
+    assert_int_equal(lane.upkeep.code, NGX_LYFTR_ERR_NONE);
 }
 
 
@@ -199,8 +263,9 @@ test_probed(void **state)
     test_thread();
     assert_true(status.locked != 0);
 
-    /* a store that nobody has opened is left alone */
+    /* a store that nobody can open yet is left alone */
 
+    adopted = 30;
     status.opened = 0;
     status.probed = 0;
     nprobes = 0;
@@ -215,6 +280,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_pause, test_setup),
         cmocka_unit_test_setup(test_spell, test_setup),
+        cmocka_unit_test_setup(test_adopting, test_setup),
         cmocka_unit_test_setup(test_keeper, test_setup),
         cmocka_unit_test_setup(test_probed, test_setup)
     };

@@ -40,6 +40,8 @@ static ngx_lyftr_err_e      probe_err;
 static ngx_uint_t           nprobes;
 static ngx_uint_t           probe_write;
 static ngx_uint_t           open_flags;
+static ngx_lyftr_err_e      open_err;
+static ngx_int_t            adopted;
 
 /* in this transaction, and durable */
 static ngx_uint_t           begun;         /* it is open */
@@ -69,6 +71,7 @@ static ngx_time_t      test_now;
 volatile ngx_cycle_t  *ngx_cycle = &test_cycle;
 volatile ngx_msec_t    ngx_current_msec;
 volatile ngx_time_t   *ngx_cached_time = &test_now;
+ngx_uint_t             ngx_worker;
 
 
 #if (NGX_HAVE_VARIADIC_MACROS)
@@ -94,8 +97,9 @@ test_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     open_flags = flags;
+    err->code = open_err;
 
-    return &written;
+    return open_err ? NULL : &written;
 }
 
 
@@ -164,6 +168,7 @@ test_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     ngx_memset(gauges, 0, sizeof(ngx_lyftr_gauges_t));
 
     gauges->rows = 7;
+    gauges->adopted = adopted;
 }
 
 
@@ -283,6 +288,8 @@ test_setup(void **state)
     probe_err = NGX_LYFTR_ERR_NONE;
     nprobes = 0;
     open_flags = 0;
+    open_err = NGX_LYFTR_ERR_NONE;
+    adopted = -1;
     stored = 0;
 
     return 0;

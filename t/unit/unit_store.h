@@ -112,7 +112,6 @@ unit_sql(const char *sql)
     msg = NULL;
 
     assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
-    assert_int_equal(ngx_lyftr_sqlite_functions(db), SQLITE_OK);
     (void) sqlite3_busy_timeout(db, 2000);
     (void) sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 

@@ -68,6 +68,7 @@ sub new {
     $self->sql($self->{fill}) if $self->{fill};
 
     my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+    my $fresh = !-e $self->{db} && !$self->{preload};
 
     $self->{pid} = fork // die "fork: $!";
 
@@ -87,6 +88,15 @@ sub new {
     };
 
     $up or delete $self->{pid}, die "nginx does not answer: " . $self->log;
+
+    # the first worker sets a new store up; one that it cannot, nobody can
+
+    if ($fresh) {
+        wait_for {
+            -s "$self->{db}-wal"
+                && $self->sql('PRAGMA user_version')->[0]{user_version};
+        } 1;
+    }
 
     return $self;
 }
