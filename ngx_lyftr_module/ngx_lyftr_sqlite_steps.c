@@ -13,6 +13,8 @@
 
 static ngx_uint_t ngx_lyftr_upkeep_counts(ngx_lyftr_sqlite_t *c,
     int64_t last);
+static ngx_uint_t ngx_lyftr_upkeep_small(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_segment_t *from);
 
 
 ngx_int_t
@@ -222,20 +224,51 @@ ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     s = c->segments;
 
-    for (i = 0, n = 1; i + 1 < c->nsegments && n < NGX_LYFTR_FANOUT; i++) {
+    for (i = 0, n = 1; i + 1 < c->nsegments; i++) {
         n = (s[i].level == s[i + 1].level
              && s[i].ties == s[i + 1].ties
              && s[i].id >= c->state.rebuild
              && s[i + 1].id >= c->state.rebuild
              && s[i].level < NGX_LYFTR_LEVELS)
             ? n + 1 : 1;
+
+        if (n < NGX_LYFTR_FANOUT) {
+            continue;
+        }
+
+        if (ngx_lyftr_upkeep_small(c, &s[i + 2 - n])) {
+            return ngx_lyftr_job_merge(c, job, &s[i + 2 - n], n, deadline,
+                                       err);
+        }
+
+        n--;
     }
 
-    if (n < NGX_LYFTR_FANOUT) {
-        return NGX_DONE;
+    return NGX_DONE;
+}
+
+
+/*
+ * What a merge reads stays in the file until it is done, and then as free pages
+ * until something else takes them.  So those of most rows wait until there are
+ * more of them: the file is not much larger than what is in it.
+ */
+
+static ngx_uint_t
+ngx_lyftr_upkeep_small(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *from)
+{
+    int64_t     rows, all;
+    ngx_uint_t  i;
+
+    for (i = 0, rows = 0; i < NGX_LYFTR_FANOUT; i++) {
+        rows += from[i].rows;
     }
 
-    return ngx_lyftr_job_merge(c, job, &s[i + 1 - n], n, deadline, err);
+    for (i = 0, all = 0; i < c->nsegments; i++) {
+        all += c->segments[i].rows;
+    }
+
+    return rows <= all / c->upkeep->share;
 }
 
 

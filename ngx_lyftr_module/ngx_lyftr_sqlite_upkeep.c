@@ -133,6 +133,8 @@ ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     ngx_memzero(c->upkeep, sizeof(ngx_lyftr_sqlite_upkeep_t));
 
+    c->upkeep->share = NGX_LYFTR_UPKEEP_SHARE;
+
     return NGX_OK;
 }
 

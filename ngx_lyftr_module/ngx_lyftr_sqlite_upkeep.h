@@ -20,6 +20,14 @@
 #define NGX_LYFTR_UPKEEP_MOST      60000
 #define NGX_LYFTR_UPKEEP_APART     1000
 
+/*
+ * Of all rows that segments have, one merge takes a third at most; unit tests
+ * have few.
+ */
+#ifndef NGX_LYFTR_UPKEEP_SHARE
+#define NGX_LYFTR_UPKEEP_SHARE     3
+#endif
+
 /* msec without a beat, after which a process is taken for one that hangs */
 #define NGX_LYFTR_UPKEEP_LEASE     10000
 
@@ -73,6 +81,7 @@ struct ngx_lyftr_sqlite_upkeep_s {
     ngx_lyftr_sqlite_t      *guard;        /* of checkpoints */
     ngx_lyftr_job_t          flush;
     ngx_lyftr_job_t          merge;
+    int64_t                  share;        /* of the rows, that it takes */
     ngx_lyftr_count_t        count;
     ngx_lyftr_rebuild_t      rebuild;
     ngx_lyftr_grow_t         search;

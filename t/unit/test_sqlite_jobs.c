@@ -435,6 +435,77 @@ test_hangs(void **state)
 }
 
 
+/* pages of the file, to a hundred of those that hold something */
+
+static int64_t
+test_file(void)
+{
+    return unit_sql_int("SELECT 100 * p.page_count / (p.page_count"
+                        " - f.freelist_count) FROM pragma_page_count AS p,"
+                        " pragma_freelist_count AS f");
+}
+
+
+/* the largest file at rest, in which a merge takes such a share of the rows */
+
+static int64_t
+test_size(ngx_uint_t share)
+{
+    int64_t              most, n;
+    ngx_lyftr_sqlite_t  *c, *upkeep;
+
+    seed = 7;
+    most = 100;
+    dsn.search = 0;
+
+    c = unit_open();
+    upkeep = unit_open();
+
+    (void) unit_maintain(upkeep);
+    upkeep->upkeep->share = share;
+
+    while (nmodel + 50 <= UNIT_ROWS) {
+        unit_model_add(c, 50);
+        test_turns(upkeep);
+
+        if (nmodel > 27 * NGX_LYFTR_SEGMENT) {
+            n = test_file();
+            most = ngx_max(most, n);
+        }
+    }
+
+    assert_int_equal(unit_strays(), 0);
+    assert_true(calls[NGX_LYFTR_JOB_MERGE] > 10);
+
+    b->close(c);
+    b->close(upkeep);
+
+    return most;
+}
+
+
+/* blocks that are dead go before more die, and few die at once */
+
+static void
+test_space(void **state)
+{
+    int64_t  most;
+
+    most = test_size(3);
+
+    if (most > 125) {
+        fail_msg("the file is %d %% of what is in it", (int) most);
+    }
+
+    /* without a limit it is more */
+
+    assert_int_equal(unit_teardown_model(state), 0);
+    assert_int_equal(test_setup(state), 0);
+
+    assert_true(test_size(1) > 125);
+}
+
+
 int
 main(void)
 {
@@ -445,7 +516,8 @@ main(void)
         test_fresh(test_alone),
         test_fresh(test_again),
         test_fresh(test_stuck),
-        test_fresh(test_hangs)
+        test_fresh(test_hangs),
+        test_fresh(test_space)
     };
 
     return cmocka_run_group_tests_name("sqlite_jobs", tests, NULL, NULL);
