@@ -15,9 +15,9 @@ use Lyftr::Upkeep;
 
 my $server = Lyftr::Server->new(store => 'check=1s');
 
-is($server->post(message(message_id => "m$_", from => '+' . ($_ % 5 + 1),
+is($server->post(message(message_id => "m$_", from => '+' . ($_ % 12 + 1),
                          ts => sprintf '2025-01-15T10:%02d:00Z', $_ % 60))
-   ->{status}, 200, "m$_") for 1 .. 20;
+   ->{status}, 200, "m$_") for 1 .. 36;
 
 Lyftr::Upkeep::settled($server, 10);
 
@@ -46,7 +46,7 @@ for (['a row of the log', 'DELETE FROM lyftr_message WHERE seq = 7',
      ['a count', 'UPDATE lyftr_count SET count = count + 1 WHERE count = 4
       AND from_msisdn NOT IN (SELECT from_msisdn FROM lyftr_top)
       OR from_msisdn = (SELECT max(from_msisdn) FROM lyftr_count)',
-      'is damaged'])
+      'damaged'])
 {
     my ($name, $sql, $text) = @$_;
     my @tables = qw(lyftr_message lyftr_count lyftr_top);
@@ -98,6 +98,35 @@ $server = Lyftr::Server->new(dir => $server->{dir}, store => 'check=off');
 
 is($server->post(message(message_id => 'm1'))->{status}, 200, 'started');
 is(ready(503)->{status}, 503, 'not ready, with check=off');
+$server->stop;
+
+# what is not of the log is mended by a request, beside deliveries
+
+$server = Lyftr::Server->new(dir => $server->{dir}, store => 'check=1s');
+
+is($server->post(message(message_id => 'm1'))->{status}, 200, 'started again');
+is(ready(503)->{status}, 503, 'and damaged as before');
+
+$server->sql('UPDATE lyftr_count SET count = count + 1;
+              DELETE FROM lyftr_top');
+
+open my $file, '>', "$server->{db}-rebuild" or die "$server->{db}-rebuild: $!";
+close $file;
+
+my ($n, $refused) = (0, 0);
+
+Lyftr::Server::wait_for {
+    $refused++ if $server->post(message(message_id => 'new' . $n++))
+                         ->{status} != 200;
+    !-e "$server->{db}-rebuild";
+} 30;
+
+ok(!-e "$server->{db}-rebuild", 'the request is gone when it is done');
+is($refused, 0, "no delivery of $n was refused");
+is(ready(200)->{status}, 200, 'ready once all is made anew');
+
+Lyftr::Upkeep::settled($server, 10);
+is_deeply([ Lyftr::Upkeep::faults($server) ], [], 'and all is right');
 $server->stop;
 
 is_deeply([ $server->alarms ], [], 'no alarms');
