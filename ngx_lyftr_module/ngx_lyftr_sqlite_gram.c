@@ -108,6 +108,11 @@ ngx_lyftr_grams_grow(ngx_lyftr_grams_t *grams)
 
     ngx_memzero(grams->slots, grams->size * sizeof(ngx_lyftr_gram_t));
 
+    if (grams->odd == 0) {
+        sqlite3_randomness(sizeof(grams->odd), &grams->odd);
+        grams->odd |= 1;
+    }
+
     for (i = 0; i < size; i++) {
         if (old[i].gram) {
             *ngx_lyftr_grams_slot(grams, old[i].gram) = old[i];
@@ -120,12 +125,14 @@ ngx_lyftr_grams_grow(ngx_lyftr_grams_t *grams)
 }
 
 
+/* texts that are made to fill neighbouring slots must not be possible */
+
 static ngx_lyftr_gram_t *
 ngx_lyftr_grams_slot(ngx_lyftr_grams_t *grams, uint32_t gram)
 {
     ngx_uint_t  i;
 
-    i = gram * 0x9e3779b1u >> 8;
+    i = gram * grams->odd >> 32;
 
     for ( ;; ) {
         i &= grams->size - 1;

@@ -60,6 +60,7 @@ typedef struct {
 typedef struct {
     ngx_lyftr_gram_t    *slots;            /* a hash table, then in order */
     ngx_uint_t           size;
+    uint64_t             odd;              /* drawn at random: of the hash */
     ngx_uint_t           n;
     ngx_lyftr_buf_t      memory;
     ngx_lyftr_buf_t      text;
