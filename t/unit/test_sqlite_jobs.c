@@ -124,7 +124,7 @@ test_later(ngx_lyftr_sqlite_t *c, ngx_uint_t over)
 /* until there is nothing to do; what failed is tried again, or not */
 
 static void
-test_turns_as(void *conn, ngx_uint_t over)
+test_turns(void *conn, ngx_uint_t over)
 {
     ngx_uint_t  i;
 
@@ -141,18 +141,11 @@ test_turns_as(void *conn, ngx_uint_t over)
 
 
 static void
-test_turns(void *conn)
-{
-    test_turns_as(conn, 0);
-}
-
-
-static void
 test_cured(ngx_lyftr_sqlite_t *c)
 {
     ngx_memzero(fails, sizeof(fails));
 
-    test_turns_as(c, 1);
+    test_turns(c, 1);
 
     assert_int_equal(c->state.counted, c->last);
     assert_true(c->last - c->state.indexed < NGX_LYFTR_SEGMENT);
@@ -180,7 +173,7 @@ test_alone_job(ngx_uint_t n)
 
     for (i = 0; i < 4; i++) {
         unit_model_add(c, TEST_ROWS / 4 + 10);
-        test_turns(upkeep);
+        test_turns(upkeep, 0);
         unit_check(c, 3, 1);
     }
 
@@ -316,7 +309,7 @@ test_stuck(void **state)
 
     while (nmodel <= NGX_LYFTR_MOST) {
         unit_model_add(c, 50);
-        test_turns(upkeep);
+        test_turns(upkeep, 0);
     }
 
     for (i = 0; i < 2; i++) {
@@ -344,7 +337,7 @@ test_stuck(void **state)
 
             (void) b->maintain(upkeep, unit_in(4000), &err);
             assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
-            test_turns(upkeep);
+            test_turns(upkeep, 0);
         }
     }
 
@@ -397,7 +390,7 @@ test_hangs(void **state)
         words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_UPKEEP_LEASE - 1;
 
         if (step % 3) {
-            test_turns(second);
+            test_turns(second, 0);
             assert_int_equal(unit_strays(), 0);
 
         } else {
@@ -412,7 +405,7 @@ test_hangs(void **state)
             assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
         }
 
-        test_turns(second);
+        test_turns(second, 0);
         assert_true(second->upkeep->locked);
         assert_int_equal(unit_strays(), 0);
 
@@ -427,7 +420,7 @@ test_hangs(void **state)
     b->close(first);
     assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
 
-    test_turns(second);
+    test_turns(second, 0);
     unit_check(c, 20, 1);
 
     b->close(second);
@@ -435,18 +428,7 @@ test_hangs(void **state)
 }
 
 
-/* pages of the file, to a hundred of those that hold something */
-
-static int64_t
-test_file(void)
-{
-    return unit_sql_int("SELECT 100 * p.page_count / (p.page_count"
-                        " - f.freelist_count) FROM pragma_page_count AS p,"
-                        " pragma_freelist_count AS f");
-}
-
-
-/* the largest file at rest, in which a merge takes such a share of the rows */
+/* the largest file at rest, in hundredths of the pages that hold something */
 
 static int64_t
 test_size(ngx_uint_t share)
@@ -466,10 +448,12 @@ test_size(ngx_uint_t share)
 
     while (nmodel + 50 <= UNIT_ROWS) {
         unit_model_add(c, 50);
-        test_turns(upkeep);
+        test_turns(upkeep, 0);
 
         if (nmodel > 27 * NGX_LYFTR_SEGMENT) {
-            n = test_file();
+            n = unit_sql_int("SELECT 100 * page_count / (page_count"
+                             " - freelist_count) FROM pragma_page_count,"
+                             " pragma_freelist_count");
             most = ngx_max(most, n);
         }
     }
