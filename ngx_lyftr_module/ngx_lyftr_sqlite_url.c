@@ -7,6 +7,9 @@
     ((ch) == '_' || ((ch) >= '0' && (ch) <= '9')                              \
      || (((ch) | 0x20) >= 'a' && ((ch) | 0x20) <= 'z'))
 
+#define ngx_lyftr_sqlite_memory(p, last)                                      \
+    ((last) - (p) == 8 && ngx_memcmp(p, ":memory:", 8) == 0)
+
 
 ngx_int_t
 ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
@@ -49,6 +52,10 @@ ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
         last = query;
     }
 
+    if (ngx_lyftr_sqlite_memory(p, last)) {
+        goto memory;
+    }
+
     if (p < last && *p != '/') {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
                       "a host in the URL: a file has three slashes or four");
@@ -57,13 +64,17 @@ ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
     p += (p < last);
     len = last - p;
 
-    if (len == 0 || (len == 8 && ngx_memcmp(p, ":memory:", 8) == 0)) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
-                      "a database in memory would not outlive the process");
+    if (len == 0 || ngx_lyftr_sqlite_memory(p, last)) {
+        goto memory;
     }
 
-    if (memchr(p, '\0', len) || last[-1] == '/') {
+    if (memchr(p, '\0', len)) {
         goto invalid;
+    }
+
+    if (last[-1] == '/') {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "a folder: the URL names the file of the database");
     }
 
     if (*p != '/') {
@@ -91,6 +102,11 @@ ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
     dsn->path[cwd + len] = '\0';
 
     return NGX_OK;
+
+memory:
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                      "a database in memory would not outlive the process");
 
 invalid:
 

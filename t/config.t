@@ -45,10 +45,12 @@ my @refused = (
          '""', '/data/app.db', 'sqlite', 'sqlite3:///a.db', 'SQLITE:///a.db',
          'mysql://user:hunter2@host/db', 'env:LYFTR_TEST_WRONG'),
     (map { [ "lyftr_store main $_;", '', qq(store "main": $memory) ] }
-         'sqlite://', 'sqlite:///', 'sqlite:///:memory:',
+         'sqlite://', 'sqlite:///', 'sqlite:///:memory:', 'sqlite://:memory:',
          'sqlite+aiosqlite:///:memory:', 'sqlite:///?cache=shared'),
     (map { [ "lyftr_store main $_;", '', qq(store "main": $form) ] }
-         'sqlite:a.db', 'sqlite:/a.db', 'sqlite+:///a.db', 'sqlite:////data/'),
+         'sqlite:a.db', 'sqlite:/a.db', 'sqlite+:///a.db'),
+    [ 'lyftr_store main sqlite:////data/;', '',
+      'store "main": a folder: the URL names the file of the database' ],
     [ 'lyftr_store main sqlite://data/app.db;', '',
       'store "main": a host in the URL: a file has three slashes or four' ],
     [ 'lyftr_store main sqlite:////' . 'x' x 5000 . ';', '',
