@@ -375,6 +375,77 @@ test_adopt_model(void **state)
 }
 
 
+/* whoever goes on after a kill does what was not committed, and no more */
+
+static void
+test_kill(void **state)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_sqlite_t  *u;
+
+    seed = 4;
+
+    test_odd(400);
+    test_put("CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,"
+             " text)",
+             "INSERT INTO messages VALUES (?1, ?2, '+200', ?3, ?4)");
+
+    /* larger than a row may be, without a name, and one more with an id */
+
+    unit_sql("INSERT INTO messages VALUES ('large', '+1', '+2', '2025',"
+             " zeroblob(17000000)), (NULL, '+1', '+2', '2025', 'x');"
+             "INSERT INTO messages SELECT * FROM messages LIMIT 1");
+
+    for (i = 0; i < 1000; i++) {
+        u = test_adopting(i % 9 + 3);
+
+        if (u->adopt == NULL) {
+            break;
+        }
+
+        assert_null(b->open(&dsn, NGX_LYFTR_OPEN_CREATE, unit_in(1000), &err));
+        assert_int_equal(err.code, NGX_LYFTR_ERR_ADOPT);
+        assert_int_equal(unit_sql_int("SELECT count(*) FROM messages"),
+                         nmodel + 3);
+        b->close(u);
+    }
+
+    assert_null(u->adopt);
+    assert_true(i > 10);
+    b->close(u);
+
+    test_follow();
+
+    assert_int_equal(unit_sql_int("SELECT count(*) FROM messages_adopted"),
+                     400 + 3);
+}
+
+
+/* what an older version adopted may be larger than a row may be now */
+
+static void
+test_large(void **state)
+{
+    void               *c;
+    unit_rows_t         rows;
+    ngx_lyftr_page_t    page;
+    ngx_lyftr_query_t   q;
+
+    b->close(unit_open());
+    unit_sql("INSERT INTO lyftr_message (id_hash, instant, message_id,"
+             " from_msisdn, to_msisdn, ts, text) VALUES (1, '2025', 'large',"
+             " '+1', '+2', '2025', CAST(zeroblob(17000000) AS TEXT))");
+
+    c = unit_open();
+    ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
+    q.limit = 10;
+
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 1);
+    b->close(c);
+}
+
+
 /* an older version left places in the log empty, also of whole segments */
 
 static void
@@ -466,6 +537,8 @@ main(void)
         unit_fresh(test_adopt),
         unit_fresh(test_refuse),
         unit_fresh_model(test_adopt_model),
+        unit_fresh_model(test_kill),
+        unit_fresh(test_large),
         unit_fresh_model(test_empty),
         unit_fresh_model(test_migrate)
     };
