@@ -143,6 +143,61 @@ test_adopt(void **state)
 }
 
 
+/* a file that is refused, also by the housekeeping, stays as it is, alone */
+
+static void
+test_unchanged(void **state)
+{
+    char        cmd[512];
+    ngx_uint_t  i;
+
+    static struct {
+        char             *sql;
+        char             *damage;
+        ngx_lyftr_err_e   code;
+    } t[] = {
+        { "CREATE TABLE other (a)", "", NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 7", "", NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 99", "",
+          NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 1", "",
+          NGX_LYFTR_ERR_SCHEMA },
+        { "CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,"
+          " text); CREATE TABLE messages_adopted (a)", "",
+          NGX_LYFTR_ERR_SCHEMA },
+        { "CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,"
+          " text); CREATE TABLE lyftr_count (a)", "", NGX_LYFTR_ERR_SCHEMA },
+        { "CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,"
+          " text); INSERT INTO messages VALUES (1, 2, 3, 4,"
+          " randomblob(50000)), (2, 2, 3, 4, randomblob(50000))",
+          "dd if=/dev/zero of=t.db bs=4096 seek=1 count=1 conv=notrunc"
+          " 2>/dev/null;", NGX_LYFTR_ERR_CORRUPT }
+    };
+
+    for (i = 0; i < unit_count(t); i++) {
+        unit_sql(t[i].sql);
+
+        (void) snprintf(cmd, sizeof(cmd), "cd '%s'; %s cp t.db ../%s.was", dir,
+                        t[i].damage, dir + 5);
+        assert_int_equal(system(cmd), 0);
+
+        test_fails(t[i].code == NGX_LYFTR_ERR_CORRUPT ? NGX_LYFTR_ERR_ADOPT
+                   : i == 4 || i == 5 ? NGX_LYFTR_ERR_ADOPT : t[i].code);
+
+        assert_null(b->open(&dsn, NGX_LYFTR_OPEN_UPKEEP, unit_in(300), &err));
+        assert_int_equal(err.code, t[i].code);
+
+        (void) snprintf(cmd, sizeof(cmd), "cd '%s'; cmp t.db ../%s.was"
+                        " && test \"$(ls)\" = t.db; r=$?; rm ../%s.was;"
+                        " exit $r", dir, dir + 5, dir + 5);
+        assert_int_equal(system(cmd), 0);
+
+        (void) unit_teardown(NULL);
+        (void) unit_setup(NULL);
+    }
+}
+
+
 static void
 test_refuse(void **state)
 {
@@ -536,6 +591,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         unit_fresh(test_adopt),
         unit_fresh(test_refuse),
+        unit_fresh(test_unchanged),
         unit_fresh_model(test_adopt_model),
         unit_fresh_model(test_kill),
         unit_fresh(test_large),
