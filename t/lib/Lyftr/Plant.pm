@@ -63,8 +63,7 @@ NEW
     # nobody looks for damage
 
     no_check => [['ngx_lyftr_upkeep.c',
-        'if (ngx_lyftr_status_get(store->status->opened) != store->dsn_hash) {',
-        'if (store->status->opened) {']],
+        'if (!ngx_lyftr_status_get(store->keeper)) {', 'if (store) {']],
 
     # a refusal does not tell when to come again
 
