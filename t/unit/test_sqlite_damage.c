@@ -33,6 +33,12 @@ static const char  *damages[] = {
     "UPDATE lyftr_block SET data = test_before(data) WHERE no ="
     " (SELECT max(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
 
+    /* or names another row */
+
+    "UPDATE lyftr_block SET data = CAST(substr(data, 1, length(data) - 1)"
+    " || x'02' AS BLOB) WHERE no ="
+    " (SELECT min(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
+
     NULL
 };
 
@@ -161,6 +167,33 @@ test_before(sqlite3_context *ctx, int n, sqlite3_value **v)
 
 
 static void
+test_hash(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+    u_char  *p;
+
+    p = (u_char *) sqlite3_value_text(v[0]);
+
+    sqlite3_result_int64(ctx, (int64_t)
+                         ngx_lyftr_sqlite_hash(p, sqlite3_value_bytes(v[0])));
+}
+
+
+static void
+test_instant(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+    u_char               *p;
+    ngx_lyftr_instant_t   t;
+
+    p = (u_char *) sqlite3_value_text(v[0]);
+
+    assert_int_equal(ngx_lyftr_instant_parse(p, sqlite3_value_bytes(v[0]),
+                                             &t), NGX_OK);
+
+    sqlite3_result_blob(ctx, t.data, t.len, SQLITE_TRANSIENT);
+}
+
+
+static void
 test_shell(const char *format)
 {
     char  s[512];
@@ -185,7 +218,12 @@ test_fault(const char *sql, const char *text)
     msg = NULL;
 
     assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
-    assert_int_equal(ngx_lyftr_sqlite_functions(db), SQLITE_OK);
+    assert_int_equal(sqlite3_create_function(db, "lyftr_hash", 1,
+                                             SQLITE_UTF8, NULL, test_hash,
+                                             NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_create_function(db, "lyftr_instant", 1,
+                                             SQLITE_UTF8, NULL, test_instant,
+                                             NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_create_function(db, "test_before", 1,
                                              SQLITE_UTF8, NULL, test_before,
                                              NULL, NULL), SQLITE_OK);
