@@ -11,6 +11,9 @@
     ((last) - (p) == 8 && ngx_memcmp(p, ":memory:", 8) == 0)
 
 
+static u_char *ngx_lyftr_sqlite_scheme(u_char *p, u_char *last);
+
+
 ngx_int_t
 ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
     ngx_lyftr_error_t *err)
@@ -24,27 +27,11 @@ ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
     last = p + url->len;
     cwd = 0;
 
-    if (url->len < 6 || ngx_memcmp(p, "sqlite", 6) != 0) {
+    p = ngx_lyftr_sqlite_scheme(p, last);
+
+    if (p == NULL) {
         goto invalid;
     }
-
-    p += 6;
-
-    if (p < last && *p == '+') {
-        for (p++; p < last && ngx_lyftr_sqlite_word(*p); p++) {
-            /* void */
-        }
-
-        if (p[-1] == '+') {
-            goto invalid;
-        }
-    }
-
-    if (last - p < 3 || ngx_memcmp(p, "://", 3) != 0) {
-        goto invalid;
-    }
-
-    p += 3;
 
     query = memchr(p, '?', last - p);
 
@@ -112,4 +99,29 @@ invalid:
 
     return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
                       "not a URL such as sqlite:////data/app.db");
+}
+
+
+/* what follows sqlite:// or sqlite+driver://; NULL: it is none of these */
+
+static u_char *
+ngx_lyftr_sqlite_scheme(u_char *p, u_char *last)
+{
+    if (last - p < 6 || ngx_memcmp(p, "sqlite", 6) != 0) {
+        return NULL;
+    }
+
+    p += 6;
+
+    if (p < last && *p == '+') {
+        for (p++; p < last && ngx_lyftr_sqlite_word(*p); p++) {
+            /* void */
+        }
+
+        if (p[-1] == '+') {
+            return NULL;
+        }
+    }
+
+    return (last - p < 3 || ngx_memcmp(p, "://", 3) != 0) ? NULL : p + 3;
 }
