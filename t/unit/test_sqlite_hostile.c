@@ -24,6 +24,52 @@ static test_case_t  cases[] = {
 
 
 static void
+test_hash_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+    u_char  *p;
+
+    p = (u_char *) sqlite3_value_text(v[0]);
+
+    sqlite3_result_int64(ctx, (int64_t)
+                         ngx_lyftr_sqlite_hash(p, sqlite3_value_bytes(v[0])));
+}
+
+
+static void
+test_instant_sql(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+    u_char               *p;
+    ngx_lyftr_instant_t   t;
+
+    p = (u_char *) sqlite3_value_text(v[0]);
+
+    assert_int_equal(ngx_lyftr_instant_parse(p, sqlite3_value_bytes(v[0]), &t),
+                     NGX_OK);
+
+    sqlite3_result_blob(ctx, t.data, t.len, SQLITE_TRANSIENT);
+}
+
+
+static void
+test_sql(const char *sql)
+{
+    sqlite3  *db;
+
+    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_create_function(db, "lyftr_hash", 1, SQLITE_UTF8,
+                                             NULL, test_hash_sql, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_create_function(db, "lyftr_instant", 1,
+                                             SQLITE_UTF8, NULL,
+                                             test_instant_sql, NULL, NULL),
+                     SQLITE_OK);
+    (void) sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+
+static void
 test_add(test_case_t *t)
 {
     char        sql[2048];
@@ -49,7 +95,7 @@ test_add(test_case_t *t)
             (unsigned) t->from, (unsigned) (i + 1) * NGX_LYFTR_SEGMENT,
             (unsigned) i);
 
-        unit_sql(sql);
+        test_sql(sql);
     }
 }
 
