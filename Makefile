@@ -62,11 +62,13 @@ module: $(BUILD)/Makefile
 
 # what turns the error log of the image into JSON
 
-LINES = docker/lines.c $(addprefix ngx_lyftr_module/ngx_lyftr_,json.c utf8.c)
+LINES = docker/lines.c $(addprefix ngx_lyftr_module/message/ngx_lyftr_, \
+	json.c utf8.c)
 
-$(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*.h) $(BUILD)/Makefile
+$(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*/*.h) $(BUILD)/Makefile
 	@$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror $(NGX_INCS) \
-		-I ngx_lyftr_module -o $@ $(LINES) $(LD_OPT)
+		$(addprefix -I ngx_lyftr_module/,message store) \
+		-o $@ $(LINES) $(LD_OPT)
 
 lines: $(BUILD)/lines
 

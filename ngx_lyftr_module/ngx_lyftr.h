@@ -205,7 +205,7 @@ typedef struct {
 typedef struct {
     void                         *key;
     ngx_lyftr_secret_t           *secret;
-} ngx_lyftr_key_t;
+} ngx_lyftr_signing_key_t;
 
 
 /* what a location of ours does */

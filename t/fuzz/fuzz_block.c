@@ -1,7 +1,7 @@
 
 #include "fuzz.h"
 
-#include <ngx_lyftr_sqlite_block.h>
+#include <ngx_lyftr_block.h>
 
 
 /* what can be read can be written, and is then read as the same */

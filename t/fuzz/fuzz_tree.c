@@ -97,15 +97,15 @@ fuzz_keys(const uint8_t *p, const uint8_t *last)
 
 
 static void
-fuzz_store(ngx_lyftr_segment_t *segment, ngx_lyftr_build_t *build)
+fuzz_store(ngx_lyftr_segment_t *segment, ngx_lyftr_builder_t *build)
 {
     size_t      from;
     ngx_uint_t  n, height;
 
-    fuzz_assert(ngx_lyftr_build_end(build) == NGX_OK);
+    fuzz_assert(ngx_lyftr_builder_end(build) == NGX_OK);
 
     for (from = 0; from < build->out.len; /* void */) {
-        fuzz_assert(ngx_lyftr_build_store(&conn, build, &from, 5, &err)
+        fuzz_assert(ngx_lyftr_builder_store(&conn, build, &from, 5, &err)
                     == NGX_OK);
     }
 
@@ -118,7 +118,7 @@ fuzz_store(ngx_lyftr_segment_t *segment, ngx_lyftr_build_t *build)
 
     fuzz_assert(build->height <= height && height <= NGX_LYFTR_HEIGHT);
 
-    ngx_lyftr_build_free(build);
+    ngx_lyftr_builder_free(build);
 }
 
 
@@ -126,15 +126,15 @@ static void
 fuzz_build(ngx_lyftr_segment_t *segment, ngx_uint_t tree)
 {
     ngx_uint_t         i;
-    ngx_lyftr_build_t  build;
+    ngx_lyftr_builder_t  build;
 
-    ngx_memzero(&build, sizeof(ngx_lyftr_build_t));
-    ngx_lyftr_build_begin(&build, segment->id, NGX_LYFTR_KIND_TIME);
+    ngx_memzero(&build, sizeof(ngx_lyftr_builder_t));
+    ngx_lyftr_builder_begin(&build, segment->id, NGX_LYFTR_TREE_TIME);
 
     for (i = 0; i < nkeys; i++) {
         if (keys[i].tree == tree) {
-            fuzz_assert(ngx_lyftr_build_add(&build, keys[i].data, keys[i].len,
-                                            i)
+            fuzz_assert(ngx_lyftr_builder_add(&build, keys[i].data, keys[i].len,
+                                              i)
                         == NGX_OK);
         }
     }
@@ -147,41 +147,41 @@ static void
 fuzz_merge(ngx_lyftr_segment_t *segment)
 {
     ngx_uint_t       i;
-    ngx_lyftr_job_t  job;
+    ngx_lyftr_compaction_t  job;
 
-    ngx_memzero(&job, sizeof(ngx_lyftr_job_t));
+    ngx_memzero(&job, sizeof(ngx_lyftr_compaction_t));
 
-    job.kind = NGX_LYFTR_KIND_TIME;
+    job.kind = NGX_LYFTR_TREE_TIME;
     job.nfrom = FUZZ_TREES;
 
     for (i = 0; i < FUZZ_TREES; i++) {
         job.from[i].id = 1 + i;
         fuzz_build(&job.from[i], i);
 
-        ngx_lyftr_cursor_init(&job.cursor[i], &job.from[i], job.kind);
-        fuzz_assert(ngx_lyftr_cursor_at(&conn, &job.cursor[i], 0, &err)
+        ngx_lyftr_iterator_init(&job.cursor[i], &job.from[i], job.kind);
+        fuzz_assert(ngx_lyftr_iterator_at(&conn, &job.cursor[i], 0, &err)
                     == NGX_OK);
     }
 
-    ngx_lyftr_build_begin(&job.build, segment->id, job.kind);
+    ngx_lyftr_builder_begin(&job.build, segment->id, job.kind);
 
     for (i = 0; i < nkeys; i++) {
-        fuzz_assert(ngx_lyftr_job_entry(&conn, &job, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_compaction_entry(&conn, &job, &err) == NGX_OK);
     }
 
     fuzz_store(segment, &job.build);
-    ngx_lyftr_job_free(&job);
+    ngx_lyftr_compaction_free(&job);
 }
 
 
 /* the cursor is at the first key that is not less */
 
 static void
-fuzz_seek(ngx_lyftr_cursor_t *cursor, u_char *p, size_t len)
+fuzz_seek(ngx_lyftr_iterator_t *cursor, u_char *p, size_t len)
 {
     ngx_uint_t  low, high, n;
 
-    fuzz_assert(ngx_lyftr_cursor_seek(&conn, cursor, p, len, &err) == NGX_OK);
+    fuzz_assert(ngx_lyftr_iterator_seek(&conn, cursor, p, len, &err) == NGX_OK);
 
     for (low = 0, high = nkeys; low < high; /* void */) {
         n = (low + high) / 2;
@@ -203,23 +203,23 @@ static void
 fuzz_check(ngx_lyftr_segment_t *segment)
 {
     ngx_uint_t           i;
-    ngx_lyftr_cursor_t   cursor;
+    ngx_lyftr_iterator_t   cursor;
 
-    ngx_lyftr_cursor_init(&cursor, segment, NGX_LYFTR_KIND_TIME);
+    ngx_lyftr_iterator_init(&cursor, segment, NGX_LYFTR_TREE_TIME);
 
-    fuzz_assert(ngx_lyftr_cursor_at(&conn, &cursor, 0, &err) == NGX_OK);
+    fuzz_assert(ngx_lyftr_iterator_at(&conn, &cursor, 0, &err) == NGX_OK);
 
     for (i = 0; i < nkeys; i++) {
-        fuzz_assert(!ngx_lyftr_cursor_end(&cursor));
+        fuzz_assert(!ngx_lyftr_iterator_end(&cursor));
         fuzz_assert(cursor.block.value == (int64_t) i);
         fuzz_assert(ngx_lyftr_key_cmp(cursor.block.key.data,
                                       cursor.block.key.len, keys[i].data,
                                       keys[i].len)
                     == 0);
-        fuzz_assert(ngx_lyftr_cursor_next(&conn, &cursor, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_iterator_next(&conn, &cursor, &err) == NGX_OK);
     }
 
-    fuzz_assert(ngx_lyftr_cursor_end(&cursor));
+    fuzz_assert(ngx_lyftr_iterator_end(&cursor));
 
     for (i = 0; i < nkeys; i += 1 + nkeys / 64) {
         fuzz_seek(&cursor, keys[i].data, keys[i].len);
@@ -228,11 +228,11 @@ fuzz_check(ngx_lyftr_segment_t *segment)
         keys[i].data[keys[i].len] = 0;
         fuzz_seek(&cursor, keys[i].data, keys[i].len + 1);
 
-        fuzz_assert(ngx_lyftr_cursor_at(&conn, &cursor, i, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_iterator_at(&conn, &cursor, i, &err) == NGX_OK);
         fuzz_assert(cursor.block.value == (int64_t) i);
     }
 
-    ngx_lyftr_cursor_free(&cursor);
+    ngx_lyftr_iterator_free(&cursor);
 }
 
 

@@ -50,7 +50,7 @@ function compareAll({ info, paths, components: { schemas } }) {
                   /^ *location = (\/(?!\.error\/)\S+) /gm));
 
     compare('type of a fault', [...new Set(types)],
-            found('ngx_lyftr_module/ngx_lyftr_fault.c',
+            found('ngx_lyftr_module/message/ngx_lyftr_fault.c',
                   /fault_texts\[\] = \{([^]*?)\n\};/,
                   /\{ ngx_string\("(\w+)"\)/g));
 
@@ -59,7 +59,7 @@ function compareAll({ info, paths, components: { schemas } }) {
 
     compare('detail of a 503',
             [...schemas.Trouble.enum, 'the store cannot hold this message'],
-            [...new Set(found('ngx_lyftr_module/ngx_lyftr_status.c',
+            [...new Set(found('ngx_lyftr_module/store/ngx_lyftr_status.c',
                               /status_texts\[\] = \{([^]*?)\n\};/,
                               /ngx_string\("([^"]+)"\)/g)),
              'no webhook secret is configured', 'Service Unavailable']);

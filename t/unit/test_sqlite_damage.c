@@ -313,7 +313,7 @@ test_damages(void **state)
     /* of each tree, in the lowest level and the next; and of the filter */
 
     for (i = 0; damages[i]; i++) {
-        for (kind = 0; kind < NGX_LYFTR_KINDS; kind++) {
+        for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
             (void) snprintf(sql, sizeof(sql), damages[i], (int) kind << 4);
             test_fault(sql, NULL);
 

@@ -2,7 +2,7 @@
 
 #include "unit_check.h"
 
-#include <ngx_lyftr_sqlite_upkeep.h>
+#include <ngx_lyftr_sqlite_jobs.h>
 
 
 /* rows for segments of two levels, and for parts of the search index */
@@ -44,8 +44,8 @@ test_wrap(NGX_LYFTR_JOB_CHECKPOINT, ngx_lyftr_sqlite_checkpoint,
            ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, guard, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_FLUSH, ngx_lyftr_job_flush,
-          (ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job, int64_t first,
+test_wrap(NGX_LYFTR_JOB_FLUSH, ngx_lyftr_compaction_flush,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job, int64_t first,
            int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, job, first, last, deadline, e))
 
@@ -58,8 +58,8 @@ test_wrap(NGX_LYFTR_JOB_SWEEP, ngx_lyftr_upkeep_sweep,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_MERGE, ngx_lyftr_job_merge,
-          (ngx_lyftr_sqlite_t *c, ngx_lyftr_job_t *job,
+test_wrap(NGX_LYFTR_JOB_MERGE, ngx_lyftr_compaction_merge,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
            ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
            ngx_lyftr_error_t *e),
           (c, job, from, n, deadline, e))
@@ -72,8 +72,8 @@ test_wrap(NGX_LYFTR_JOB_REBUILD, ngx_lyftr_upkeep_rebuild,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_SEARCH, ngx_lyftr_grow_step,
-          (ngx_lyftr_sqlite_t *c, ngx_lyftr_grow_t *grow,
+test_wrap(NGX_LYFTR_JOB_SEARCH, ngx_lyftr_search_add_step,
+          (ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
            ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, grow, deadline, e))
 

@@ -85,7 +85,7 @@ test_keys(test_shape_t *shape)
 /* a block of many children is short, and no block much longer than its keys */
 
 static void
-test_blocks(ngx_lyftr_segment_t *segment, ngx_lyftr_kind_e kind)
+test_blocks(ngx_lyftr_segment_t *segment, ngx_lyftr_tree_e kind)
 {
     char        sql[256];
     size_t      most;
@@ -118,35 +118,35 @@ test_blocks(ngx_lyftr_segment_t *segment, ngx_lyftr_kind_e kind)
 
 static void
 test_cursor(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind)
+    ngx_lyftr_tree_e kind)
 {
     ngx_uint_t           i, step;
-    ngx_lyftr_cursor_t   cursor;
+    ngx_lyftr_iterator_t   cursor;
 
     assert_int_equal(ngx_lyftr_sqlite_begin(c, 0, unit_in(120000), &err),
                      NGX_OK);
 
-    ngx_lyftr_cursor_init(&cursor, segment, kind);
+    ngx_lyftr_iterator_init(&cursor, segment, kind);
 
     step = 1 + nkeys / 40;
 
     for (i = rand_r(&seed) % step; i < nkeys; i += step) {
         unit_tree_around(c, &cursor, &keys[i]);
 
-        assert_int_equal(ngx_lyftr_cursor_at(c, &cursor, i, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_at(c, &cursor, i, &err), NGX_OK);
         unit_tree_at(c, &cursor, i);
     }
 
     unit_tree_seek(c, &cursor, (u_char *) "", 0);
 
-    ngx_lyftr_cursor_free(&cursor);
+    ngx_lyftr_iterator_free(&cursor);
     b->rollback(c);
 }
 
 
 static void
 test_tree(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind)
+    ngx_lyftr_tree_e kind)
 {
     assert_int_equal(segment->rows, nkeys);
     test_blocks(segment, kind);
@@ -156,12 +156,12 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
 
 static void
 test_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_lyftr_kind_e kind)
+    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_lyftr_tree_e kind)
 {
     ngx_uint_t       i;
-    ngx_lyftr_job_t  job;
+    ngx_lyftr_compaction_t  job;
 
-    ngx_memzero(&job, sizeof(ngx_lyftr_job_t));
+    ngx_memzero(&job, sizeof(ngx_lyftr_compaction_t));
 
     job.segment = *segment;
     job.kind = kind;
@@ -173,21 +173,21 @@ test_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
 
     for (i = 0; i < n; i++) {
         job.from[i] = from[i];
-        ngx_lyftr_cursor_init(&job.cursor[i], &job.from[i], kind);
-        assert_int_equal(ngx_lyftr_cursor_at(c, &job.cursor[i], 0, &err),
+        ngx_lyftr_iterator_init(&job.cursor[i], &job.from[i], kind);
+        assert_int_equal(ngx_lyftr_iterator_at(c, &job.cursor[i], 0, &err),
                          NGX_OK);
     }
 
-    ngx_lyftr_build_begin(&job.build, segment->id, kind);
+    ngx_lyftr_builder_begin(&job.build, segment->id, kind);
 
     for (i = 0; i < nkeys; i++) {
-        assert_int_equal(ngx_lyftr_job_entry(c, &job, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_compaction_entry(c, &job, &err), NGX_OK);
     }
 
     unit_tree_store(c, segment, &job.build, 0);
     assert_int_equal(ngx_lyftr_sqlite_commit(c, &err), NGX_OK);
 
-    ngx_lyftr_job_free(&job);
+    ngx_lyftr_compaction_free(&job);
 }
 
 
@@ -195,10 +195,10 @@ static void
 test_shape(ngx_lyftr_sqlite_t *c, ngx_uint_t shape)
 {
     ngx_uint_t           i;
-    ngx_lyftr_kind_e     kind;
+    ngx_lyftr_tree_e     kind;
     ngx_lyftr_segment_t  segment, from[3];
 
-    kind = shape % 2 ? NGX_LYFTR_KIND_TIME : NGX_LYFTR_KIND_SENDER;
+    kind = shape % 2 ? NGX_LYFTR_TREE_TIME : NGX_LYFTR_TREE_SENDER;
 
     ngx_memzero(&segment, sizeof(ngx_lyftr_segment_t));
     ngx_memzero(from, sizeof(from));
@@ -255,7 +255,7 @@ test_shapes(void **state)
 
 static ngx_int_t
 test_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind, int64_t n, ngx_lyftr_buf_t *data,
+    ngx_lyftr_tree_e kind, int64_t n, ngx_lyftr_buf_t *data,
     ngx_lyftr_block_t *block)
 {
     ngx_int_t      rc;
@@ -285,7 +285,7 @@ test_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
 
 static ngx_uint_t
 test_separators(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind, ngx_str_t *separators, int64_t *ranks)
+    ngx_lyftr_tree_e kind, ngx_str_t *separators, int64_t *ranks)
 {
     size_t              i;
     ngx_uint_t          n, rank;
@@ -338,7 +338,7 @@ test_put_block(ngx_lyftr_sqlite_t *c, int64_t no, ngx_lyftr_buf_t *block)
 
 static void
 test_before_levels(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind, ngx_str_t *separators, int64_t *ranks, ngx_uint_t n)
+    ngx_lyftr_tree_e kind, ngx_str_t *separators, int64_t *ranks, ngx_uint_t n)
 {
     ngx_uint_t        i, k, level, entries;
     ngx_lyftr_buf_t   block, prev;
@@ -404,7 +404,7 @@ test_before(void **state)
         segment.first = 1000;
 
         test_keys(&shape);
-        unit_tree_build(c, &segment, NGX_LYFTR_KIND_TIME, 0);
+        unit_tree_build(c, &segment, NGX_LYFTR_TREE_TIME, 0);
 
         unit_sql("DELETE FROM lyftr_block WHERE (no >> 30 & 15) > 0");
 
@@ -412,16 +412,16 @@ test_before(void **state)
                                                 unit_in(120000), &err),
                          NGX_OK);
 
-        n = test_separators(c, &segment, NGX_LYFTR_KIND_TIME, separators,
+        n = test_separators(c, &segment, NGX_LYFTR_TREE_TIME, separators,
                             ranks);
-        test_before_levels(c, &segment, NGX_LYFTR_KIND_TIME, separators,
+        test_before_levels(c, &segment, NGX_LYFTR_TREE_TIME, separators,
                            ranks, n);
 
         assert_int_equal(ngx_lyftr_sqlite_commit(c, &err), NGX_OK);
 
-        high = ngx_max(high, segment.height[NGX_LYFTR_KIND_TIME]);
+        high = ngx_max(high, segment.height[NGX_LYFTR_TREE_TIME]);
 
-        test_cursor(c, &segment, NGX_LYFTR_KIND_TIME);
+        test_cursor(c, &segment, NGX_LYFTR_TREE_TIME);
 
         unit_keys_free();
     }

@@ -38,19 +38,19 @@ unit_keys_free(void)
 
 static ngx_inline void
 unit_tree_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_build_t *build, size_t from)
+    ngx_lyftr_builder_t *build, size_t from)
 {
-    assert_int_equal(ngx_lyftr_build_end(build), NGX_OK);
+    assert_int_equal(ngx_lyftr_builder_end(build), NGX_OK);
 
     while (from < build->out.len) {
-        assert_int_equal(ngx_lyftr_build_store(c, build, &from, 7, &err),
+        assert_int_equal(ngx_lyftr_builder_store(c, build, &from, 7, &err),
                          NGX_OK);
     }
 
     segment->rows = build->rank;
     segment->height[build->kind] = build->height;
 
-    ngx_lyftr_build_free(build);
+    ngx_lyftr_builder_free(build);
 }
 
 
@@ -58,15 +58,15 @@ unit_tree_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
 
 static ngx_inline void
 unit_tree_build(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_kind_e kind, ngx_uint_t own)
+    ngx_lyftr_tree_e kind, ngx_uint_t own)
 {
     size_t             from;
     ngx_uint_t         i;
-    ngx_lyftr_build_t  build;
+    ngx_lyftr_builder_t  build;
 
-    ngx_memzero(&build, sizeof(ngx_lyftr_build_t));
+    ngx_memzero(&build, sizeof(ngx_lyftr_builder_t));
 
-    ngx_lyftr_build_begin(&build, segment->id, kind);
+    ngx_lyftr_builder_begin(&build, segment->id, kind);
 
     assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP,
                                             unit_in(10000), &err),
@@ -78,11 +78,11 @@ unit_tree_build(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
             continue;
         }
 
-        assert_int_equal(ngx_lyftr_build_add(&build, keys[i].data,
-                                             keys[i].len, i), NGX_OK);
+        assert_int_equal(ngx_lyftr_builder_add(&build, keys[i].data,
+                                               keys[i].len, i), NGX_OK);
 
         if (i % 100 == 99) {
-            assert_int_equal(ngx_lyftr_build_store(c, &build, &from, 3, &err),
+            assert_int_equal(ngx_lyftr_builder_store(c, &build, &from, 3, &err),
                              NGX_OK);
         }
     }
@@ -111,33 +111,33 @@ unit_tree_bound(u_char *key, size_t len)
 /* the cursor is there, and goes on from there */
 
 static ngx_inline void
-unit_tree_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor, ngx_uint_t rank)
+unit_tree_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor, ngx_uint_t rank)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < 4; i++) {
         assert_int_equal(cursor->rank, rank);
-        assert_int_equal(ngx_lyftr_cursor_end(cursor), rank == nkeys);
+        assert_int_equal(ngx_lyftr_iterator_end(cursor), rank == nkeys);
 
         if (rank == nkeys) {
             return;
         }
 
-        assert_int_equal(ngx_lyftr_cursor_seq(cursor), 1000 + rank);
+        assert_int_equal(ngx_lyftr_iterator_seq(cursor), 1000 + rank);
         unit_equal_bytes(cursor->block.key.data, cursor->block.key.len,
                          keys[rank].data, keys[rank].len, __LINE__);
 
-        assert_int_equal(ngx_lyftr_cursor_next(c, cursor, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_next(c, cursor, &err), NGX_OK);
         rank++;
     }
 }
 
 
 static ngx_inline void
-unit_tree_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor, u_char *key,
+unit_tree_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor, u_char *key,
     size_t len)
 {
-    assert_int_equal(ngx_lyftr_cursor_seek(c, cursor, key, len, &err),
+    assert_int_equal(ngx_lyftr_iterator_seek(c, cursor, key, len, &err),
                      NGX_OK);
 
     unit_tree_at(c, cursor, unit_tree_bound(key, len));
@@ -147,7 +147,7 @@ unit_tree_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor, u_char *key,
 /* a key, and its neighbours */
 
 static ngx_inline void
-unit_tree_around(ngx_lyftr_sqlite_t *c, ngx_lyftr_cursor_t *cursor,
+unit_tree_around(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     ngx_str_t *key)
 {
     u_char  *p;

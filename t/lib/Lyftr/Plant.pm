@@ -297,7 +297,7 @@ NEW
     checkpoints => [
         ['ngx_lyftr_sqlite_steps.c', 'NGX_LYFTR_UPKEEP_PAGES     8000',
          'NGX_LYFTR_UPKEEP_PAGES     1'],
-        ['ngx_lyftr_sqlite_upkeep.c',
+        ['ngx_lyftr_sqlite_jobs.c',
          'for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {',
          'for (n = 0; n < NGX_LYFTR_JOBS'
          . ' && (rc == NGX_DONE || (n == 1 && rc == NGX_OK)); n++) {'],
@@ -309,20 +309,20 @@ NEW
     small_segments => [
         ['ngx_lyftr_sqlite.h', 'NGX_LYFTR_SEGMENT          32768',
          'NGX_LYFTR_SEGMENT          2048'],
-        ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
+        ['ngx_lyftr_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
          'NGX_LYFTR_COUNT_SENDERS    32'],
-        ['ngx_lyftr_sqlite_count.c', 'rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR',
+        ['ngx_lyftr_count.c', 'rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR',
          'ngx_msleep(3); rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR'],
     ],
 
     # segments are stored, and senders counted, in as few turns as can be
 
     large_steps => [
-        ['ngx_lyftr_sqlite_job.c', 'NGX_LYFTR_JOB_BLOCKS       64',
+        ['ngx_lyftr_compaction.c', 'NGX_LYFTR_JOB_BLOCKS       64',
          'NGX_LYFTR_JOB_BLOCKS       100000'],
-        ['ngx_lyftr_sqlite_job.c', 'NGX_LYFTR_JOB_ENTRIES      8192',
+        ['ngx_lyftr_compaction.c', 'NGX_LYFTR_JOB_ENTRIES      8192',
          'NGX_LYFTR_JOB_ENTRIES      10000000'],
-        ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
+        ['ngx_lyftr_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
          'NGX_LYFTR_COUNT_SENDERS    1000000'],
     ],
 
@@ -345,7 +345,7 @@ NEW
     # nobody reads while a checkpoint copies beside the writers
 
     unguarded => [['ngx_lyftr_sqlite_wal.c',
-        'rc = ngx_lyftr_sqlite_look(guard, err);', 'rc = NGX_OK;']],
+        'rc = ngx_lyftr_segments_read(guard, err);', 'rc = NGX_OK;']],
 
     # the WAL may take all of a small disk
 
@@ -446,7 +446,7 @@ sub new {
     # its sources are not always this tree
 
     my $makefile = contents("$build/Makefile");
-    my ($tree) = $makefile =~ m{(\S+)/ngx_lyftr_module/ngx_lyftr_lane\.c}
+    my ($tree) = $makefile =~ m{(\S+)/ngx_lyftr_module/\w+/ngx_lyftr_lane\.c}
         or die "no sources in $build/Makefile";
 
     run("cp -a '$build/.' $dir/objs && mkdir $dir/tree "
@@ -513,17 +513,29 @@ sub put {
 
     for (@faults) {
         my ($name, $old, $new) = @$_;
-        my $text = contents("$src/$name");
+        my $path = path($src, $name);
+        my $text = contents($path);
         my $n = fits($text, $old);
 
         die "a fault fits $n times into $name, not once: $old" if $n != 1;
 
-        $saved{$name} //= $text;
+        $saved{$path} //= $text;
         $text =~ s/\Q$old\E/$new/;
-        write_to("$src/$name", $text);
+        write_to($path, $text);
     }
 
     return %saved;
+}
+
+
+# a file of the module, in whatever folder it is
+
+sub path {
+    my ($src, $name) = @_;
+
+    my ($path) = grep { -e } "$src/$name", glob("$src/*/$name");
+
+    return $path // die "there is no $name\n";
 }
 
 
@@ -549,7 +561,7 @@ sub build {
     my $module = "$self->{dir}/planted" . ++$self->{n} . '.so';
     run("cp $self->{dir}/objs/ngx_http_lyftr_module.so $module");
 
-    write_to("$src/$_", $saved{$_}) for keys %saved;
+    write_to($_, $saved{$_}) for keys %saved;
 
     return $module;
 }

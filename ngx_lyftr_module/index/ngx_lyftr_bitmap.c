@@ -1,0 +1,221 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_trigram.h>
+
+
+static ngx_int_t ngx_lyftr_bitmap_source(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_child_t *source,
+    ngx_lyftr_error_t *err);
+static void ngx_lyftr_bitmap_copy(ngx_lyftr_bitmap_t *bits, uint64_t *words,
+    int64_t first, int64_t last);
+static ngx_int_t ngx_lyftr_bitmap_ranks(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_child_t *source,
+    int64_t low, int64_t high, ngx_uint_t in, ngx_lyftr_error_t *err);
+
+
+ngx_int_t
+ngx_lyftr_bitmap_reach(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+    ngx_lyftr_error_t *err)
+{
+    size_t     size, had;
+    uint64_t  *words;
+
+    size = ngx_lyftr_bitmap_words(c->last) * sizeof(uint64_t);
+    had = bits->words ? ngx_lyftr_bitmap_words(bits->last) * sizeof(uint64_t)
+                      : 0;
+
+    if (size > had) {
+        words = sqlite3_realloc64(bits->words, size);
+        if (words == NULL) {
+            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "no memory");
+        }
+
+        ngx_memzero((u_char *) words + had, size - had);
+
+        bits->words = words;
+    }
+
+    bits->last = c->last;
+
+    return NGX_OK;
+}
+
+
+int64_t
+ngx_lyftr_bitmap_count(ngx_lyftr_bitmap_t *bits)
+{
+    int64_t  i, n;
+
+    for (i = 0, n = 0; i < ngx_lyftr_bitmap_words(bits->last); i++) {
+        n += __builtin_popcountll(bits->words[i]);
+    }
+
+    return n;
+}
+
+
+int64_t
+ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq)
+{
+    int64_t   i, n;
+    uint64_t  word;
+
+    n = ngx_lyftr_bitmap_words(bits->last);
+    i = seq / 64;
+
+    if (i >= n) {
+        return 0;
+    }
+
+    word = bits->words[i] & ~(uint64_t) 0 << seq % 64;
+
+    while (word == 0 && ++i < n) {
+        word = bits->words[i];
+    }
+
+    return word ? i * 64 + __builtin_ctzll(word) : 0;
+}
+
+
+ngx_int_t
+ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
+{
+    int64_t              rank;
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source;
+
+    if (ngx_lyftr_bitmap_reach(c, bits, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+
+        for (rank = source->low; rank < source->high; rank++) {
+
+            if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            ngx_lyftr_bitmap_set(bits, source->seq);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_bitmap_narrow(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
+{
+    size_t       size;
+    uint64_t    *words;
+    ngx_uint_t   i;
+
+    size = ngx_lyftr_bitmap_words(bits->last) * sizeof(uint64_t);
+
+    words = sqlite3_malloc64(size);
+    if (words == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    ngx_memzero(words, size);
+
+    for (i = 0; i < sources->n; i++) {
+        if (ngx_lyftr_bitmap_source(c, bits, words, &sources->elts[i], err)
+            != NGX_OK)
+        {
+            sqlite3_free(words);
+            return NGX_ERROR;
+        }
+    }
+
+    sqlite3_free(bits->words);
+    bits->words = words;
+
+    return NGX_OK;
+}
+
+
+/* looks at the entries that are in the range, or at the others if fewer */
+
+static ngx_int_t
+ngx_lyftr_bitmap_source(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+    uint64_t *words, ngx_lyftr_merge_child_t *source, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_segment_t  *segment;
+
+    if (source->chunk || source->high - source->low < source->rows / 2) {
+        return ngx_lyftr_bitmap_ranks(c, bits, words, source, source->low,
+                                      source->high, 1, err);
+    }
+
+    segment = source->cursor.segment;
+
+    ngx_lyftr_bitmap_copy(bits, words, segment->first + 1, segment->last);
+
+    if (ngx_lyftr_bitmap_ranks(c, bits, words, source, 0, source->low, 0, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_bitmap_ranks(c, bits, words, source, source->high,
+                                  source->rows, 0, err);
+}
+
+
+static void
+ngx_lyftr_bitmap_copy(ngx_lyftr_bitmap_t *bits, uint64_t *words, int64_t first,
+    int64_t last)
+{
+    int64_t   i;
+    uint64_t  mask;
+
+    for (i = first / 64; i <= last / 64; i++) {
+        mask = ~(uint64_t) 0;
+
+        if (i == first / 64) {
+            mask &= ~(uint64_t) 0 << first % 64;
+        }
+
+        if (i == last / 64) {
+            mask &= ~(uint64_t) 0 >> (63 - last % 64);
+        }
+
+        words[i] |= bits->words[i] & mask;
+    }
+}
+
+
+/* takes the bits of these entries over, or out */
+
+static ngx_int_t
+ngx_lyftr_bitmap_ranks(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+    uint64_t *words, ngx_lyftr_merge_child_t *source, int64_t low, int64_t high,
+    ngx_uint_t in, ngx_lyftr_error_t *err)
+{
+    int64_t   rank;
+    uint64_t  bit;
+
+    for (rank = low; rank < high; rank++) {
+
+        if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        bit = (uint64_t) 1 << source->seq % 64;
+
+        if (in) {
+            words[source->seq / 64] |= bits->words[source->seq / 64] & bit;
+
+        } else {
+            words[source->seq / 64] &= ~bit;
+        }
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,79 @@
+/*
+ * Blocks of entries in the order of their keys: what a segment consists of.
+ * An entry is a key, any bytes, and a number; a key shares its beginning with
+ * the one before it.  A block begins with a number of its own.  All memory is
+ * SQLite's.
+ */
+
+
+#ifndef _NGX_LYFTR_BLOCK_H_INCLUDED_
+#define _NGX_LYFTR_BLOCK_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* a block is full at so many bytes: three of them fill a page of SQLite */
+#ifndef NGX_LYFTR_BLOCK_LEN
+#define NGX_LYFTR_BLOCK_LEN        1300
+#endif
+
+
+typedef struct {
+    u_char              *data;
+    size_t               len;
+    size_t               max;
+} ngx_lyftr_buf_t;
+
+
+/* reads the entries of a block, one after the other */
+
+typedef struct {
+    u_char              *p;
+    u_char              *last;
+    int64_t              first;            /* the block's number */
+    ngx_lyftr_buf_t      key;              /* of the entry that was read */
+    int64_t              value;
+} ngx_lyftr_block_t;
+
+
+/* as bytes; a shorter key comes before a longer one that begins with it */
+
+static ngx_inline int
+ngx_lyftr_key_cmp(u_char *a, size_t alen, u_char *b, size_t blen)
+{
+    int     rc;
+    size_t  len;
+
+    len = ngx_min(alen, blen);
+
+    /* what is empty may be nowhere */
+
+    rc = len ? ngx_memcmp(a, b, len) : 0;
+
+    return rc ? rc : (alen > blen) - (alen < blen);
+}
+
+
+/* NGX_OK, or NGX_ERROR: no memory */
+ngx_int_t ngx_lyftr_buf_reserve(ngx_lyftr_buf_t *buf, size_t len);
+ngx_int_t ngx_lyftr_buf_add(ngx_lyftr_buf_t *buf, const void *p, size_t len);
+void ngx_lyftr_buf_free(ngx_lyftr_buf_t *buf);
+
+
+/* begins a block, and appends an entry; prev is the key before, if any */
+ngx_int_t ngx_lyftr_block_begin(ngx_lyftr_buf_t *block, int64_t first);
+ngx_int_t ngx_lyftr_block_add(ngx_lyftr_buf_t *block, ngx_lyftr_buf_t *prev,
+    u_char *key, size_t len, int64_t value);
+
+/*
+ * NGX_OK; NGX_DONE after the last entry; NGX_DECLINED: this is no block;
+ * NGX_ERROR: no memory
+ */
+ngx_int_t ngx_lyftr_block_open(ngx_lyftr_block_t *block, u_char *data,
+    size_t len);
+ngx_int_t ngx_lyftr_block_next(ngx_lyftr_block_t *block);
+
+
+#endif /* _NGX_LYFTR_BLOCK_H_INCLUDED_ */

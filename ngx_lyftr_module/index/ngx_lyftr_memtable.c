@@ -1,0 +1,477 @@
+#include <ngx_lyftr_memtable.h>
+#include <ngx_lyftr_block.h>
+
+#include <sqlite3.h>
+
+
+#define NGX_LYFTR_ARENA            16384
+
+
+struct ngx_lyftr_memtable_arena_s {
+    ngx_lyftr_memtable_arena_t   *next;
+    size_t               len;
+    size_t               max;
+    u_char               data[];
+};
+
+
+struct ngx_lyftr_memtable_s {
+    sqlite3_mutex       *mutex;
+    ngx_uint_t           refs;             /* connections */
+    ngx_lyftr_chunk_t   *head;
+    ngx_lyftr_chunk_t   *tail;
+    int64_t              from;             /* all rows after it are here, */
+    int64_t              last;             /* up to this one */
+    int64_t              indexed;          /* what the segments hold, */
+    int64_t              before;           /* and what they did before */
+};
+
+
+static ngx_lyftr_chunk_t *ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent,
+    int64_t seq);
+static u_char *ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data,
+    size_t len);
+static void ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk);
+static void ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *recent, int64_t seq);
+static void ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+    ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare);
+static ngx_int_t ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
+    ngx_lyftr_memtable_row_t *b, ngx_lyftr_tree_e kind);
+
+
+ngx_lyftr_memtable_t *
+ngx_lyftr_memtable_attach(void **shared)
+{
+    sqlite3_mutex       *mutex;
+    ngx_lyftr_memtable_t  *recent;
+
+    mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
+
+    sqlite3_mutex_enter(mutex);
+
+    recent = *shared;
+
+    if (recent == NULL) {
+        recent = sqlite3_malloc(sizeof(ngx_lyftr_memtable_t));
+
+        if (recent) {
+            ngx_memzero(recent, sizeof(ngx_lyftr_memtable_t));
+
+            recent->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST);
+            *shared = recent;
+        }
+    }
+
+    if (recent) {
+        recent->refs++;
+    }
+
+    sqlite3_mutex_leave(mutex);
+
+    return recent;
+}
+
+
+void
+ngx_lyftr_memtable_detach(void **shared)
+{
+    sqlite3_mutex       *mutex;
+    ngx_lyftr_memtable_t  *recent;
+
+    mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
+
+    sqlite3_mutex_enter(mutex);
+
+    recent = *shared;
+
+    if (--recent->refs == 0) {
+        ngx_lyftr_memtable_forget(recent, INT64_MAX);
+        sqlite3_mutex_free(recent->mutex);
+        sqlite3_free(recent);
+        *shared = NULL;
+    }
+
+    sqlite3_mutex_leave(mutex);
+}
+
+
+void
+ngx_lyftr_memtable_lock(ngx_lyftr_memtable_t *recent)
+{
+    sqlite3_mutex_enter(recent->mutex);
+}
+
+
+void
+ngx_lyftr_memtable_unlock(ngx_lyftr_memtable_t *recent)
+{
+    sqlite3_mutex_leave(recent->mutex);
+}
+
+
+int64_t
+ngx_lyftr_memtable_last(ngx_lyftr_memtable_t *recent, int64_t indexed)
+{
+    if (indexed > recent->indexed) {
+        recent->before = recent->indexed;
+        recent->indexed = indexed;
+
+        ngx_lyftr_memtable_forget(recent, recent->before);
+    }
+
+    if (recent->last < indexed) {
+        ngx_lyftr_memtable_forget(recent, INT64_MAX);
+        recent->from = indexed;
+        recent->last = indexed;
+    }
+
+    return recent->last;
+}
+
+
+/* drops the chunks of which no row is after seq */
+
+static void
+ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *recent, int64_t seq)
+{
+    ngx_lyftr_chunk_t  *chunk;
+
+    while ((chunk = recent->head) != NULL
+           && chunk->number + NGX_LYFTR_CHUNK <= seq)
+    {
+        recent->head = chunk->next;
+        recent->from = chunk->number + NGX_LYFTR_CHUNK;
+        chunk->next = NULL;
+
+        ngx_lyftr_memtable_drop(chunk);
+    }
+
+    if (recent->head == NULL) {
+        recent->tail = NULL;
+    }
+}
+
+
+static void
+ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk)
+{
+    ngx_uint_t          i;
+    ngx_lyftr_memtable_arena_t  *arena;
+
+    if (--chunk->refs) {
+        return;
+    }
+
+    while ((arena = chunk->arena) != NULL) {
+        chunk->arena = arena->next;
+        sqlite3_free(arena);
+    }
+
+    for (i = 0; i < NGX_LYFTR_TREES; i++) {
+        sqlite3_free(chunk->order[i]);
+    }
+
+    sqlite3_free(chunk);
+}
+
+
+ngx_int_t
+ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent, ngx_lyftr_memtable_row_t *row)
+{
+    u_char                  *key;
+    ngx_lyftr_chunk_t       *chunk;
+    ngx_lyftr_memtable_row_t  *to;
+
+    if (row->seq <= recent->last) {
+        return NGX_OK;
+    }
+
+    chunk = ngx_lyftr_memtable_chunk(recent, row->seq);
+    if (chunk == NULL) {
+        return NGX_ERROR;
+    }
+
+    key = ngx_lyftr_memtable_copy(chunk, row->key, row->len);
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    to = &chunk->row[chunk->n++];
+    *to = *row;
+    to->key = key;
+
+    recent->last = row->seq;
+
+    return NGX_OK;
+}
+
+
+static ngx_lyftr_chunk_t *
+ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent, int64_t seq)
+{
+    int64_t             number;
+    ngx_lyftr_chunk_t  *chunk;
+
+    number = ngx_lyftr_memtable_number(seq);
+
+    chunk = recent->tail;
+
+    if (chunk && chunk->number == number) {
+        return chunk;
+    }
+
+    chunk = sqlite3_malloc(sizeof(ngx_lyftr_chunk_t));
+    if (chunk == NULL) {
+        return NULL;
+    }
+
+    chunk->next = NULL;
+    chunk->number = number;
+    chunk->refs = 1;
+    chunk->n = 0;
+    chunk->arena = NULL;
+
+    ngx_memzero(chunk->order, sizeof(chunk->order));
+
+    if (recent->tail) {
+        recent->tail->next = chunk;
+
+    } else {
+        recent->head = chunk;
+    }
+
+    recent->tail = chunk;
+
+    return chunk;
+}
+
+
+static u_char *
+ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data, size_t len)
+{
+    u_char             *p;
+    size_t              max;
+    ngx_lyftr_memtable_arena_t  *arena;
+
+    arena = chunk->arena;
+
+    if (arena == NULL || arena->max - arena->len < len) {
+        max = ngx_max(NGX_LYFTR_ARENA, len);
+
+        arena = sqlite3_malloc64(sizeof(ngx_lyftr_memtable_arena_t) + max);
+        if (arena == NULL) {
+            return NULL;
+        }
+
+        arena->next = chunk->arena;
+        arena->len = 0;
+        arena->max = max;
+
+        chunk->arena = arena;
+    }
+
+    p = arena->data + arena->len;
+    arena->len += len;
+
+    ngx_memcpy(p, data, len);
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
+    int64_t indexed, int64_t last)
+{
+    void                    *p;
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_lyftr_chunk_t       *chunk;
+    ngx_lyftr_view_chunk_t  *part;
+
+    view->nchunks = 0;
+    view->rows = 0;
+
+    rc = NGX_OK;
+
+    sqlite3_mutex_enter(recent->mutex);
+
+    if (recent->from > indexed) {
+        rc = NGX_DECLINED;
+    }
+
+    for (chunk = recent->head; chunk && rc == NGX_OK; chunk = chunk->next) {
+
+        if (chunk->number < indexed || chunk->number >= last) {
+            continue;
+        }
+
+        if (view->nchunks == view->max) {
+            n = 2 * view->max + 16;
+
+            p = sqlite3_realloc64(view->chunks,
+                                  n * sizeof(ngx_lyftr_view_chunk_t));
+            if (p == NULL) {
+                rc = NGX_ERROR;
+                break;
+            }
+
+            view->chunks = p;
+            view->max = n;
+        }
+
+        for (n = chunk->n; n && chunk->row[n - 1].seq > last; n--) {
+            /* void */
+        }
+
+        if (n == 0) {
+            continue;
+        }
+
+        part = &view->chunks[view->nchunks++];
+        part->chunk = chunk;
+        part->n = n;
+
+        chunk->refs++;
+        view->rows += n;
+    }
+
+    sqlite3_mutex_leave(recent->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view)
+{
+    if (view->nchunks == 0) {
+        return;
+    }
+
+    sqlite3_mutex_enter(recent->mutex);
+
+    while (view->nchunks) {
+        ngx_lyftr_memtable_drop(view->chunks[--view->nchunks].chunk);
+    }
+
+    sqlite3_mutex_leave(recent->mutex);
+}
+
+
+/* that of a full chunk is kept; another belongs to the caller */
+
+uint32_t *
+ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
+    ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind, ngx_uint_t *own)
+{
+    uint32_t           *order;
+    ngx_uint_t          full;
+    ngx_lyftr_chunk_t  *chunk;
+
+    chunk = part->chunk;
+    full = (chunk->row[part->n - 1].seq == chunk->number + NGX_LYFTR_CHUNK);
+
+    *own = 0;
+
+    if (full) {
+        sqlite3_mutex_enter(recent->mutex);
+        order = chunk->order[kind];
+        sqlite3_mutex_leave(recent->mutex);
+
+        if (order) {
+            return order;
+        }
+    }
+
+    order = sqlite3_malloc64(2 * part->n * sizeof(uint32_t));
+    if (order == NULL) {
+        return NULL;
+    }
+
+    ngx_lyftr_memtable_sort(chunk->row, part->n, kind, order);
+
+    *own = 1;
+
+    if (full) {
+        sqlite3_mutex_enter(recent->mutex);
+
+        if (chunk->order[kind] == NULL) {
+            chunk->order[kind] = order;
+            *own = 0;
+        }
+
+        sqlite3_mutex_leave(recent->mutex);
+    }
+
+    return order;
+}
+
+
+void
+ngx_lyftr_memtable_sort(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+    ngx_lyftr_tree_e kind, uint32_t *order)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        order[i] = i;
+    }
+
+    ngx_lyftr_memtable_merge(rows, n, kind, order, order + n);
+}
+
+
+/* a merge sort: qsort() takes no argument for its function */
+
+static void
+ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+    ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare)
+{
+    ngx_uint_t  i, j, k, half;
+
+    if (n < 2) {
+        return;
+    }
+
+    half = n / 2;
+
+    ngx_lyftr_memtable_merge(rows, half, kind, order, spare);
+    ngx_lyftr_memtable_merge(rows, n - half, kind, order + half, spare);
+
+    ngx_memcpy(spare, order, half * sizeof(uint32_t));
+
+    for (i = 0, j = half, k = 0; i < half; k++) {
+
+        if (j < n && ngx_lyftr_memtable_less(&rows[order[j]], &rows[spare[i]],
+                                             kind))
+        {
+            order[k] = order[j++];
+
+        } else {
+            order[k] = spare[i++];
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a, ngx_lyftr_memtable_row_t *b,
+    ngx_lyftr_tree_e kind)
+{
+    size_t   alen, blen;
+    u_char  *akey, *bkey;
+
+    if (kind == NGX_LYFTR_TREE_ID) {
+        return a->hash < b->hash
+               || (a->hash == b->hash
+                   && ngx_lyftr_key_cmp(a->key + a->id, a->len - a->id,
+                                        b->key + b->id, b->len - b->id)
+                      < 0);
+    }
+
+    akey = ngx_lyftr_memtable_key(a, kind, &alen);
+    bkey = ngx_lyftr_memtable_key(b, kind, &blen);
+
+    return ngx_lyftr_key_cmp(akey, alen, bkey, blen) < 0;
+}

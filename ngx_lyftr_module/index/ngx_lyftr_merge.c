@@ -1,0 +1,457 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite_index.h>
+
+
+/*
+ * All rows in one order: a source is a segment, or a chunk of the recent rows.
+ * Each knows the ranks of its entries, so that rows are counted, and passed
+ * over, without looking at them.
+ */
+
+static ngx_int_t ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_child_t *source, ngx_lyftr_view_chunk_t *part,
+    ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_child_t *source, ngx_str_t *key, int64_t *rank,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_t *sources, int64_t step, int64_t *skip,
+    ngx_lyftr_error_t *err);
+static ngx_lyftr_merge_child_t *ngx_lyftr_merge_least(
+    ngx_lyftr_merge_t *sources);
+
+
+ngx_int_t
+ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t            i, n;
+    ngx_lyftr_merge_child_t   *source;
+    ngx_lyftr_segment_t  *segment;
+
+    n = c->nsegments + c->view.nchunks;
+
+    sources->n = 0;
+    sources->elts = sqlite3_malloc64((n + 1) * sizeof(ngx_lyftr_merge_child_t));
+
+    if (sources->elts == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    ngx_memzero(sources->elts, n * sizeof(ngx_lyftr_merge_child_t));
+
+    for (i = 0; i < c->nsegments; i++) {
+        segment = &c->segments[i];
+
+        if (segment->first < 0 || segment->last < segment->first
+            || segment->last > c->last || segment->rows < 0
+            || segment->rows > segment->last - segment->first)
+        {
+            return ngx_lyftr_sqlite_damaged(err);
+        }
+
+        source = &sources->elts[sources->n++];
+        source->rows = segment->rows;
+        source->high = source->rows;
+
+        ngx_lyftr_iterator_init(&source->cursor, segment, kind);
+    }
+
+    for (i = 0; i < c->view.nchunks; i++) {
+        source = &sources->elts[sources->n++];
+
+        if (ngx_lyftr_merge_child_chunk(c, source, &c->view.chunks[i], kind, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *source,
+    ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind,
+    ngx_lyftr_error_t *err)
+{
+    source->cursor.kind = kind;
+    source->chunk = part->chunk;
+    source->rows = part->n;
+    source->high = part->n;
+
+    source->order = ngx_lyftr_memtable_order(c->recent, part, kind,
+                                             &source->own);
+
+    return source->order ? NGX_OK
+                         : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                                 "no memory");
+}
+
+
+void
+ngx_lyftr_merge_close(ngx_lyftr_merge_t *sources)
+{
+    ngx_lyftr_merge_child_t  *source;
+
+    while (sources->n) {
+        source = &sources->elts[--sources->n];
+
+        if (source->own) {
+            sqlite3_free(source->order);
+        }
+
+        ngx_lyftr_iterator_free(&source->cursor);
+    }
+
+    sqlite3_free(sources->elts);
+
+    sources->elts = NULL;
+}
+
+
+ngx_int_t
+ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    ngx_str_t *low, ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source;
+
+    *total = 0;
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+
+        if ((low->len && ngx_lyftr_merge_child_bound(c, source, low, &source->low,
+                                                     err)
+                         != NGX_OK)
+            || (high->len && ngx_lyftr_merge_child_bound(c, source, high,
+                                                         &source->high, err)
+                             != NGX_OK))
+        {
+            return NGX_ERROR;
+        }
+
+        if (source->low > source->high) {
+            return ngx_lyftr_sqlite_damaged(err);
+        }
+
+        source->pos = source->low;
+        *total += source->high - source->low;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    ngx_str_t *key, ngx_lyftr_error_t *err)
+{
+    int64_t              rank;
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+
+        if (ngx_lyftr_merge_child_bound(c, source, key, &rank, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        source->pos = ngx_max(source->pos, rank);
+    }
+
+    return NGX_OK;
+}
+
+
+/* the rank of the first entry whose key is not less */
+
+static ngx_int_t
+ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *source,
+    ngx_str_t *key, int64_t *rank, ngx_lyftr_error_t *err)
+{
+    size_t    len;
+    u_char   *p;
+    int64_t   low, high, n;
+
+    if (source->chunk == NULL) {
+
+        if (ngx_lyftr_iterator_seek(c, &source->cursor, key->data, key->len, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        source->placed = 1;
+        *rank = source->cursor.rank;
+
+        return *rank >= 0 && *rank <= source->rows
+               ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
+    }
+
+    low = 0;
+    high = source->rows;
+
+    while (low < high) {
+        n = (low + high) / 2;
+
+        p = ngx_lyftr_memtable_key(&source->chunk->row[source->order[n]],
+                                   source->cursor.kind, &len);
+
+        if (ngx_lyftr_key_cmp(p, len, key->data, key->len) < 0) {
+            low = n + 1;
+
+        } else {
+            high = n;
+        }
+    }
+
+    *rank = low;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *source,
+    int64_t rank, ngx_lyftr_error_t *err)
+{
+    ngx_int_t                rc;
+    ngx_lyftr_iterator_t      *cursor;
+    ngx_lyftr_memtable_row_t  *row;
+
+    if (source->chunk) {
+        row = &source->chunk->row[source->order[rank]];
+
+        source->key.data = ngx_lyftr_memtable_key(row, source->cursor.kind,
+                                                  &source->key.len);
+        source->seq = row->seq;
+
+        return NGX_OK;
+    }
+
+    cursor = &source->cursor;
+
+    rc = NGX_OK;
+
+    if (!source->placed || (rank != cursor->rank && rank != cursor->rank + 1))
+    {
+        rc = ngx_lyftr_iterator_at(c, cursor, rank, err);
+
+    } else if (rank == cursor->rank + 1) {
+        rc = ngx_lyftr_iterator_next(c, cursor, err);
+    }
+
+    source->placed = (rc == NGX_OK && !ngx_lyftr_iterator_end(cursor));
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (cursor->block.value < 1
+        || cursor->block.value > cursor->segment->last
+                                 - cursor->segment->first)
+    {
+        return ngx_lyftr_sqlite_damaged(err);
+    }
+
+    source->key.data = cursor->block.key.data;
+    source->key.len = cursor->block.key.len;
+    source->seq = ngx_lyftr_iterator_seq(cursor);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Passes over the first rows of all.  If the sources are n, the entries that
+ * each has up to the one a step ahead are n steps at most, so all up to the
+ * least of those are among the first n steps.
+ */
+
+ngx_int_t
+ngx_lyftr_merge_skip(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    int64_t skip, ngx_lyftr_error_t *err)
+{
+    int64_t  step;
+
+    if (sources->n == 0) {
+        return NGX_OK;
+    }
+
+    for (step = skip / (int64_t) sources->n; skip; step /= 2) {
+
+        if (step == 0) {
+            step = 1;
+        }
+
+        if (ngx_lyftr_merge_skip_by(c, sources, step, &skip, err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    int64_t step, int64_t *skip, ngx_lyftr_error_t *err)
+{
+    int64_t              left;
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+        source->loaded = 0;
+    }
+
+    while (*skip > 0
+           && (step == 1 || *skip >= step * (int64_t) sources->n))
+    {
+        for (i = 0; i < sources->n; i++) {
+            source = &sources->elts[i];
+            left = source->high - source->pos;
+
+            if (source->loaded || left <= 0) {
+                continue;
+            }
+
+            source->step = ngx_min(step, left);
+            source->loaded = 1;
+
+            if (ngx_lyftr_merge_child_load(c, source,
+                                           source->pos + source->step - 1, err)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+
+        source = ngx_lyftr_merge_least(sources);
+
+        if (source == NULL) {
+            *skip = 0;
+            break;
+        }
+
+        source->pos += source->step;
+        source->loaded = 0;
+        *skip -= source->step;
+    }
+
+    for (i = 0; i < sources->n; i++) {
+        sources->elts[i].loaded = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+/* of those that are loaded */
+
+static ngx_lyftr_merge_child_t *
+ngx_lyftr_merge_least(ngx_lyftr_merge_t *sources)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source, *least;
+
+    least = NULL;
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+
+        if (source->loaded
+            && (least == NULL
+                || ngx_lyftr_key_cmp(source->key.data, source->key.len,
+                                     least->key.data, least->key.len)
+                   < 0))
+        {
+            least = source;
+        }
+    }
+
+    return least;
+}
+
+
+ngx_int_t
+ngx_lyftr_merge_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_merge_child_t **next, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+
+        if (source->loaded || source->pos >= source->high) {
+            continue;
+        }
+
+        if (ngx_lyftr_merge_child_load(c, source, source->pos, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        source->loaded = 1;
+    }
+
+    source = ngx_lyftr_merge_least(sources);
+
+    if (source == NULL) {
+        return NGX_DONE;
+    }
+
+    source->pos++;
+    source->loaded = 0;
+
+    *next = source;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_merge_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+    int64_t *seq, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_merge_child_t  *source, *last;
+
+    last = NULL;
+
+    for (i = 0; i < sources->n; i++) {
+        source = &sources->elts[i];
+
+        if (source->low == source->high) {
+            continue;
+        }
+
+        if (ngx_lyftr_merge_child_load(c, source, source->high - 1, err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (last == NULL
+            || ngx_lyftr_key_cmp(source->key.data, source->key.len,
+                                 last->key.data, last->key.len)
+               > 0)
+        {
+            last = source;
+        }
+    }
+
+    if (last == NULL) {
+        return NGX_DONE;
+    }
+
+    *seq = last->seq;
+
+    return NGX_OK;
+}

@@ -1,0 +1,417 @@
+/*
+ * What the files of the SQLite backend share.
+ */
+
+
+#ifndef _NGX_LYFTR_SQLITE_H_INCLUDED_
+#define _NGX_LYFTR_SQLITE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_backend.h>
+#include <ngx_lyftr_flock.h>
+#include <ngx_lyftr_block.h>
+#include <ngx_lyftr_memtable.h>
+#include <ngx_lyftr_sqlite_idset.h>
+
+#include <sqlite3.h>
+
+
+/* of a path with a suffix */
+#define NGX_LYFTR_SQLITE_NAME_LEN  (NGX_MAX_PATH + 16)
+
+#define NGX_LYFTR_SQLITE_LOCK      "-lock"
+
+/*
+ * A segment is made of so many rows, and so many segments of a level become
+ * one of the next: the more rows, the fewer segments that a read looks into,
+ * and the more rows are kept in memory.  Fewer in unit tests.
+ */
+#ifndef NGX_LYFTR_SEGMENT
+#define NGX_LYFTR_SEGMENT          32768
+#endif
+#ifndef NGX_LYFTR_FANOUT
+#define NGX_LYFTR_FANOUT           8
+#endif
+
+/*
+ * Rows that no segment has: from so many on writers are slowed, and refused; no
+ * batch makes more than the last number, and reads keep as many in memory.
+ */
+#define NGX_LYFTR_SLOW             (4 * NGX_LYFTR_SEGMENT)
+#define NGX_LYFTR_MOST             (8 * NGX_LYFTR_SEGMENT)
+#define NGX_LYFTR_LAST             (16 * NGX_LYFTR_SEGMENT)
+
+/* the counts of senders follow in smaller steps */
+#define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)
+
+/* the first byte of the key of a time */
+#define NGX_LYFTR_KEY_TEXT         0x00
+#define NGX_LYFTR_KEY_INSTANT      0x01
+
+/* bytes of a row */
+#define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
+
+#define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
+
+
+/* the order is that of the table in ngx_lyftr_sqlite_stmt.c */
+
+typedef enum {
+    NGX_LYFTR_SQL_BEGIN_WRITE = 0,
+    NGX_LYFTR_SQL_BEGIN_READ,
+    NGX_LYFTR_SQL_COMMIT,
+    NGX_LYFTR_SQL_STATE,
+    NGX_LYFTR_SQL_SEGMENTS,
+    NGX_LYFTR_SQL_LAST,
+    NGX_LYFTR_SQL_MANY,
+    NGX_LYFTR_SQL_RECENT,
+    NGX_LYFTR_SQL_ROWS,
+    NGX_LYFTR_SQL_ID,
+    NGX_LYFTR_SQL_INSERT,
+    NGX_LYFTR_SQL_PROBE,
+    NGX_LYFTR_SQL_TOUCH,
+    NGX_LYFTR_SQL_BLOCK,
+    NGX_LYFTR_SQL_BLOCK_NEXT,
+    NGX_LYFTR_SQL_BLOCK_ADD,
+    NGX_LYFTR_SQL_BLOCK_DELETE,
+    NGX_LYFTR_SQL_SEGMENT_ADD,
+    NGX_LYFTR_SQL_SEGMENT_DELETE,
+    NGX_LYFTR_SQL_NEXT,
+    NGX_LYFTR_SQL_INDEXED,
+    NGX_LYFTR_SQL_TALLY,
+    NGX_LYFTR_SQL_COUNT,
+    NGX_LYFTR_SQL_COUNTED,
+    NGX_LYFTR_SQL_COUNTS,
+    NGX_LYFTR_SQL_COUNTS_AFTER,
+    NGX_LYFTR_SQL_COUNT_SET,
+    NGX_LYFTR_SQL_COUNT_DELETE,
+    NGX_LYFTR_SQL_REBUILD,
+    NGX_LYFTR_SQL_REBUILT,
+    NGX_LYFTR_SQL_SEGMENTS_OLD,
+    NGX_LYFTR_SQL_COUNT_OF,
+    NGX_LYFTR_SQL_UNCOUNTED,
+    NGX_LYFTR_SQL_TOP,
+    NGX_LYFTR_SQL_TOP_CLEAR,
+    NGX_LYFTR_SQL_TOP_ADD,
+    NGX_LYFTR_SQL_ROW,
+    NGX_LYFTR_SQL_POSITION,
+    NGX_LYFTR_SQL_TEXTS,
+    NGX_LYFTR_SQL_SEARCH_STATE,
+    NGX_LYFTR_SQL_SEARCH,
+    NGX_LYFTR_SQL_SEARCH_NEXT,
+    NGX_LYFTR_SQL_SEARCH_ADD,
+    NGX_LYFTR_SQL_SEARCH_DONE,
+    NGX_LYFTR_SQL_SEARCH_RETIRE,
+    NGX_LYFTR_SQL_SEARCH_FORGET,
+    NGX_LYFTR_SQL_SEARCH_DELETE,
+    NGX_LYFTR_SQL_GRAM,
+    NGX_LYFTR_SQL_GRAMS,
+    NGX_LYFTR_SQL_GRAM_ADD,
+    NGX_LYFTR_SQL_GRAM_DELETE,
+    NGX_LYFTR_SQL_N
+} ngx_lyftr_sql_e;
+
+
+/* the order is that of the table in ngx_lyftr_sqlite_files.c */
+
+typedef enum {
+    NGX_LYFTR_FILE_DB = 0,
+    NGX_LYFTR_FILE_WAL,
+    NGX_LYFTR_FILE_SHM,
+    NGX_LYFTR_FILE_LOCK,
+    NGX_LYFTR_FILE_N
+} ngx_lyftr_file_e;
+
+
+/* words that all processes share, after those of the files */
+
+#define NGX_LYFTR_WORD_WAL         NGX_LYFTR_FILE_N      /* its pages */
+#define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
+#define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
+#define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the upkeep */
+
+
+/* rows of a range of seq, in the order of three keys */
+
+typedef struct {
+    int64_t              id;
+    ngx_uint_t           level;
+    int64_t              first;            /* seq of the row before it */
+    int64_t              last;
+    int64_t              rows;
+    ngx_uint_t           height[NGX_LYFTR_TREES];
+    uint64_t             sum;              /* of the rows, */
+    ngx_uint_t           summed;           /* if it is known */
+    ngx_uint_t           ties;             /* ids of one hash are in order */
+
+    /* of the ids; the writer's */
+    u_char              *filter;
+    size_t               filter_len;
+} ngx_lyftr_segment_t;
+
+
+/* what the indexes know of a row */
+
+typedef struct {
+    int64_t              seq;
+    uint64_t             hash;             /* of the id */
+    uint64_t             mark;             /* that of c->secret; of a new row */
+    ngx_str_t            instant;
+    ngx_uint_t           text;             /* it is a ts that is none */
+    ngx_str_t            message_id;
+    ngx_str_t            from;
+} ngx_lyftr_sqlite_row_t;
+
+
+/* what lyftr_state says in this transaction */
+
+typedef struct {
+    int64_t              generation;       /* of the segments */
+    int64_t              indexed;          /* the last row of a segment, */
+    int64_t              counted;          /* and of the senders' counts, */
+    int64_t              counting;         /* which are on the way to it */
+    int64_t              senders;
+    int64_t              next;             /* segment */
+    ngx_uint_t           damaged;          /* a check has found it to be */
+    int64_t              rebuild;          /* segments before this one go */
+} ngx_lyftr_sqlite_state_t;
+
+
+typedef struct ngx_lyftr_sqlite_upkeep_s  ngx_lyftr_sqlite_upkeep_t;
+typedef struct ngx_lyftr_sqlite_verify_s  ngx_lyftr_sqlite_verify_t;
+typedef struct ngx_lyftr_adopt_s  ngx_lyftr_adopt_t;
+
+
+typedef struct {
+    sqlite3             *db;
+    sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
+
+    ngx_lyftr_flock_t    lock;
+
+    ngx_lyftr_dsn_t     *dsn;
+    ngx_lyftr_memtable_t  *recent;
+
+    ngx_msec_t           deadline;         /* of a reading transaction */
+    ngx_atomic_t        *stop;             /* another end of it, or NULL */
+
+    ngx_lyftr_sqlite_state_t  state;
+    ngx_lyftr_segment_t *segments;
+    ngx_uint_t           nsegments;
+    int64_t              generation;       /* of these segments */
+
+    ngx_lyftr_view_t     view;             /* of the other rows, */
+    int64_t              last;             /* up to this one */
+
+    uint64_t             secret[2];        /* of hashes that are in memory */
+
+    /* of the writer */
+    ngx_lyftr_sqlite_idset_t  tail;         /* the ids of the recent rows */
+    ngx_uint_t           committed;        /* of these */
+    int64_t              seen;             /* the last row, */
+    size_t               weight;           /* and the keys of its chunk */
+    ngx_lyftr_buf_t      keys;             /* of rows not yet committed, */
+    ngx_lyftr_buf_t      rows;             /* which are these */
+    ngx_lyftr_buf_t      id;               /* of a row that is compared */
+    char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
+
+    int                  wal;              /* pages after the last commit */
+    off_t                wal_size;         /* bytes */
+    off_t                size;             /* of the database */
+    ngx_msec_t           wal_retry;        /* not made to start anew before */
+
+    ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
+    ngx_lyftr_adopt_t   *adopt;            /* it is not ours yet */
+    int64_t              searched;         /* the search index has this row */
+    int64_t              many;             /* rows that there are, */
+    int64_t              many_to;          /* up to this one */
+
+    ngx_lyftr_sqlite_verify_t  *verify;    /* of the check */
+
+    /* what the strings of the last stats() point to */
+    ngx_uint_t           nkept;
+    u_char              *kept[NGX_LYFTR_TOP_SENDERS + 2];
+
+    unsigned             write:2;          /* what the transaction does */
+    unsigned             viewed:1;         /* it has its view */
+    unsigned             synced:1;         /* what it found when it opened */
+    unsigned             failed:1;         /* NGX_LYFTR_OPEN_FAILED */
+
+    /* with all links resolved; room for the suffix of the lock's name */
+    char                 path[NGX_MAX_PATH + sizeof(NGX_LYFTR_SQLITE_LOCK)];
+} ngx_lyftr_sqlite_t;
+
+
+/* ngx_lyftr_sqlite.c */
+
+uint64_t ngx_lyftr_sqlite_hash(u_char *p, size_t len);
+
+/* what a transaction does; that of the upkeep stores no messages */
+#define NGX_LYFTR_SQLITE_WRITE     1
+#define NGX_LYFTR_SQLITE_UPKEEP    2
+
+/* takes the file lock; NGX_DECLINED: not until the deadline */
+ngx_int_t ngx_lyftr_sqlite_turn(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+
+/* functions of the backend */
+ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_rollback(void *conn);
+
+
+/* ngx_lyftr_sqlite_verify.c */
+
+ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_lyftr_check_t *check,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_verify_free(ngx_lyftr_sqlite_t *c);
+
+
+/* ngx_lyftr_checksum.c */
+
+/* of bytes, after what else was summed */
+uint64_t ngx_lyftr_checksum(uint64_t sum, const void *data, size_t len);
+
+/* of a row of NGX_LYFTR_SQL_ROWS; those of rows are added up, in any order */
+uint64_t ngx_lyftr_checksum_row(sqlite3_stmt *st);
+
+/* of a numbered block, of which those are added up as well */
+uint64_t ngx_lyftr_checksum_block(int64_t no, const void *data, size_t len);
+
+
+/* ngx_lyftr_segment.c */
+
+/* reads lyftr_state, and the segments if they have changed */
+ngx_int_t ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* have the segments probably changed since this connection looked? */
+ngx_uint_t ngx_lyftr_segments_changed(ngx_lyftr_sqlite_t *c);
+
+/* forgets the segments, and frees their memory */
+void ngx_lyftr_segments_forget(ngx_lyftr_sqlite_t *c);
+
+/* loads the filters of the segments that have none yet, or that of one */
+ngx_int_t ngx_lyftr_segment_filters(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_segment_filter(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_segment_t *segment, ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_view.c */
+
+/* reads the recent rows that the process does not have yet, and locks them */
+ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* fills c->view with the rows that are in no segment; in a transaction */
+ngx_int_t ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* a reader's transaction ends, and another one begins */
+ngx_int_t ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+
+/* reads what the indexes know of rows, from a statement that gives that */
+void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
+
+/* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
+ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_buf_t *keys, ngx_lyftr_memtable_row_t *to);
+
+
+/* ngx_lyftr_sqlite_ids.c */
+
+/* learns the ids that other writers have committed; has the turn */
+ngx_int_t ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/*
+ * NGX_OK if the id is new, NGX_DECLINED if it is known; hash is that of the
+ * log, and mark that of c->secret.
+ */
+ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
+
+/* the number that a new row is to have; 0: the next one */
+int64_t ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c);
+
+/* a row of this transaction; then all of them are committed, or none */
+ngx_int_t ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_row_t *row, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_added(ngx_lyftr_sqlite_t *c);
+void ngx_lyftr_sqlite_ids_forget(ngx_lyftr_sqlite_t *c);
+
+
+/* ngx_lyftr_sqlite_append.c */
+
+/*
+ * Stores a message whose id is new; row has what it is sorted by.  Otherwise
+ * NGX_DECLINED.
+ */
+ngx_int_t ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_stmt.c */
+
+/* fills *err, one line; NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_fail(ngx_lyftr_error_t *err, ngx_lyftr_err_e code,
+    const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* the same from SQLite's last error on the connection */
+ngx_int_t ngx_lyftr_sqlite_error(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+ngx_int_t ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* runs and resets a statement that gives no row */
+ngx_int_t ngx_lyftr_sqlite_run(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err);
+
+/* the integer in the statement's first row; resets it */
+ngx_int_t ngx_lyftr_sqlite_int(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    int64_t *n, ngx_lyftr_error_t *err);
+
+/* the same for a statement that is used once */
+ngx_int_t ngx_lyftr_sqlite_get(ngx_lyftr_sqlite_t *c, const char *sql,
+    int64_t *n, ngx_lyftr_error_t *err);
+
+int ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s);
+
+
+/* ngx_lyftr_sqlite_url.c */
+
+ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_open.c */
+
+void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_close(void *conn);
+
+/* takes down how many pages the WAL has; SQLite calls it after a commit */
+int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages);
+
+
+/* ngx_lyftr_sqlite_list.c */
+
+ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
+    ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
+    ngx_lyftr_error_t *err);
+
+void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
+
+
+/* ngx_lyftr_sqlite_stats.c */
+
+ngx_int_t ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c);
+
+
+#endif /* _NGX_LYFTR_SQLITE_H_INCLUDED_ */

@@ -1,0 +1,420 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_setup.h>
+#include <ngx_lyftr_sqlite_jobs.h>
+
+
+static ngx_int_t ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static void ngx_lyftr_upkeep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep,
+    ngx_lyftr_upkeep_job_t *job);
+static void ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err);
+static void ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure);
+static void ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c);
+
+
+/* the most urgent first; what makes room stands before what needs it */
+
+static ngx_lyftr_upkeep_job_t  ngx_lyftr_upkeep_jobs[] = {
+
+    { ngx_lyftr_upkeep_checkpoint,
+      NULL,
+      ngx_lyftr_upkeep_checkpoint_forget },
+
+    { ngx_lyftr_upkeep_flush,
+      ngx_lyftr_upkeep_flush_active,
+      ngx_lyftr_upkeep_flush_forget },
+
+    { ngx_lyftr_upkeep_count,
+      ngx_lyftr_upkeep_count_active,
+      ngx_lyftr_upkeep_count_forget },
+
+    { ngx_lyftr_upkeep_sweep,
+      ngx_lyftr_upkeep_sweep_active,
+      ngx_lyftr_upkeep_sweep_forget },
+
+    { ngx_lyftr_upkeep_merge,
+      ngx_lyftr_upkeep_merge_active,
+      ngx_lyftr_upkeep_merge_forget },
+
+    { ngx_lyftr_upkeep_rebuild,
+      ngx_lyftr_upkeep_rebuild_active,
+      ngx_lyftr_upkeep_rebuild_forget },
+
+    { ngx_lyftr_sqlite_adopt_step,
+      NULL,
+      NULL },
+
+    { ngx_lyftr_upkeep_search,
+      ngx_lyftr_upkeep_search_active,
+      ngx_lyftr_upkeep_search_forget }
+};
+
+
+/* the names of the same, for all who tell of them */
+
+ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
+    ngx_string("checkpoint"),
+    ngx_string("flush"),
+    ngx_string("count"),
+    ngx_string("sweep"),
+    ngx_string("merge"),
+    ngx_string("rebuild"),
+    ngx_string("adopt"),
+    ngx_string("search"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_int_t   rc;
+    ngx_uint_t  n, owner;
+
+    err->code = NGX_LYFTR_ERR_NONE;
+
+    rc = ngx_lyftr_upkeep_create(c, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    owner = c->upkeep->owner;
+
+    rc = ngx_lyftr_upkeep_own(c, deadline, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (!owner) {
+        for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+            ngx_lyftr_upkeep_tell(c, n, NULL);
+        }
+    }
+
+    rc = ngx_lyftr_upkeep_look(c, deadline, err);
+
+    for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {
+        rc = ngx_lyftr_upkeep_job(c, n, deadline, err);
+    }
+
+    if (!c->upkeep->owner) {
+        ngx_lyftr_upkeep_anew(c);
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    if (c->upkeep) {
+        return NGX_OK;
+    }
+
+    c->upkeep = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_upkeep_t));
+    if (c->upkeep == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    ngx_memzero(c->upkeep, sizeof(ngx_lyftr_sqlite_upkeep_t));
+
+    c->upkeep->share = NGX_LYFTR_UPKEEP_SHARE;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t                    rc;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+
+    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_upkeep_fence(c, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last,
+                                  err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_many(c, err);
+    }
+
+    /* nobody else adds to it */
+
+    if (rc == NGX_OK && c->dsn->search && c->searched == 0) {
+        rc = ngx_lyftr_sqlite_searched(c, &c->searched, err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_BUSY : rc;
+    }
+
+    if (c->last != upkeep->rows) {
+        upkeep->rows = c->last;
+        upkeep->since = ngx_lyftr_clock();
+    }
+
+    return NGX_DONE;
+}
+
+
+/*
+ * A job that fails begins anew after a while, and the others go on meanwhile:
+ * it has done nothing, as if it were not due.  It still fails until it has come
+ * to its end.
+ */
+
+static ngx_int_t
+ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t                    rc;
+    ngx_msec_t                   now;
+    ngx_lyftr_error_t            failure;
+    ngx_lyftr_upkeep_job_t      *job;
+    ngx_lyftr_upkeep_try_t      *try;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+    job = &ngx_lyftr_upkeep_jobs[n];
+    try = &upkeep->tries[n];
+    now = ngx_lyftr_clock();
+
+    if (try->failures
+        && ((ngx_msec_int_t) (now - try->at) < 0
+            || now - upkeep->failed < NGX_LYFTR_UPKEEP_APART))
+    {
+        return NGX_DONE;
+    }
+
+    rc = job->step(c, deadline, &failure);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_BUSY;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_lyftr_upkeep_forget(upkeep, job);
+
+        if (failure.code == NGX_LYFTR_ERR_BUSY) {
+            return NGX_BUSY;
+        }
+
+        /* that is the fault of no job */
+
+        if (failure.code == NGX_LYFTR_ERR_MOVED) {
+            *err = failure;
+            return NGX_ERROR;
+        }
+
+        ngx_lyftr_upkeep_failed(c, n, &failure, err);
+
+        return NGX_OK;
+    }
+
+    if (try->failures && (job->active == NULL || !job->active(upkeep))) {
+        try->failures = 0;
+        ngx_lyftr_upkeep_tell(c, n, NULL);
+    }
+
+    if (rc == NGX_AGAIN) {
+        *err = failure;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_lyftr_upkeep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep,
+    ngx_lyftr_upkeep_job_t *job)
+{
+    if (job->forget) {
+        job->forget(upkeep);
+    }
+}
+
+
+static void
+ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err)
+{
+    ngx_msec_t                   wait;
+    ngx_lyftr_upkeep_try_t      *try;
+    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+
+    upkeep = c->upkeep;
+    try = &upkeep->tries[n];
+
+    wait = NGX_LYFTR_UPKEEP_AGAIN << ngx_min(try->failures, 4);
+
+    upkeep->failed = ngx_lyftr_clock();
+
+    try->failures++;
+    try->at = upkeep->failed + ngx_min(wait, NGX_LYFTR_UPKEEP_MOST);
+
+    (void) ngx_lyftr_sqlite_fail(err, failure->code, "%s: %.*s",
+                                 ngx_lyftr_sqlite_jobs[n].data,
+                                 (int) failure->len, failure->text);
+
+    ngx_lyftr_upkeep_tell(c, n, failure);
+}
+
+
+/* all processes; NULL: it does not fail any more */
+
+static void
+ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+    ngx_lyftr_error_t *failure)
+{
+    size_t                    len;
+    ngx_uint_t                i;
+    ngx_atomic_t              reason[NGX_LYFTR_JOB_REASON];
+    ngx_lyftr_backend_job_t  *job;
+
+    job = ngx_lyftr_sqlite_job(c, n);
+
+    if (job == NULL) {
+        return;
+    }
+
+    if (failure) {
+        ngx_memzero((void *) reason, sizeof(reason));
+
+        len = ngx_min(failure->len, sizeof(reason) - 1);
+        ngx_memcpy((void *) reason, failure->text, len);
+
+        for (i = 0; i < NGX_LYFTR_JOB_REASON; i++) {
+            __atomic_store_n(&job->reason[i], reason[i], __ATOMIC_RELAXED);
+        }
+
+        (void) ngx_atomic_fetch_add(&job->failures, 1);
+    }
+
+    __atomic_store_n(&job->failing, failure ? failure->code
+                                            : NGX_LYFTR_ERR_NONE,
+                     __ATOMIC_RELEASE);
+}
+
+
+/* what is half done is forgotten, and what has failed: others do it */
+
+static void
+ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+        ngx_lyftr_upkeep_forget(c->upkeep, &ngx_lyftr_upkeep_jobs[n]);
+    }
+
+    ngx_memzero(c->upkeep->tries, sizeof(c->upkeep->tries));
+
+    ngx_lyftr_upkeep_leave(c);
+}
+
+
+void
+ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c)
+{
+    if (c->upkeep == NULL) {
+        return;
+    }
+
+    ngx_lyftr_upkeep_anew(c);
+
+    sqlite3_free(c->upkeep);
+
+    c->upkeep = NULL;
+}
+
+
+/* by what look() has read; a step after it may have changed the state */
+
+void
+ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
+    gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
+    gauges->search_lag = c->dsn->search ? ngx_max(c->last - c->searched, 0)
+                                        : 0;
+    gauges->rows = c->many + (c->last - c->many_to);
+
+    gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
+    gauges->wal_bytes = c->wal_size;
+    gauges->bytes = c->size;
+    gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
+}
+
+
+/*
+ * A number of the log may have no row.  Rows never go, so those that were
+ * counted are not looked at again, nor are those of segments; of very many that
+ * have none, as after an adoption, some are counted each time.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t        to, n;
+    ngx_uint_t     i;
+    sqlite3_stmt  *st;
+
+    if (c->many_to < c->state.indexed) {
+
+        c->many = 0;
+        c->many_to = c->state.indexed;
+
+        for (i = 0; i < c->nsegments; i++) {
+            c->many += c->segments[i].rows;
+        }
+    }
+
+    to = ngx_min(c->last, c->many_to + NGX_LYFTR_SLOW);
+
+    if (to <= c->many_to) {
+        return NGX_OK;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_MANY];
+
+    (void) sqlite3_bind_int64(st, 1, c->many_to);
+    (void) sqlite3_bind_int64(st, 2, to);
+
+    if (ngx_lyftr_sqlite_int(c, st, &n, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->many += n;
+    c->many_to = to;
+
+    return NGX_OK;
+}

@@ -1,0 +1,381 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_text.h>
+
+
+/*
+ * Rows whose text contains a needle.  If the other filters leave few rows,
+ * only their texts are read.  Else all rows of the log that match are found
+ * first, and of them those that the filters leave.  If these are few, they
+ * are sorted, and if not, the list is gone through, of which then a page is
+ * soon full.
+ */
+
+#ifndef NGX_LYFTR_SEARCH_FEW
+#define NGX_LYFTR_SEARCH_FEW       1000
+#endif
+
+/* rows that are read in the time that the index takes, */
+#ifndef NGX_LYFTR_SEARCH_READ
+#define NGX_LYFTR_SEARCH_READ      2000
+#endif
+
+/* and those that are scanned in the time that one is read */
+#define NGX_LYFTR_SEARCH_SCAN      4
+
+/* so many are read before the transaction of the list begins */
+#ifndef NGX_LYFTR_SEARCH_LONG
+#define NGX_LYFTR_SEARCH_LONG      10000
+#endif
+
+
+typedef struct {
+    size_t               key;              /* where it is, in keys */
+    size_t               len;
+    int64_t              seq;
+    u_char              *data;
+} ngx_lyftr_found_t;
+
+
+static ngx_int_t ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bitmap_t *bits,
+    int64_t searched, ngx_uint_t few, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bitmap_t *bits,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_row(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, int64_t seq, ngx_lyftr_buf_t *keys,
+    ngx_lyftr_buf_t *rows, ngx_lyftr_error_t *err);
+static int ngx_lyftr_search_cmp(const void *one, const void *two);
+
+
+ngx_int_t
+ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    int64_t             searched;
+    ngx_int_t           rc;
+    ngx_str_t           needle;
+    ngx_uint_t          few;
+    ngx_lyftr_bitmap_t    bits;
+    ngx_lyftr_query_t  *query;
+
+    query = list->query;
+
+    needle.len = ngx_lyftr_fold(NULL, query->q.data, query->q.len);
+    needle.data = sqlite3_malloc64(needle.len + 1);
+
+    if (needle.data == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    (void) ngx_lyftr_fold(needle.data, query->q.data, query->q.len);
+
+    ngx_memzero(&bits, sizeof(ngx_lyftr_bitmap_t));
+
+    searched = 0;
+
+    rc = (needle.len < NGX_LYFTR_GRAM)
+         ? NGX_OK : ngx_lyftr_sqlite_searched(c, &searched, err);
+
+    if (rc != NGX_OK) {
+        goto done;
+    }
+
+    few = (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
+                         + NGX_LYFTR_SEARCH_READ);
+
+    if (few && list->total < NGX_LYFTR_SEARCH_LONG) {
+        rc = ngx_lyftr_search_list(c, list, &needle, err);
+        goto done;
+    }
+
+    rc = ngx_lyftr_search_ahead(c, list, &needle, &bits, searched, few, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_search_found(c, list, &needle, &bits, err);
+    }
+
+done:
+
+    sqlite3_free(bits.words);
+    sqlite3_free(needle.data);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_str_t *needle, ngx_lyftr_bitmap_t *bits, int64_t searched,
+    ngx_uint_t few, ngx_lyftr_error_t *err)
+{
+    ngx_int_t         rc;
+    ngx_lyftr_bitmap_t  wanted;
+
+    if (!few && c->last - searched < NGX_LYFTR_SEARCH_LONG) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&wanted, sizeof(ngx_lyftr_bitmap_t));
+
+    rc = few ? ngx_lyftr_bitmap_range(c, &wanted, &list->sources, err) : NGX_OK;
+
+    ngx_lyftr_merge_close(&list->sources);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_scan(c, needle, bits, few ? 0 : searched,
+                                   few ? &wanted : NULL, err);
+    }
+
+    sqlite3_free(wanted.words);
+
+    return rc == NGX_OK ? ngx_lyftr_sqlite_range(c, list, err) : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_str_t *needle, ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
+{
+    int64_t  n;
+
+    if (ngx_lyftr_sqlite_match(c, needle, bits, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_lyftr_bitmap_count(bits);
+
+    if (n > NGX_LYFTR_SEARCH_FEW && (list->low.len || list->high.len)) {
+
+        if (ngx_lyftr_bitmap_narrow(c, bits, &list->sources, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        n = ngx_lyftr_bitmap_count(bits);
+    }
+
+    if (n <= NGX_LYFTR_SEARCH_FEW) {
+        return ngx_lyftr_search_sorted(c, list, bits, err);
+    }
+
+    list->page->total = n;
+
+    return ngx_lyftr_search_first(c, list, bits, err);
+}
+
+
+/* reads the texts of the whole list, and counts */
+
+static ngx_int_t
+ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_str_t *needle, ngx_lyftr_error_t *err)
+{
+    int64_t              passed;
+    ngx_int_t            rc;
+    ngx_lyftr_merge_child_t  *source;
+
+    passed = 0;
+
+    while ((rc = ngx_lyftr_merge_next(c, &list->sources, &source, err))
+           == NGX_OK)
+    {
+        rc = ngx_lyftr_sqlite_contains(c, source->seq, needle, err);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        list->page->total++;
+
+        if ((list->from.len
+             && ngx_lyftr_key_cmp(source->key.data, source->key.len,
+                                  list->from.data, list->from.len)
+                < 0)
+            || passed++ < list->query->offset)
+        {
+            continue;
+        }
+
+        if (ngx_lyftr_sqlite_emit(c, list, source->seq, err) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    return rc == NGX_DONE ? NGX_OK : NGX_ERROR;
+}
+
+
+/* as far as the page goes */
+
+static ngx_int_t
+ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
+{
+    int64_t              passed;
+    ngx_int_t            rc;
+    ngx_lyftr_merge_child_t  *source;
+
+    if (list->query->offset >= list->page->total) {
+        return NGX_OK;
+    }
+
+    if (list->from.len
+        && ngx_lyftr_merge_after(c, &list->sources, &list->from, err)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    passed = 0;
+
+    do {
+        rc = ngx_lyftr_merge_next(c, &list->sources, &source, err);
+
+        if (rc == NGX_OK
+            && ngx_lyftr_bitmap_has(bits, source->seq)
+            && passed++ >= list->query->offset)
+        {
+            rc = ngx_lyftr_sqlite_emit(c, list, source->seq, err);
+        }
+
+    } while (rc == NGX_OK);
+
+    return rc == NGX_DONE ? NGX_OK : rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
+{
+    int64_t             i, seq;
+    ngx_int_t           rc;
+    ngx_uint_t          n;
+    ngx_lyftr_buf_t     keys, rows;
+    ngx_lyftr_found_t  *found;
+
+    ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
+    ngx_memzero(&rows, sizeof(ngx_lyftr_buf_t));
+
+    rc = NGX_OK;
+
+    for (seq = ngx_lyftr_bitmap_next(bits, 1);
+         seq && rc == NGX_OK;
+         seq = ngx_lyftr_bitmap_next(bits, seq + 1))
+    {
+        rc = ngx_lyftr_search_row(c, list, seq, &keys, &rows, err);
+    }
+
+    found = (ngx_lyftr_found_t *) rows.data;
+    n = rows.len / sizeof(ngx_lyftr_found_t);
+
+    for (i = 0; i < (int64_t) n; i++) {
+        found[i].data = keys.data + found[i].key;
+    }
+
+    if (n) {
+        ngx_qsort(found, n, sizeof(ngx_lyftr_found_t), ngx_lyftr_search_cmp);
+    }
+
+    for (i = list->query->offset; i < (int64_t) n && rc == NGX_OK; i++) {
+        rc = ngx_lyftr_sqlite_emit(c, list, found[i].seq, err);
+    }
+
+    ngx_lyftr_buf_free(&keys);
+    ngx_lyftr_buf_free(&rows);
+
+    return rc == NGX_DONE ? NGX_OK : rc;
+}
+
+
+/* counts a row if it is in the range, and keeps it if the page may have it */
+
+static ngx_int_t
+ngx_lyftr_search_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    int64_t seq, ngx_lyftr_buf_t *keys, ngx_lyftr_buf_t *rows,
+    ngx_lyftr_error_t *err)
+{
+    u_char                  *key;
+    size_t                   skip;
+    ngx_int_t                rc;
+    sqlite3_stmt            *st;
+    ngx_lyftr_found_t        found;
+    ngx_lyftr_memtable_row_t   to;
+    ngx_lyftr_sqlite_row_t   row;
+
+    st = c->stmt[NGX_LYFTR_SQL_RECENT];
+
+    (void) sqlite3_bind_int64(st, 1, seq - 1);
+    (void) sqlite3_bind_int64(st, 2, seq);
+
+    if (sqlite3_step(st) != SQLITE_ROW) {
+        (void) ngx_lyftr_sqlite_error(c, err);
+        (void) sqlite3_reset(st);
+        return NGX_ERROR;
+    }
+
+    ngx_lyftr_sqlite_row(st, &row);
+
+    found.key = keys->len;
+    rc = ngx_lyftr_sqlite_row_keys(&row, keys, &to);
+
+    (void) sqlite3_reset(st);
+
+    if (rc != NGX_OK) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    skip = (list->kind == NGX_LYFTR_TREE_TIME) ? to.sender : 0;
+
+    found.key += skip;
+    found.len = to.len - skip;
+    found.seq = seq;
+
+    key = keys->data + found.key;
+
+    if ((list->low.len
+         && ngx_lyftr_key_cmp(key, found.len, list->low.data, list->low.len)
+            < 0)
+        || (list->high.len
+            && ngx_lyftr_key_cmp(key, found.len, list->high.data,
+                                 list->high.len)
+               >= 0))
+    {
+        return NGX_OK;
+    }
+
+    list->page->total++;
+
+    if (list->from.len
+        && ngx_lyftr_key_cmp(key, found.len, list->from.data, list->from.len)
+           < 0)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_buf_add(rows, &found, sizeof(found)) == NGX_OK
+           ? NGX_OK
+           : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+}
+
+
+static int
+ngx_lyftr_search_cmp(const void *one, const void *two)
+{
+    const ngx_lyftr_found_t *a = one;
+    const ngx_lyftr_found_t *b = two;
+
+    return ngx_lyftr_key_cmp(a->data, a->len, b->data, b->len);
+}

@@ -1,0 +1,411 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_sqlite_verify.h>
+#include <ngx_lyftr_text.h>
+
+
+/*
+ * Looks for damage by reading all there is, and by comparing what is there
+ * twice: the trees of the segments, the counts and the log; and the sums that
+ * were taken when they were made.
+ */
+
+static ngx_int_t ngx_lyftr_verify_begin(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_check_t *check,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_part(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_check_t *check,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_write(ngx_lyftr_sqlite_t *c,
+    const char *sql, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_version(ngx_lyftr_sqlite_t *c,
+    int64_t *version, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_tail(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
+
+
+static ngx_lyftr_verify_pt  ngx_lyftr_verify_steps[] = {
+    ngx_lyftr_verify_tables,
+    ngx_lyftr_verify_segments,
+    ngx_lyftr_verify_tail,
+    ngx_lyftr_verify_counts,
+    ngx_lyftr_verify_search,
+    NULL
+};
+
+
+/* each counts what does not fit */
+
+static const char  *ngx_lyftr_verify_faults[] = {
+
+    /* segments follow each other */
+
+    "SELECT (SELECT count(*) FROM"
+    " (SELECT first, last, rows, lag(last, 1, 0) OVER (ORDER BY first)"
+    " AS before FROM lyftr_segment)"
+    " WHERE first <> before OR last <= first OR rows > last - first)"
+    " + (indexed <> (SELECT ifnull(max(last), 0) FROM lyftr_segment))"
+    " FROM lyftr_state",
+
+    /* the largest senders are counted as the others are */
+
+    "SELECT count(*) FROM lyftr_top AS t LEFT JOIN lyftr_count AS c"
+    " ON c.from_msisdn = t.from_msisdn WHERE c.count IS NOT t.count",
+
+    /* parts of a level do not overlap, and all of them have no gap */
+
+    "SELECT count(*) FROM"
+    " (SELECT first, last, max(last) OVER (PARTITION BY level"
+    " ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    " AS same, max(last) OVER (ORDER BY first, level DESC"
+    " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+    " FROM lyftr_search WHERE level >= 0)"
+    " WHERE last <= first OR first < same OR first > ifnull(before, 0)"
+    " OR last > (SELECT max(seq) FROM lyftr_message)",
+
+    NULL
+};
+
+
+ngx_int_t
+ngx_lyftr_sqlite_verify(void *conn, ngx_lyftr_check_t *check,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    int64_t                     version;
+    ngx_int_t                   rc;
+    ngx_lyftr_sqlite_verify_t  *v;
+
+    check->read = 0;
+
+    v = c->verify;
+
+    if (v == NULL) {
+        v = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_verify_t));
+        if (v == NULL) {
+            return ngx_lyftr_verify_memory(err);
+        }
+
+        ngx_memzero(v, sizeof(ngx_lyftr_sqlite_verify_t));
+
+        c->verify = v;
+    }
+
+    /* what nobody has written to is not even looked at */
+
+    if (!v->active && !check->begin) {
+
+        if (ngx_lyftr_verify_version(c, &version, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (version == v->version) {
+            return NGX_DECLINED;
+        }
+    }
+
+    rc = ngx_lyftr_verify_part(c, v, check, deadline, err);
+
+    if (rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_CORRUPT) {
+        (void) snprintf(v->sql, sizeof(v->sql),
+                        "UPDATE lyftr_state SET damaged = 1");
+
+    } else if (rc == NGX_DONE && c->state.damaged) {
+        (void) snprintf(v->sql, sizeof(v->sql),
+                        "UPDATE lyftr_state SET damaged = 0");
+    }
+
+    if (v->sql[0]) {
+
+        /* it is told in any case, and kept if that is possible */
+
+        (void) ngx_lyftr_verify_write(c, v->sql, deadline, err);
+        v->sql[0] = '\0';
+    }
+
+    check->active = v->active;
+    check->again = v->again;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_verify_part(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_check_t *check, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    v->n = 0;
+    v->len = 0;
+
+    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_lyftr_segments_read(c, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_verify_begin(c, v, check, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_verify_steps[v->step](c, v, err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    /* what is cached would hide what becomes of the file */
+
+    (void) sqlite3_db_release_memory(c->db);
+
+    check->read = v->len;
+
+    if (rc == NGX_DONE && ngx_lyftr_verify_steps[++v->step]) {
+        v->begun = 0;
+        return NGX_OK;
+    }
+
+    if (rc == NGX_DONE || rc == NGX_ERROR) {
+        v->active = 0;
+        v->again = 0;
+        ngx_lyftr_verify_segment_free(v);
+    }
+
+    return rc;
+}
+
+
+/* while all is made anew there is nothing to compare */
+
+static ngx_int_t
+ngx_lyftr_verify_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_check_t *check, ngx_lyftr_error_t *err)
+{
+    int64_t  pages, size;
+
+    if (c->state.rebuild) {
+        v->active = 0;
+        v->version = 0;
+        ngx_lyftr_verify_segment_free(v);
+
+        return NGX_DECLINED;
+    }
+
+    if (v->active) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_verify_version(c, &v->version, err) != NGX_OK
+        || ngx_lyftr_sqlite_get(c, "PRAGMA page_count", &pages, err) != NGX_OK
+        || ngx_lyftr_sqlite_get(c, "PRAGMA page_size", &size, err) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (check->known && !check->begin && !c->state.damaged) {
+        return NGX_DECLINED;
+    }
+
+    check->size = pages * size;
+    check->damaged = c->state.damaged;
+
+    v->active = 1;
+    v->step = 0;
+    v->begun = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_verify_write(ngx_lyftr_sqlite_t *c, const char *sql,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_int_t          rc;
+    ngx_lyftr_error_t  ignored;
+
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline,
+                                &ignored);
+
+    if (rc == NGX_OK
+        && sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+    {
+        rc = ngx_lyftr_sqlite_commit(c, &ignored);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    return rc;
+}
+
+
+/* it is another one once somebody else has committed */
+
+static ngx_int_t
+ngx_lyftr_verify_version(ngx_lyftr_sqlite_t *c, int64_t *version,
+    ngx_lyftr_error_t *err)
+{
+    return ngx_lyftr_sqlite_get(c, "PRAGMA data_version", version, err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_error_t *err)
+{
+    int64_t      faults;
+    ngx_uint_t   i;
+
+    for (i = 0; ngx_lyftr_verify_faults[i]; i++) {
+
+        if (ngx_lyftr_sqlite_get(c, ngx_lyftr_verify_faults[i], &faults, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (faults) {
+            return ngx_lyftr_sqlite_damaged(err);
+        }
+    }
+
+    return NGX_DONE;
+}
+
+
+/* the rows that have no segment yet; those that come meanwhile are left */
+
+static ngx_int_t
+ngx_lyftr_verify_tail(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_error_t *err)
+{
+    int            rc;
+    ngx_int_t      ok;
+    sqlite3_stmt  *st;
+
+    if (!v->begun) {
+        v->begun = 1;
+        v->seq = v->done;
+
+        if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &v->target,
+                                 err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ok = NGX_OK;
+    rc = SQLITE_ROW;
+    st = c->stmt[NGX_LYFTR_SQL_ROWS];
+
+    (void) sqlite3_bind_int64(st, 1, v->seq);
+    (void) sqlite3_bind_int64(st, 2, v->target);
+
+    while (ok == NGX_OK
+           && !ngx_lyftr_verify_full(v)
+           && (rc = sqlite3_step(st)) == SQLITE_ROW)
+    {
+        ok = ngx_lyftr_verify_row(v, st, err);
+    }
+
+    if (ok == NGX_OK && rc == SQLITE_DONE) {
+        ok = NGX_DONE;
+
+    } else if (ok == NGX_OK && rc != SQLITE_ROW) {
+        ok = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return ok;
+}
+
+
+/* what of a row tells of the rest: the hash of its id, and the instant */
+
+ngx_int_t
+ngx_lyftr_verify_row(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err)
+{
+    int                      i;
+    ngx_str_t                ts;
+    ngx_uint_t               right;
+    ngx_lyftr_instant_t      instant;
+    ngx_lyftr_sqlite_row_t   row;
+
+    ngx_lyftr_sqlite_row(st, &row);
+    ngx_lyftr_sqlite_column(st, 6, &ts);
+
+    if (row.text) {
+        right = (ts.len == row.instant.len
+                 && (ts.len == 0
+                     || ngx_memcmp(ts.data, row.instant.data, ts.len) == 0));
+
+    } else {
+        right = (ts.data != NULL
+                 && ngx_lyftr_instant_parse(ts.data, ts.len, &instant)
+                    == NGX_OK
+                 && instant.len == row.instant.len
+                 && ngx_memcmp(instant.data, row.instant.data, instant.len)
+                    == 0);
+    }
+
+    for (i = 0; i < sqlite3_column_count(st); i++) {
+        v->len += sqlite3_column_bytes(st, i);
+    }
+
+    v->n++;
+    v->seq = row.seq;
+
+    if (right
+        && ngx_lyftr_sqlite_hash(row.message_id.data, row.message_id.len)
+           == row.hash)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
+                                 "row %lld is damaged", (long long) row.seq);
+}
+
+
+ngx_int_t
+ngx_lyftr_verify_memory(ngx_lyftr_error_t *err)
+{
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+}
+
+
+void
+ngx_lyftr_sqlite_verify_free(ngx_lyftr_sqlite_t *c)
+{
+    ngx_uint_t                  i;
+    ngx_lyftr_sqlite_verify_t  *v;
+
+    v = c->verify;
+
+    if (v == NULL) {
+        return;
+    }
+
+    ngx_lyftr_verify_segment_free(v);
+    ngx_lyftr_buf_free(&v->keys);
+    ngx_lyftr_buf_free(&v->last);
+    ngx_lyftr_buf_free(&v->sender);
+
+    for (i = 0; i < NGX_LYFTR_HEIGHT; i++) {
+        ngx_lyftr_buf_free(&v->level[i].data);
+        ngx_lyftr_buf_free(&v->level[i].block.key);
+    }
+
+    sqlite3_free(v);
+
+    c->verify = NULL;
+}

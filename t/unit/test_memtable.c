@@ -1,0 +1,261 @@
+/* The rows in memory: what is added, seen, sorted and forgotten. */
+
+#include "unit_store.h"
+
+#include <pthread.h>
+
+
+#define TEST_ROWS    4000
+
+
+static void                *shared;
+static ngx_lyftr_memtable_t  *recent;
+static int64_t              committed;     /* what readers may want */
+static int64_t              indexed;
+
+
+/* a key that tells the number, and sorts otherwise */
+
+static ngx_int_t
+test_add(int64_t seq)
+{
+    u_char                  key[64];
+    ngx_lyftr_memtable_row_t  row;
+
+    row.seq = seq;
+    row.hash = (uint64_t) seq * 0x9e3779b97f4a7c15;
+    row.key = key;
+    row.sender = 3;
+    row.len = sprintf((char *) key, "+%ld%c%016lx", (long) seq % 7,  '.',
+                      (unsigned long) row.hash) ;
+
+    return ngx_lyftr_memtable_add(recent, &row);
+}
+
+
+static int64_t
+test_last(int64_t seq)
+{
+    int64_t  last;
+
+    ngx_lyftr_memtable_lock(recent);
+    last = ngx_lyftr_memtable_last(recent, seq);
+    ngx_lyftr_memtable_unlock(recent);
+
+    return last;
+}
+
+
+/* each row once and in order, and all kinds sorted */
+
+static ngx_uint_t
+test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
+{
+    int                      rc;
+    size_t                   len[2];
+    u_char                  *key[2];
+    int64_t                  seq;
+    uint32_t                *order;
+    ngx_uint_t               i, k, kind, own;
+    ngx_lyftr_chunk_t       *chunk;
+    ngx_lyftr_memtable_row_t  *row[2];
+
+    for (i = 0, seq = from; i < view->nchunks; i++) {
+        chunk = view->chunks[i].chunk;
+
+        for (k = 0; k < view->chunks[i].n; k++) {
+            if (chunk->row[k].seq != ++seq) {
+                return 0;
+            }
+        }
+
+        for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
+            order = ngx_lyftr_memtable_order(recent, &view->chunks[i], kind,
+                                             &own);
+
+            for (k = 1; k < view->chunks[i].n; k++) {
+                row[0] = &chunk->row[order[k - 1]];
+                row[1] = &chunk->row[order[k]];
+
+                if (kind == NGX_LYFTR_TREE_ID) {
+                    rc = (row[0]->hash > row[1]->hash)
+                         - (row[0]->hash < row[1]->hash);
+
+                } else {
+                    key[0] = ngx_lyftr_memtable_key(row[0], kind, &len[0]);
+                    key[1] = ngx_lyftr_memtable_key(row[1], kind, &len[1]);
+                    rc = ngx_lyftr_key_cmp(key[0], len[0], key[1], len[1]);
+                }
+
+                if (rc >= 0) {
+                    return 0;
+                }
+            }
+
+            if (own) {
+                sqlite3_free(order);
+            }
+        }
+    }
+
+    return seq == to && view->rows == to - from;
+}
+
+
+static int
+test_setup(void **state)
+{
+    shared = NULL;
+    recent = ngx_lyftr_memtable_attach(&shared);
+    committed = 0;
+    indexed = 0;
+
+    return recent ? 0 : -1;
+}
+
+
+static int
+test_teardown(void **state)
+{
+    ngx_lyftr_memtable_detach(&shared);
+
+    return shared ? -1 : 0;
+}
+
+
+static void
+test_rows(void **state)
+{
+    int64_t            seq, last;
+    ngx_lyftr_view_t   view, old;
+
+    ngx_memzero(&view, sizeof(ngx_lyftr_view_t));
+    ngx_memzero(&old, sizeof(ngx_lyftr_view_t));
+
+    assert_int_equal(test_last(0), 0);
+
+    for (seq = 1; seq <= 200; seq++) {
+        assert_int_equal(test_add(seq), NGX_OK);
+        assert_int_equal(test_add(seq), NGX_OK);
+        assert_int_equal(test_last(0), seq);
+    }
+
+    for (last = 0; last <= 200; last++) {
+        assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 0, last),
+                         NGX_OK);
+        assert_true(test_view(&view, 0, last));
+        ngx_lyftr_memtable_leave(recent, &view);
+    }
+
+    /* what a view has stays, and what was indexed before stays to be seen */
+
+    assert_int_equal(ngx_lyftr_memtable_view(recent, &old, 0, 199), NGX_OK);
+    assert_int_equal(test_last(64), 200);
+    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 0, 200), NGX_OK);
+    assert_true(test_view(&view, 0, 200));
+    ngx_lyftr_memtable_leave(recent, &view);
+
+    assert_int_equal(test_last(128), 200);
+    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 0, 200),
+                     NGX_DECLINED);
+    assert_int_equal(view.nchunks, 0);
+    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 64, 200), NGX_OK);
+    assert_true(test_view(&view, 64, 200));
+    ngx_lyftr_memtable_leave(recent, &view);
+
+    assert_true(test_view(&old, 0, 199));
+    ngx_lyftr_memtable_leave(recent, &old);
+
+    /* one who comes late finds that nothing is there */
+
+    assert_int_equal(test_last(1024), 1024);
+    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 128, 1024),
+                     NGX_DECLINED);
+    assert_int_equal(test_add(1025), NGX_OK);
+    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 1024, 1025),
+                     NGX_OK);
+    assert_true(test_view(&view, 1024, 1025));
+    ngx_lyftr_memtable_leave(recent, &view);
+
+    sqlite3_free(view.chunks);
+    sqlite3_free(old.chunks);
+}
+
+
+static void *
+test_reader(void *data)
+{
+    int64_t            from, to;
+    ngx_int_t          rc;
+    ngx_lyftr_view_t   view;
+
+    ngx_memzero(&view, sizeof(ngx_lyftr_view_t));
+
+    do {
+        to = __atomic_load_n(&committed, __ATOMIC_SEQ_CST);
+        from = __atomic_load_n(&indexed, __ATOMIC_SEQ_CST);
+
+        rc = ngx_lyftr_memtable_view(recent, &view, from, ngx_max(from, to));
+
+        if (rc == NGX_OK && from < to && !test_view(&view, from, to)) {
+            return "a view is wrong";
+        }
+
+        ngx_lyftr_memtable_leave(recent, &view);
+
+    } while (to < TEST_ROWS);
+
+    sqlite3_free(view.chunks);
+
+    return NULL;
+}
+
+
+/* several threads read while one adds, and old rows go */
+
+static void
+test_threads(void **state)
+{
+    void        *fault;
+    int64_t      seq;
+    pthread_t    t[3];
+    ngx_uint_t   i;
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&t[i], NULL, test_reader, NULL), 0);
+    }
+
+    for (seq = 1; seq <= TEST_ROWS; seq++) {
+        ngx_lyftr_memtable_lock(recent);
+        assert_int_equal(test_add(seq), NGX_OK);
+        ngx_lyftr_memtable_unlock(recent);
+
+        __atomic_store_n(&committed, seq, __ATOMIC_SEQ_CST);
+
+        if (seq % NGX_LYFTR_SEGMENT == 20 && seq > 300) {
+            __atomic_store_n(&indexed, seq - 20 - 192, __ATOMIC_SEQ_CST);
+            assert_int_equal(test_last(seq - 20 - 192), seq);
+        }
+    }
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(t[i], &fault), 0);
+
+        if (fault) {
+            fail_msg("%s", (char *) fault);
+        }
+    }
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test_setup_teardown(test_rows, test_setup, test_teardown),
+        cmocka_unit_test_setup_teardown(test_threads, test_setup,
+                                        test_teardown)
+    };
+
+    return cmocka_run_group_tests_name("sqlite_recent", tests, NULL, NULL);
+}
