@@ -73,7 +73,7 @@ $(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*/*.h) $(BUILD)/Makefile
 lines: $(BUILD)/lines
 
 
-run: build lines	## serve on port 8000, or PORT; see the README
+run: build lines	## serve on port 8000, or PORT; see docker/README.md
 	@t/setup docs
 	@exec $(BUILD)/lines docker/serve
 
@@ -142,7 +142,7 @@ test-docker:	## build and test the image, with the engine that docker has
 	@t/docker/run $(T)
 
 
-check: build	## check the style, the README, and analyze the code
+check: build	## check the style, the documents, and analyze the code
 	@t/setup check
 	@t/setup openapi
 	@t/check/all

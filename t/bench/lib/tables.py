@@ -1,4 +1,4 @@
-"""The tables of the README, from build/bench.json."""
+"""The tables of README.md, from build/bench.json."""
 
 from figures import FIGURES, judge, p99
 from results import median, pick, ratio
