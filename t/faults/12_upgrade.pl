@@ -96,10 +96,10 @@ sub upgrade {
         local $ENV{WEBHOOK_SECRET} = 'of the environment';
 
         daemon(%server,
-            http => 'lyftr_store other env:DATABASE_URL;',
+            url => 'env:DATABASE_URL',
             server => 'lyftr_secret env:WEBHOOK_SECRET;
-                       location = /kept { lyftr_webhook other; }
-                       location = /once { lyftr_webhook other;
+                       location = /kept { lyftr_webhook main; }
+                       location = /once { lyftr_webhook main;
                                           keepalive_timeout 0; }');
     };
 

@@ -44,8 +44,8 @@ sub free_port {
 }
 
 
-# module: another one than the suite's; workers; store: parameters of
-# lyftr_store; listen: parameters of listen; main, http, server: more
+# module: another one than the suite's; workers; url, store: of lyftr_store, and
+# its parameters; listen: parameters of listen; main, http, server: more
 # directives; connections: the most of a worker; daemon: off, or on;
 # dir: that of another server, for its database; db: another database; port: a
 # certain one; fill: SQL for the database; preload: a Lyftr::Stall; from: an
@@ -120,9 +120,9 @@ sub configure {
     my $load = $module ? "load_module $module;" : '';
     my $user = $> == 0 ? 'user root root;' : '';
 
-    my %value = (workers => 2, store => '', listen => '', main => '',
-                 http => '', server => '', connections => 1024,
-                 daemon => 'off', %$self);
+    my %value = (workers => 2, url => "sqlite:///$self->{db}", store => '',
+                 listen => '', main => '', http => '', server => '',
+                 connections => 1024, daemon => 'off', %$self);
     my $endpoints = endpoints();
 
     open my $conf, '>', "$self->{dir}/nginx.conf" or die "nginx.conf: $!";
