@@ -89,13 +89,14 @@ sub new {
 
     $up or delete $self->{pid}, die "nginx does not answer: " . $self->log;
 
-    # the first worker sets a new store up; one that it cannot, nobody can
+    # the first worker sets a new store up, one that it cannot nobody can; or it
+    # adopts what is there
 
-    if ($fresh) {
+    if ($fresh || $self->{fill}) {
         wait_for {
             -s "$self->{db}-wal"
                 && $self->sql('PRAGMA user_version')->[0]{user_version};
-        } 1;
+        } $self->{fill} ? 60 : 1;
     }
 
     return $self;
@@ -136,7 +137,7 @@ error_log $self->{log} notice;
 $value{main}
 events { worker_connections $value{connections}; }
 http {
-    lyftr_store main sqlite:///$self->{db} $value{store};
+    lyftr_store main $value{url} $value{store};
     lyftr_secret testsecret;
     access_log off;
     client_body_temp_path client_body;
