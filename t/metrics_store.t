@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use File::Temp qw(tempdir);
 use List::Util qw(sum);
 use POSIX qw(strftime);
 use Test::More;
@@ -80,10 +81,12 @@ sub size {
 }
 
 
-# before anything is known of the store
+# nothing is known of a store that cannot be opened
 
-my $server = Lyftr::Server->new(workers => 2, store => 'max_wal=32m batch=64');
+my $server = Lyftr::Server->new(db => tempdir(CLEANUP => 1) . '/none/app.db');
 my $samples = $server->samples;
+
+$server->stop;
 
 for (qw(rows unindexed_rows uncounted_rows search_lag_rows wal_bytes
         wal_pages database_bytes upkeep_age_seconds last_commit_age_seconds))
@@ -91,6 +94,14 @@ for (qw(rows unindexed_rows uncounted_rows search_lag_rows wal_bytes
     is($samples->{series("lyftr_store_$_")}, 'NaN', "$_ is not known");
 }
 
+
+# a new one
+
+$server = Lyftr::Server->new(workers => 2, store => 'max_wal=32m batch=64');
+$samples = $server->samples;
+
+is($samples->{series('lyftr_store_last_commit_age_seconds')}, 'NaN',
+   'nothing was committed');
 is($samples->{series('lyftr_store_wal_limit_bytes')}, 32 << 20,
    'the limit of the WAL is');
 is($samples->{series('lyftr_store_ready')}, 1, 'nothing speaks against it');
@@ -294,6 +305,7 @@ is($server->metric('lyftr_store_ready{store="other"}'), 0,
    'nor is one that has no secret');
 is($server->metric('lyftr_store_ready{store="main"}'), 1, 'others are');
 $server->stop;
+unlink glob ':memory-less.db*';
 
 
 # segments
