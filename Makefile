@@ -67,8 +67,7 @@ LINES = docker/lines.c $(addprefix ngx_lyftr_module/message/ngx_lyftr_, \
 
 $(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*/*.h) $(BUILD)/Makefile
 	@$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror $(NGX_INCS) \
-		$(addprefix -I ngx_lyftr_module/,message store) \
-		-o $@ $(LINES) $(LD_OPT)
+		-I ngx_lyftr_module/message -o $@ $(LINES) $(LD_OPT)
 
 lines: $(BUILD)/lines
 

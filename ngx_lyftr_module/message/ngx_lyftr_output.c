@@ -1,5 +1,5 @@
-#include <ngx_lyftr.h>
 #include <ngx_lyftr_output.h>
+#include <ngx_lyftr_text.h>
 
 
 #define NGX_LYFTR_OUTPUT_BUFFER    16384

@@ -11,7 +11,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_backend.h>
 
 
 /* what one escaped byte can grow to: \u001f, or U+FFFD for a bad byte */
@@ -24,6 +23,53 @@
 #define NGX_LYFTR_DEPTH_MAX        512
 #define NGX_LYFTR_INPUT_MAX        255     /* bytes of "input" in a fault */
 #define NGX_LYFTR_FAULTS_MAX       5
+
+
+/*
+ * An instant that compares as bytes do, a shorter one being the smaller: five
+ * bytes of seconds since 0001-01-01T00:00:00Z, big endian, then four bytes of
+ * nanoseconds less their trailing zero bytes.  Sixty-four bits cannot hold
+ * nanoseconds of 9,999 years.
+ */
+
+typedef struct {
+    size_t               len;
+    u_char               data[9];
+} ngx_lyftr_instant_t;
+
+
+typedef struct {
+    ngx_str_t            message_id;
+    ngx_str_t            from;
+    ngx_str_t            to;
+    ngx_str_t            ts;
+    ngx_str_t            text;             /* data == NULL: null */
+    ngx_lyftr_instant_t  instant;          /* of ts; not set in a row read */
+} ngx_lyftr_message_t;
+
+
+/* where a row stands; check ties it to the row's content */
+
+typedef struct {
+    int64_t              seq;              /* 0: nowhere */
+    uint64_t             check;
+} ngx_lyftr_position_t;
+
+
+typedef struct {
+    ngx_int_t            limit;
+    int64_t              offset;
+    ngx_lyftr_position_t after;
+
+    /* absent: len == 0 */
+    ngx_str_t            from;
+    ngx_str_t            q;                /* not folded */
+    ngx_str_t            since;            /* as sent */
+    ngx_str_t            cursor;           /* of after, as sent */
+    ngx_lyftr_instant_t  instant;          /* of since, if since.len */
+
+    unsigned             none:1;           /* no row can match */
+} ngx_lyftr_query_t;
 
 
 /* the order is that of the table in ngx_lyftr_fault.c */
