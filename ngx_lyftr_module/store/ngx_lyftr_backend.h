@@ -11,11 +11,10 @@
 
 
 #include <ngx_lyftr_text.h>
+#include <ngx_lyftr_clock.h>
+#include <ngx_lyftr_error.h>
 
-#include <time.h>
 
-
-#define NGX_LYFTR_ERROR_LEN        256
 #define NGX_LYFTR_TOP_SENDERS      10
 
 /* atomic words of a store that all processes share, for its backend */
@@ -32,41 +31,6 @@
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
 #define NGX_LYFTR_OPEN_FAILED      0x02    /* the last write did not go well */
 #define NGX_LYFTR_OPEN_UPKEEP      0x04    /* of the housekeeping */
-
-
-/* the order is that of the table in ngx_lyftr_status.c */
-
-typedef enum {
-    NGX_LYFTR_ERR_NONE = 0,
-    NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
-    NGX_LYFTR_ERR_BEHIND,        /* its housekeeping has too much to do, */
-    NGX_LYFTR_ERR_STUCK,         /* or fails */
-    NGX_LYFTR_ERR_ADOPT,         /* the housekeeping still adopts it */
-    NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
-    NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big */
-    NGX_LYFTR_ERR_FULL,          /* no space */
-    NGX_LYFTR_ERR_READONLY,
-    NGX_LYFTR_ERR_OPEN,          /* no such directory, no permission */
-    NGX_LYFTR_ERR_MOUNTED,       /* its file is a mount, its log is not in it */
-    NGX_LYFTR_ERR_LINKED,        /* its file has two names, each with a log */
-    NGX_LYFTR_ERR_NETWORK,       /* a file system of other machines, too */
-    NGX_LYFTR_ERR_SCHEMA,        /* not our schema, or a newer one */
-    NGX_LYFTR_ERR_CORRUPT,       /* damaged, or not a database */
-    NGX_LYFTR_ERR_MOVED,         /* deleted or replaced while it was open */
-    NGX_LYFTR_ERR_LOG,           /* a reader keeps its log too long */
-    NGX_LYFTR_ERR_OVERLOAD,      /* not of a backend: the queue is full */
-    NGX_LYFTR_ERR_FAILED,        /* anything else */
-    NGX_LYFTR_ERRS
-} ngx_lyftr_err_e;
-
-
-/* one line, without secrets, SQL or values; not terminated by a zero */
-
-typedef struct {
-    ngx_lyftr_err_e      code;
-    size_t               len;
-    u_char               text[NGX_LYFTR_ERROR_LEN];
-} ngx_lyftr_error_t;
 
 
 /*
@@ -261,32 +225,6 @@ typedef struct {
 
 
 extern ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend;
-
-
-/* that of the deadlines, for threads: ngx_current_msec is the event loop's */
-
-static ngx_inline ngx_msec_t
-ngx_lyftr_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-
-/* the same clock in microseconds */
-
-static ngx_inline int64_t
-ngx_lyftr_usec(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 
 #endif /* _NGX_LYFTR_BACKEND_H_INCLUDED_ */
