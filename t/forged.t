@@ -194,7 +194,7 @@ $server->stop;
 # without the limit there would be many more
 
 $server = Lyftr::Shipped->new(env => {
-    TEMPLATE => template('none', qr/limit_req zone=forged[^;]*;/, '') });
+    TEMPLATE => template('none', qr/limit_req zone=lyftr_forged[^;]*;/, '') });
 cmp_ok(flood($server), '>', 2 * $most, 'without the limit there are many more');
 $server->stop;
 
