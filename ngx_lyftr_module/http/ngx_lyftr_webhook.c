@@ -8,14 +8,22 @@
 #define NGX_LYFTR_SKEW_MAX         (365LL * 24 * 3600 * 1000)
 
 
+/* what is needed only while a delivery is checked */
+
+typedef struct {
+    ngx_str_t                     memory;
+    ngx_lyftr_faults_t            faults;
+} ngx_lyftr_scratch_t;
+
+
 /* what is checked of a delivery, and what came of it; its operation owns it */
 
 typedef struct {
     ngx_lyftr_body_t              body;
     ngx_lyftr_proof_t             proof;
-    ngx_str_t                     arena;
+    u_char                       *strings;
     ngx_lyftr_message_t           message;
-    ngx_lyftr_faults_t            faults;
+    ngx_lyftr_scratch_t          *scratch;
 
     ngx_int_t                     collected;
     ngx_int_t                     verified;
@@ -26,6 +34,8 @@ typedef struct {
 static ngx_uint_t ngx_lyftr_webhook_incomplete(ngx_http_request_t *r);
 static void ngx_lyftr_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_process(ngx_http_request_t *r);
+static ngx_lyftr_scratch_t *ngx_lyftr_webhook_scratch(ngx_http_request_t *r,
+    size_t len);
 static ngx_int_t ngx_lyftr_webhook_check_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static void ngx_lyftr_webhook_check(ngx_lyftr_delivery_t *delivery);
@@ -139,10 +149,10 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
         return ngx_lyftr_webhook_fault(r);
     }
 
-    delivery->arena.len = ngx_lyftr_message_arena(delivery->body.text.len);
-    delivery->arena.data = ngx_palloc(r->pool, delivery->arena.len);
+    delivery->strings = ngx_pnalloc(r->pool, delivery->body.text.len + 1);
+    delivery->scratch = ngx_lyftr_webhook_scratch(r, delivery->body.text.len);
 
-    if (delivery->arena.data == NULL) {
+    if (delivery->strings == NULL || delivery->scratch == NULL) {
         return ngx_lyftr_webhook_fault(r);
     }
 
@@ -158,6 +168,36 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
     return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_BODY,
                                     ngx_lyftr_webhook_check_run, NULL,
                                     delivery, ngx_lyftr_webhook_checked);
+}
+
+
+/* the event loop checks one delivery after the other, in the same memory */
+
+static ngx_lyftr_scratch_t *
+ngx_lyftr_webhook_scratch(ngx_http_request_t *r, size_t len)
+{
+    ngx_lyftr_scratch_t         *scratch;
+    static ngx_lyftr_scratch_t   loop;
+
+    if (len <= NGX_LYFTR_WEBHOOK_LARGE) {
+
+        if (loop.memory.data == NULL) {
+            loop.memory.len = ngx_lyftr_message_memory(NGX_LYFTR_WEBHOOK_LARGE);
+            loop.memory.data = ngx_alloc(loop.memory.len, r->connection->log);
+        }
+
+        return loop.memory.data ? &loop : NULL;
+    }
+
+    scratch = ngx_palloc(r->pool, sizeof(ngx_lyftr_scratch_t));
+    if (scratch == NULL) {
+        return NULL;
+    }
+
+    scratch->memory.len = ngx_lyftr_message_memory(len);
+    scratch->memory.data = ngx_palloc(r->pool, scratch->memory.len);
+
+    return scratch->memory.data ? scratch : NULL;
 }
 
 
@@ -195,9 +235,10 @@ ngx_lyftr_webhook_check(ngx_lyftr_delivery_t *delivery)
     }
 
     delivery->parsed = ngx_lyftr_message_parse(text->data, text->len,
-                                               &delivery->arena,
+                                               delivery->strings,
+                                               &delivery->scratch->memory,
                                                &delivery->message,
-                                               &delivery->faults);
+                                               &delivery->scratch->faults);
 }
 
 
@@ -259,7 +300,7 @@ ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
     if (delivery->parsed == NGX_DECLINED) {
         ctx->result = NGX_LYFTR_VALIDATION_ERROR;
 
-        return ngx_lyftr_http_faults(r, &delivery->faults);
+        return ngx_lyftr_http_faults(r, &delivery->scratch->faults);
     }
 
     ctx->op.skew = ngx_lyftr_webhook_skew(&delivery->message);

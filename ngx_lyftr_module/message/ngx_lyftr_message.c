@@ -5,8 +5,7 @@
 
 
 typedef struct {
-    u_char                    *arena;      /* of decoded strings */
-    u_char                    *arena_last;
+    u_char                    *strings;    /* decoded ones */
     ngx_uint_t                 depth;
 
     ngx_lyftr_schema_value_t  *value;      /* the last key's, if ours */
@@ -19,7 +18,7 @@ static int ngx_lyftr_message_key(void *data, const u_char *name, size_t len);
 static int ngx_lyftr_message_value(void *data, ngx_lyftr_input_e type,
     ngx_str_t *text);
 static int ngx_lyftr_message_close(void *data, u_char *bracket);
-static int ngx_lyftr_message_take(ngx_lyftr_message_ctx_t *ctx,
+static void ngx_lyftr_message_take(ngx_lyftr_message_ctx_t *ctx,
     ngx_lyftr_schema_value_t *value, ngx_lyftr_input_e type,
     ngx_str_t *text);
 static ngx_int_t ngx_lyftr_message_refuse(ngx_lyftr_faults_t *faults,
@@ -34,19 +33,19 @@ static ngx_lyftr_reader_handlers_t  ngx_lyftr_message_handlers = {
 
 
 size_t
-ngx_lyftr_message_arena(size_t len)
+ngx_lyftr_message_memory(size_t len)
 {
-    return len + ngx_lyftr_reader_memory(len);
+    return ngx_lyftr_reader_memory(len);
 }
 
 
 ngx_int_t
-ngx_lyftr_message_parse(u_char *body, size_t len, ngx_str_t *arena,
-    ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults)
+ngx_lyftr_message_parse(u_char *body, size_t len, u_char *strings,
+    ngx_str_t *memory, ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults)
 {
     size_t                   position;
     ngx_int_t                rc;
-    ngx_str_t                text, memory;
+    ngx_str_t                text;
     ngx_lyftr_message_ctx_t  ctx;
 
     ngx_memzero(m, sizeof(ngx_lyftr_message_t));
@@ -58,22 +57,14 @@ ngx_lyftr_message_parse(u_char *body, size_t len, ngx_str_t *arena,
         return ngx_lyftr_message_refuse(faults, NGX_LYFTR_MISSING, -1);
     }
 
-    if (arena->len < len) {
-        return NGX_ERROR;
-    }
-
     ngx_memzero(&ctx, sizeof(ngx_lyftr_message_ctx_t));
 
-    ctx.arena = arena->data;
-    ctx.arena_last = arena->data + len;
+    ctx.strings = strings;
 
     text.data = body;
     text.len = len;
 
-    memory.data = ctx.arena_last;
-    memory.len = arena->len - len;
-
-    rc = ngx_lyftr_reader_read(&text, &memory, &ngx_lyftr_message_handlers,
+    rc = ngx_lyftr_reader_read(&text, memory, &ngx_lyftr_message_handlers,
                                &ctx, &position);
 
     if (rc == NGX_ERROR) {
@@ -131,7 +122,11 @@ ngx_lyftr_message_value(void *data, ngx_lyftr_input_e type, ngx_str_t *text)
 
     value = (depth == 0) ? &ctx->root : (depth == 1) ? ctx->value : NULL;
 
-    return value ? ngx_lyftr_message_take(ctx, value, type, text) : 1;
+    if (value) {
+        ngx_lyftr_message_take(ctx, value, type, text);
+    }
+
+    return 1;
 }
 
 
@@ -147,7 +142,7 @@ ngx_lyftr_message_close(void *data, u_char *bracket)
 }
 
 
-static int
+static void
 ngx_lyftr_message_take(ngx_lyftr_message_ctx_t *ctx,
     ngx_lyftr_schema_value_t *value, ngx_lyftr_input_e type, ngx_str_t *text)
 {
@@ -160,20 +155,16 @@ ngx_lyftr_message_take(ngx_lyftr_message_ctx_t *ctx,
 
     if (type == NGX_LYFTR_INPUT_LITERAL) {
         value->input = *text;
-        return 1;
+        return;
     }
 
     if (type != NGX_LYFTR_INPUT_STRING) {
-        return 1;
+        return;
     }
 
-    /* what is decoded is never longer than what it was decoded from */
+    /* all are no longer than the body that they are decoded from */
 
-    if ((size_t) (ctx->arena_last - ctx->arena) < text->len) {
-        return 0;
-    }
-
-    len = ngx_lyftr_json_decode(ctx->arena, text->data, text->len, 0,
+    len = ngx_lyftr_json_decode(ctx->strings, text->data, text->len, 0,
                                 &value->broken);
 
     if (value->broken) {
@@ -181,15 +172,13 @@ ngx_lyftr_message_take(ngx_lyftr_message_ctx_t *ctx,
         /* it is told as it is written */
 
         value->input = *text;
-        return 1;
+        return;
     }
 
-    value->input.data = ctx->arena;
+    value->input.data = ctx->strings;
     value->input.len = len;
 
-    ctx->arena += len;
-
-    return 1;
+    ctx->strings += len;
 }
 
 

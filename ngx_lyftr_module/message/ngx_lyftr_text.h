@@ -230,20 +230,20 @@ u_char *ngx_lyftr_fault_write(u_char *p, ngx_lyftr_faults_t *faults);
 
 /* ngx_lyftr_message.c */
 
-/* the bytes that a body of this length needs at most to be parsed */
-size_t ngx_lyftr_message_arena(size_t len);
+/* the memory that reading a body of this length needs at most */
+size_t ngx_lyftr_message_memory(size_t len);
 
 /*
- * Parses and validates one message.  arena, whose first len bytes keep what the
- * message and the faults point to, with body itself, is all the memory that is
- * used.  m->message_id is set whenever it is a string of valid Unicode, also in
- * a message that is refused.
+ * Parses and validates one message.  What the message and the faults point to
+ * is in strings, which has len bytes, and in body; memory is used meanwhile.
+ * m->message_id is set whenever it is a string of valid Unicode, also in a
+ * message that is refused.
  *
- * NGX_OK, NGX_DECLINED with all faults of the body, or NGX_ERROR: the arena is
- * too small.
+ * NGX_OK, NGX_DECLINED with all faults of the body, or NGX_ERROR: the memory
+ * is too small.
  */
-ngx_int_t ngx_lyftr_message_parse(u_char *body, size_t len, ngx_str_t *arena,
-    ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults);
+ngx_int_t ngx_lyftr_message_parse(u_char *body, size_t len, u_char *strings,
+    ngx_str_t *memory, ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults);
 
 
 /* ngx_lyftr_query.c */

@@ -3,9 +3,9 @@
 
 
 static void
-fuzz_string(ngx_str_t *s, u_char *arena, size_t size)
+fuzz_string(ngx_str_t *s, u_char *strings, size_t size)
 {
-    fuzz_assert(s->data >= arena && s->data + s->len <= arena + size);
+    fuzz_assert(s->data >= strings && s->data + s->len <= strings + size);
     fuzz_assert(ngx_lyftr_utf8_valid(s->data, s->len) == s->len);
     fuzz_assert(memchr(s->data, '\0', s->len) == NULL);
 }
@@ -42,14 +42,25 @@ fuzz_rules(ngx_lyftr_message_t *m)
 }
 
 
-/* all the memory that a body may take */
+/* parses with all the memory that a body may take; strings are to be freed */
 
-static void
-fuzz_arena(ngx_str_t *arena, size_t size)
+static ngx_int_t
+fuzz_parse(u_char *body, size_t size, u_char **strings,
+    ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults)
 {
-    arena->len = ngx_lyftr_message_arena(size);
-    arena->data = malloc(arena->len);
-    fuzz_assert(arena->data);
+    ngx_int_t  rc;
+    ngx_str_t  memory;
+
+    memory.len = ngx_lyftr_message_memory(size);
+    memory.data = malloc(memory.len);
+    *strings = malloc(size + 1);
+    fuzz_assert(memory.data && *strings);
+
+    rc = ngx_lyftr_message_parse(body, size, *strings, &memory, m, faults);
+
+    free(memory.data);
+
+    return rc;
 }
 
 
@@ -59,8 +70,7 @@ static void
 fuzz_whole(u_char *body, size_t size)
 {
     size_t                i, len, cuts[3];
-    u_char               *s;
-    ngx_str_t             arena;
+    u_char               *s, *strings;
     ngx_lyftr_faults_t    faults;
     ngx_lyftr_message_t   m;
 
@@ -76,22 +86,20 @@ fuzz_whole(u_char *body, size_t size)
 
     for (i = 0; i < 3; i++) {
         s = fuzz_copy(body, cuts[i]);
-        fuzz_arena(&arena, cuts[i]);
-        fuzz_assert(ngx_lyftr_message_parse(s, cuts[i], &arena, &m, &faults)
+        fuzz_assert(fuzz_parse(s, cuts[i], &strings, &m, &faults)
                     == NGX_DECLINED);
         free(s);
-        free(arena.data);
+        free(strings);
     }
 
     s = fuzz_copy(body, size);
     s = realloc(s, size + 1);
     fuzz_assert(s);
-    fuzz_arena(&arena, size + 1);
     s[size] = "x{,\0"[size % 4];
-    fuzz_assert(ngx_lyftr_message_parse(s, size + 1, &arena, &m, &faults)
+    fuzz_assert(fuzz_parse(s, size + 1, &strings, &m, &faults)
                 == NGX_DECLINED);
     free(s);
-    free(arena.data);
+    free(strings);
 }
 
 
@@ -100,26 +108,24 @@ fuzz_whole(u_char *body, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    u_char               *body, *again, *p;
+    u_char               *body, *again, *p, *strings, *other;
     ngx_int_t             rc;
-    ngx_str_t             arena, other;
     ngx_lyftr_faults_t    faults;
     ngx_lyftr_message_t   m, n;
 
     body = fuzz_copy(data, size);
-    fuzz_arena(&arena, size);
 
-    rc = ngx_lyftr_message_parse(body, size, &arena, &m, &faults);
+    rc = fuzz_parse(body, size, &strings, &m, &faults);
 
     if (m.message_id.data) {
-        fuzz_string(&m.message_id, arena.data, size);
+        fuzz_string(&m.message_id, strings, size);
     }
 
     if (rc == NGX_OK) {
         fuzz_assert(faults.n == 0 && m.message_id.len > 0);
-        fuzz_string(&m.from, arena.data, size);
-        fuzz_string(&m.to, arena.data, size);
-        fuzz_string(&m.ts, arena.data, size);
+        fuzz_string(&m.from, strings, size);
+        fuzz_string(&m.to, strings, size);
+        fuzz_string(&m.ts, strings, size);
         fuzz_rules(&m);
         fuzz_whole(body, size);
 
@@ -136,17 +142,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         p = ngx_lyftr_json_string(p, m.ts.data, m.ts.len);
 
         if (m.text.data) {
-            fuzz_string(&m.text, arena.data, size);
+            fuzz_string(&m.text, strings, size);
             p = ngx_cpymem(p, ",\"text\":", 8);
             p = ngx_lyftr_json_string(p, m.text.data, m.text.len);
         }
 
         *p++ = '}';
 
-        fuzz_arena(&other, p - again);
-
-        fuzz_assert(ngx_lyftr_message_parse(again, p - again, &other, &n,
-                                            &faults) == NGX_OK);
+        fuzz_assert(fuzz_parse(again, p - again, &other, &n, &faults)
+                    == NGX_OK);
         fuzz_assert(n.message_id.len == m.message_id.len);
         fuzz_assert(n.text.len == m.text.len);
         fuzz_assert((n.text.data == NULL) == (m.text.data == NULL));
@@ -154,7 +158,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     && memcmp(n.instant.data, m.instant.data, n.instant.len)
                        == 0);
         free(again);
-        free(other.data);
+        free(other);
 
     } else {
         fuzz_assert(rc == NGX_DECLINED);
@@ -162,7 +166,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     free(body);
-    free(arena.data);
+    free(strings);
 
     return 0;
 }

@@ -45,7 +45,8 @@
 
 static u_char               test_answer[16384];
 static u_char              *test_body;
-static u_char              *test_arena;
+static u_char              *test_strings;
+static u_char              *test_scratch;
 static ngx_lyftr_message_t  test_m;
 static ngx_lyftr_faults_t   test_faults;
 static size_t               test_less;     /* memory than there has to be */
@@ -54,23 +55,25 @@ static size_t               test_less;     /* memory than there has to be */
 static ngx_inline ngx_int_t
 test_parse(const void *body, size_t len)
 {
-    ngx_str_t  arena;
+    ngx_str_t  memory;
 
     free(test_body);
-    free(test_arena);
+    free(test_strings);
+    free(test_scratch);
 
-    arena.len = ngx_lyftr_message_arena(len);
-    arena.len -= ngx_min(arena.len, test_less);
+    memory.len = ngx_lyftr_message_memory(len);
+    memory.len -= ngx_min(memory.len, test_less);
 
     test_body = unit_copy(body, len);
-    test_arena = malloc(arena.len + 1);
-    assert_non_null(test_arena);
+    test_strings = unit_copy(body, len);
+    test_scratch = malloc(memory.len + 1);
+    assert_non_null(test_scratch);
 
-    arena.data = test_arena + 1;
+    memory.data = test_scratch + 1;
     ngx_memset(&test_m, 0xee, sizeof(ngx_lyftr_message_t));
 
-    return ngx_lyftr_message_parse(test_body, len, &arena, &test_m,
-                                   &test_faults);
+    return ngx_lyftr_message_parse(test_body, len, test_strings, &memory,
+                                   &test_m, &test_faults);
 }
 
 
@@ -116,7 +119,8 @@ static ngx_inline int
 test_release(void **state)
 {
     free(test_body);
-    free(test_arena);
+    free(test_strings);
+    free(test_scratch);
 
     return 0;
 }
