@@ -6,6 +6,7 @@
 #endif
 
 
+static char *ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_lyftr_preconfiguration(ngx_conf_t *cf);
@@ -17,6 +18,12 @@ static char *ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t ngx_lyftr_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_lyftr_init_process(ngx_cycle_t *cycle);
 static void ngx_lyftr_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
+    &ngx_lyftr_sqlite_backend,
+    NULL
+};
 
 
 static ngx_lyftr_kind_t  ngx_lyftr_webhook_kind = {
@@ -175,6 +182,8 @@ ngx_lyftr_create_main_conf(ngx_conf_t *cf)
      *     lmcf->zone = NULL;
      */
 
+    lmcf->backends = ngx_lyftr_backends;
+
     if (ngx_array_init(&lmcf->stores, cf->pool, 2,
                        sizeof(ngx_lyftr_store_t *))
         != NGX_OK)
@@ -257,6 +266,29 @@ ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 static char *
+ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_lyftr_main_conf_t *lmcf = conf;
+
+    char               *rv;
+    ngx_lyftr_store_t  *store;
+
+    rv = ngx_lyftr_store_declare(cf, &lmcf->stores, lmcf->backends, &store);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    store->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_STORE,
+                                        &store->name);
+    if (store->label == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_lyftr_loc_conf_t *llcf = conf;
@@ -301,7 +333,8 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cf->args->nelts > 1) {
         value = cf->args->elts;
 
-        endpoint->store = ngx_lyftr_store_add(cf, &value[1]);
+        endpoint->store = ngx_lyftr_store_add(cf, &lmcf->stores,
+                                              &value[1]);
         if (endpoint->store == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -383,7 +416,7 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
     }
 
     if (lmcf && !ngx_test_config) {
-        ngx_lyftr_store_advise(&lmcf->stores, cycle->log);
+        ngx_lyftr_store_advise(&lmcf->stores, lmcf->backends, cycle->log);
     }
 
 #ifdef __GLIBC__

@@ -1,4 +1,4 @@
-#include <ngx_lyftr_channel.h>
+#include <ngx_lyftr.h>
 
 
 /* a lock that is held for less is no fault */
@@ -18,7 +18,7 @@
 
 static ngx_int_t ngx_lyftr_ready_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
-static void ngx_lyftr_ready_done(ngx_lyftr_op_t *op);
+static void ngx_lyftr_ready_done(ngx_lyftr_ctx_t *ctx);
 static ngx_int_t ngx_lyftr_ready_answer(ngx_http_request_t *r);
 static ngx_lyftr_err_e ngx_lyftr_ready_error(ngx_lyftr_store_t *store);
 static ngx_int_t ngx_lyftr_ready_send(ngx_http_request_t *r,
@@ -99,12 +99,12 @@ ngx_lyftr_ready_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
 
 
 static void
-ngx_lyftr_ready_done(ngx_lyftr_op_t *op)
+ngx_lyftr_ready_done(ngx_lyftr_ctx_t *ctx)
 {
-    ngx_uint_t       *write;
-    ngx_lyftr_ctx_t  *ctx;
+    ngx_uint_t      *write;
+    ngx_lyftr_op_t  *op;
 
-    ctx = ngx_lyftr_request_ctx(op->request);
+    op = &ctx->op;
     write = op->data;
 
     ngx_lyftr_status_probed(ctx->endpoint->store, op->rc, op->error, *write);

@@ -4,14 +4,20 @@
 /* seconds: what takes longer than this is not foreseen by what has been */
 #define NGX_LYFTR_RETRY_MAX        30
 
+/* r->blocked has eight bits */
+#define NGX_LYFTR_BLOCKED_MAX      255
+
 
 static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_request_cleanup(void *data);
 static ngx_int_t ngx_lyftr_request_watch(ngx_http_request_t *r,
-    ngx_lyftr_op_t *op);
+    ngx_lyftr_ctx_t *ctx);
 static void ngx_lyftr_request_cancel(void *data);
 static void ngx_lyftr_request_overload(ngx_lyftr_op_t *op);
+static void ngx_lyftr_request_wake(ngx_lyftr_op_t *op);
+static void ngx_lyftr_request_expire(ngx_lyftr_ctx_t *ctx);
+static void ngx_lyftr_request_done(ngx_lyftr_ctx_t *ctx);
 static void ngx_lyftr_request_resume(ngx_http_request_t *r);
 static void ngx_lyftr_request_shutdown(ngx_http_request_t *r);
 
@@ -86,7 +92,7 @@ ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
 
     ctx->endpoint = endpoint;
     ctx->main = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
-    ctx->op.request = r;
+    ctx->request = r;
 
     ngx_http_set_ctx(r, ctx, ngx_http_lyftr_module);
 
@@ -120,7 +126,7 @@ ngx_lyftr_request_ctx(ngx_http_request_t *r)
 
         ctx = cln->data;
 
-        if (ctx->op.request == r) {
+        if (ctx->request == r) {
             return ctx;
         }
     }
@@ -131,7 +137,7 @@ ngx_lyftr_request_ctx(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
-    ngx_lyftr_op_run_pt run, ngx_lyftr_op_done_pt done, void *data,
+    ngx_lyftr_op_run_pt run, ngx_lyftr_done_pt done, void *data,
     ngx_http_handler_pt answer)
 {
     ngx_lyftr_op_t   *op;
@@ -142,35 +148,41 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
     op = &ctx->op;
 
     op->run = run;
-    op->done = done;
-    op->resume = ngx_lyftr_request_resume;
+    op->wake = ngx_lyftr_request_wake;
     op->data = data;
 
+    ctx->done = done;
     ctx->answer = answer;
 
     if (channel == NGX_LYFTR_CHANNEL_READ
-        && ngx_lyftr_request_watch(r, op) != NGX_OK)
+        && ngx_lyftr_request_watch(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_lyftr_channel_submit(ctx->endpoint->store->channels[channel], op)
-        == NGX_OK)
+    op->channel = ctx->endpoint->store->channels[channel];
+
+    if (r->main->blocked == NGX_LYFTR_BLOCKED_MAX
+        || ngx_lyftr_channel_submit(op->channel, op) != NGX_OK)
     {
-        r->main->count++;
-        return NGX_DONE;
+        ngx_lyftr_request_overload(op);
+        return answer(r);
     }
 
-    ngx_lyftr_request_overload(op);
+    r->main->blocked++;
+    r->aio = 1;
+    r->write_event_handler = ngx_lyftr_request_resume;
 
-    return answer(r);
+    r->main->count++;
+
+    return NGX_DONE;
 }
 
 
 /* a read is for the client, so that it ends when the client leaves */
 
 static ngx_int_t
-ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_op_t *op)
+ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx)
 {
     ngx_event_t         *rev;
     ngx_http_cleanup_t  *cln;
@@ -182,10 +194,10 @@ ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_op_t *op)
 
     /* until it is submitted there is nothing to cancel */
 
-    op->state = NGX_LYFTR_OP_DONE;
+    ctx->op.state = NGX_LYFTR_OP_DONE;
 
     cln->handler = ngx_lyftr_request_cancel;
-    cln->data = op;
+    cln->data = ctx;
 
     if (r != r->main || r->discard_body) {
         return NGX_OK;
@@ -204,10 +216,17 @@ ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_op_t *op)
 }
 
 
+/* nothing is left to do if the request has waited for the operation's end */
+
 static void
 ngx_lyftr_request_cancel(void *data)
 {
-    ngx_lyftr_channel_cancel(data);
+    ngx_lyftr_ctx_t *ctx = data;
+
+    if (ngx_lyftr_channel_cancel(&ctx->op) == NGX_OK) {
+        ctx->request->main->blocked--;
+        ctx->request->aio = 0;
+    }
 }
 
 
@@ -238,6 +257,100 @@ ngx_lyftr_request_overload(ngx_lyftr_op_t *op)
 }
 
 
+static void
+ngx_lyftr_request_wake(ngx_lyftr_op_t *op)
+{
+    if (op->state == NGX_LYFTR_OP_EXPIRED) {
+        ngx_lyftr_request_expire(ngx_lyftr_op_ctx(op));
+        return;
+    }
+
+    ngx_lyftr_request_done(ngx_lyftr_op_ctx(op));
+}
+
+
+/*
+ * A thread holds the operation, which is only answered: the request stays until
+ * the thread comes back, and its connection is good for no other one.
+ */
+
+static void
+ngx_lyftr_request_expire(ngx_lyftr_ctx_t *ctx)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    if (c->error || r->write_event_handler != ngx_lyftr_request_resume) {
+
+        /* its client has left */
+
+        return;
+    }
+
+    ctx->expired = 1;
+
+    ngx_http_set_log_request(c->log, r);
+
+    /* the copy filter sends nothing while this is set */
+
+    r->aio = 0;
+
+    r->write_event_handler(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Resumes the request through its write event handler: if the request was
+ * terminated meanwhile, that is no longer ours but nginx's finalizer.
+ */
+
+static void
+ngx_lyftr_request_done(ngx_lyftr_ctx_t *ctx)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    if (ctx->done) {
+        ctx->done(ctx);
+    }
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->main->blocked--;
+
+    if (ctx->expired) {
+
+        /* answered, it may be anywhere by now: only the reference is ours */
+
+        ngx_http_finalize_request(r->main, c->error ? NGX_ERROR : NGX_DONE);
+        ngx_http_run_posted_requests(c);
+
+        return;
+    }
+
+    r->aio = 0;
+
+#if (nginx_version >= 1025004)
+
+    if (r->main->terminated) {
+        c->write->handler(c->write);
+        return;
+    }
+
+#endif
+
+    r->write_event_handler(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
 /* the write event handler while an operation of the request is under way */
 
 static void
@@ -251,14 +364,14 @@ ngx_lyftr_request_resume(ngx_http_request_t *r)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "lyftr resume state:%d", ctx->op.state);
 
-    if (ctx->op.state == NGX_LYFTR_OP_WAITING) {
+    if (ctx->op.state != NGX_LYFTR_OP_DONE && !ctx->expired) {
 
         /* an event of the connection, not the end of the operation */
 
         return;
     }
 
-    expired = (ctx->op.state == NGX_LYFTR_OP_EXPIRED);
+    expired = ctx->expired;
 
     if (expired) {
 

@@ -48,7 +48,7 @@ static ngx_int_t ngx_lyftr_webhook_fault(ngx_http_request_t *r);
 static int64_t ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message);
 static ngx_int_t ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
-static void ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op);
+static void ngx_lyftr_webhook_insert_done(ngx_lyftr_ctx_t *ctx);
 static ngx_int_t ngx_lyftr_webhook_answer(ngx_http_request_t *r);
 
 
@@ -422,18 +422,14 @@ ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
  */
 
 static void
-ngx_lyftr_webhook_insert_done(ngx_lyftr_op_t *op)
+ngx_lyftr_webhook_insert_done(ngx_lyftr_ctx_t *ctx)
 {
-    ngx_lyftr_ctx_t  *ctx;
-
-    if (op->rc == NGX_ERROR) {
+    if (ctx->op.rc == NGX_ERROR) {
         return;
     }
 
-    ctx = ngx_lyftr_op_ctx(op);
-
-    ctx->result = (op->rc == NGX_OK) ? NGX_LYFTR_CREATED
-                                     : NGX_LYFTR_DUPLICATE;
+    ctx->result = (ctx->op.rc == NGX_OK) ? NGX_LYFTR_CREATED
+                                         : NGX_LYFTR_DUPLICATE;
 
     ctx->counted = 1;
 

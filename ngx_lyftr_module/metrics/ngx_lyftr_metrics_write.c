@@ -164,7 +164,8 @@ ngx_int_t
 ngx_lyftr_metrics_write_build(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
 {
-    u_char  *p;
+    u_char                *p;
+    ngx_lyftr_backend_t  **backend;
 
     if (ngx_lyftr_output_reserve(out, 2 * NGX_LYFTR_LINE_LEN) != NGX_OK) {
         return NGX_ERROR;
@@ -172,7 +173,12 @@ ngx_lyftr_metrics_write_build(ngx_lyftr_output_t *out,
 
     p = ngx_sprintf(out->buf->last, "%s{version=\"" NGX_LYFTR_VERSION
                     "\",nginx=\"" NGINX_VERSION "\"", metric->name);
-    p = ngx_lyftr_store_versions(p);
+
+    for (backend = lmcf->backends; *backend; backend++) {
+        p = ngx_sprintf(p, ",%V=\"%s\"", &(*backend)->scheme,
+                        (*backend)->version());
+    }
+
     out->buf->last = ngx_sprintf(p, "} 1\n");
 
     return NGX_OK;

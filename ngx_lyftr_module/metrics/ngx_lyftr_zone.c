@@ -200,9 +200,7 @@ ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
 
     for (i = 0; i < lmcf->stores.nelts; i++) {
         slot = label[store[i]->label].slot;
-        store[i]->status = &slot->status;
-        store[i]->dsn.words = slot->status.words;
-        store[i]->dsn.jobs = slot->status.jobs;
+        ngx_lyftr_status_attach(store[i], &slot->status);
     }
 
     return NGX_OK;
@@ -385,10 +383,6 @@ ngx_lyftr_zone_commit(ngx_lyftr_main_conf_t *lmcf)
     store = lmcf->stores.elts;
 
     for (i = 0; i < lmcf->stores.nelts; i++) {
-
-        /* with a reload the operator says that what is there is right */
-
-        ngx_memzero((void *) store[i]->status->words,
-                    NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
+        ngx_lyftr_status_renew(store[i]);
     }
 }

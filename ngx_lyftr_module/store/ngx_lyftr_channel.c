@@ -6,9 +6,6 @@
 #define NGX_LYFTR_PROBE_TIMEOUT    40
 #define NGX_LYFTR_BODY_LANES       2
 
-/* r->blocked has eight bits */
-#define NGX_LYFTR_BLOCKED_MAX      255
-
 
 static ngx_int_t ngx_lyftr_channel_lanes(ngx_conf_t *cf,
     ngx_lyftr_channel_t *channel);
@@ -142,19 +139,12 @@ ngx_lyftr_channel_lanes(ngx_conf_t *cf, ngx_lyftr_channel_t *channel)
 ngx_int_t
 ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 {
-    ngx_log_t           *log;
-    ngx_uint_t           n, full;
-    ngx_http_request_t  *r;
+    ngx_log_t   *log;
+    ngx_uint_t   n, full;
 
-    r = op->request;
-    log = r->connection->log;
+    log = ngx_cycle->log;
 
     op->channel = channel;
-
-    if (r->main->blocked == NGX_LYFTR_BLOCKED_MAX) {
-        return NGX_BUSY;
-    }
-
     op->state = NGX_LYFTR_OP_WAITING;
     op->lane = NULL;
     op->since = ngx_lyftr_usec();
@@ -183,10 +173,6 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
         ngx_lyftr_pace_log(channel, n);
         return NGX_BUSY;
     }
-
-    r->main->blocked++;
-    r->aio = 1;
-    r->write_event_handler = op->resume;
 
     ngx_lyftr_channel_await(channel, op);
     ngx_lyftr_channel_dispatch(channel);

@@ -2,7 +2,7 @@
 #define _NGX_LYFTR_CHANNEL_H_INCLUDED_
 
 
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_store.h>
 #include <ngx_thread_pool.h>
 
 
@@ -104,7 +104,7 @@ typedef struct {
 
 /* ngx_lyftr_expire.c */
 
-/* resumes the request */
+/* the operation is over: wakes its owner */
 void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
 
 /* answers what has waited too long; the handler of the timer */
@@ -160,13 +160,6 @@ void ngx_lyftr_status_report(ngx_lyftr_lane_t *lane);
  */
 ngx_int_t ngx_lyftr_status_tell(ngx_lyftr_told_t *told,
     ngx_lyftr_left_out_t *text);
-
-/* what came of a probe, and if it has written; in any thread */
-void ngx_lyftr_status_probed(ngx_lyftr_store_t *store, ngx_int_t rc,
-    ngx_lyftr_err_e error, ngx_uint_t write);
-
-/* is what the last operations have told an error, or a lock? */
-ngx_uint_t ngx_lyftr_status_doubtful(ngx_lyftr_store_t *store);
 
 
 #endif /* _NGX_LYFTR_CHANNEL_H_INCLUDED_ */

@@ -2,9 +2,9 @@
 
 
 /*
- * How operations end: when a thread has come back, at their deadlines, or with
- * their request.  The oldest is the first in the queue of those that have not
- * been answered.
+ * How operations end: when a thread has come back, at their deadlines, or when
+ * nobody waits for them.  The oldest is the first in the queue of those whose
+ * owners have heard nothing yet.
  */
 
 static ngx_int_t ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel,
@@ -43,18 +43,15 @@ ngx_lyftr_channel_expire(ngx_event_t *ev)
 
 
 /*
- * An operation that no thread has taken yet ends here.  One that a thread
- * holds is only answered: its request stays until the thread comes back, and
- * its connection is good for no other one.
+ * An operation that no thread has taken yet ends here.  Of one that a thread
+ * holds its owner only hears: it is over when the thread comes back.
  */
 
 static ngx_int_t
 ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 {
-    ngx_log_t           *log;
-    ngx_uint_t           taken;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_log_t   *log;
+    ngx_uint_t   taken;
 
     log = ngx_cycle->log;
 
@@ -83,26 +80,9 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     ngx_queue_remove(&op->age);
     ngx_queue_init(&op->age);
 
-    r = op->request;
-    c = r->connection;
-
-    if (c->error || r->write_event_handler != op->resume) {
-
-        /* its client has left */
-
-        return NGX_OK;
-    }
-
     op->state = NGX_LYFTR_OP_EXPIRED;
 
-    ngx_http_set_log_request(c->log, r);
-
-    /* the copy filter sends nothing while this is set */
-
-    r->aio = 0;
-
-    r->write_event_handler(r);
-    ngx_http_run_posted_requests(c);
+    op->wake(op);
 
     return NGX_OK;
 }
@@ -127,66 +107,18 @@ ngx_lyftr_expire_waited(ngx_lyftr_op_t *op)
 }
 
 
-/*
- * Resumes the request through its write event handler: if the request was
- * terminated meanwhile, that is no longer ours but nginx's finalizer.
- */
-
 void
 ngx_lyftr_channel_complete(ngx_lyftr_op_t *op)
 {
-    ngx_uint_t           expired;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = op->request;
-    c = r->connection;
-
     ngx_lyftr_channel_forget(op);
 
-    expired = (op->state == NGX_LYFTR_OP_EXPIRED);
     op->state = NGX_LYFTR_OP_DONE;
 
-    if (op->done) {
-        op->done(op);
-    }
-
-    ngx_http_set_log_request(c->log, r);
-
-    r->main->blocked--;
-
-    if (expired) {
-
-        /* answered, it may be anywhere by now: only the reference is ours */
-
-        ngx_http_finalize_request(r->main, c->error ? NGX_ERROR : NGX_DONE);
-        ngx_http_run_posted_requests(c);
-
-        return;
-    }
-
-    r->aio = 0;
-
-#if (nginx_version >= 1025004)
-
-    if (r->main->terminated) {
-        c->write->handler(c->write);
-        return;
-    }
-
-#endif
-
-    r->write_event_handler(r);
-    ngx_http_run_posted_requests(c);
+    op->wake(op);
 }
 
 
-/*
- * A cleanup of the request, which is called when it ends: nothing is left to do
- * if it has waited for the end of the operation.
- */
-
-void
+ngx_int_t
 ngx_lyftr_channel_cancel(ngx_lyftr_op_t *op)
 {
     ngx_log_t            *log;
@@ -199,7 +131,7 @@ ngx_lyftr_channel_cancel(ngx_lyftr_op_t *op)
     if (op->state == NGX_LYFTR_OP_DONE
         || ngx_thread_mutex_lock(&channel->mutex, log) != NGX_OK)
     {
-        return;
+        return NGX_DECLINED;
     }
 
     lane = op->lane;
@@ -214,7 +146,7 @@ ngx_lyftr_channel_cancel(ngx_lyftr_op_t *op)
 
     if (lane) {
         ngx_lyftr_status_set(lane->stop, 1);
-        return;
+        return NGX_DECLINED;
     }
 
     ngx_lyftr_channel_forget(op);
@@ -223,8 +155,7 @@ ngx_lyftr_channel_cancel(ngx_lyftr_op_t *op)
     op->rc = NGX_ERROR;
     op->error = NGX_LYFTR_ERR_TIMEOUT;
 
-    op->request->main->blocked--;
-    op->request->aio = 0;
+    return NGX_OK;
 }
 
 

@@ -42,6 +42,23 @@ ngx_lyftr_status_text(ngx_lyftr_err_e error)
 }
 
 
+void
+ngx_lyftr_status_attach(ngx_lyftr_store_t *store, ngx_lyftr_status_t *status)
+{
+    store->status = status;
+    store->dsn.words = status->words;
+    store->dsn.jobs = status->jobs;
+}
+
+
+void
+ngx_lyftr_status_renew(ngx_lyftr_store_t *store)
+{
+    ngx_memzero((void *) store->status->words,
+                NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
+}
+
+
 /* logs a failure, and tells all workers how the store fares */
 
 void

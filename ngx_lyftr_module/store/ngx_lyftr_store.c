@@ -24,18 +24,12 @@ typedef struct {
 
 
 static char *ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
-    ngx_str_t *url);
+    ngx_lyftr_backend_t **backends, ngx_str_t *url);
 static char *ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_str_t *arg);
 static char *ngx_lyftr_store_cache(ngx_conf_t *cf, ngx_lyftr_store_t *store);
 static char *ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag,
     ngx_str_t *arg, size_t skip);
-
-
-static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
-    &ngx_lyftr_sqlite_backend,
-    NULL
-};
 
 
 /* bits of those whose advice the log has, of this master process */
@@ -85,17 +79,14 @@ static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
 
 
 ngx_lyftr_store_t *
-ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
+ngx_lyftr_store_add(ngx_conf_t *cf, ngx_array_t *stores, ngx_str_t *name)
 {
-    ngx_uint_t              i;
-    ngx_lyftr_store_t     **storep, *store;
-    ngx_lyftr_main_conf_t  *lmcf;
+    ngx_uint_t           i;
+    ngx_lyftr_store_t  **storep, *store;
 
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
+    storep = stores->elts;
 
-    storep = lmcf->stores.elts;
-
-    for (i = 0; i < lmcf->stores.nelts; i++) {
+    for (i = 0; i < stores->nelts; i++) {
         if (storep[i]->name.len == name->len
             && ngx_strncmp(storep[i]->name.data, name->data, name->len) == 0)
         {
@@ -108,7 +99,7 @@ ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
         return NULL;
     }
 
-    storep = ngx_array_push(&lmcf->stores);
+    storep = ngx_array_push(stores);
     if (storep == NULL) {
         return NULL;
     }
@@ -132,7 +123,8 @@ ngx_lyftr_store_add(ngx_conf_t *cf, ngx_str_t *name)
 
 
 char *
-ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_lyftr_store_declare(ngx_conf_t *cf, ngx_array_t *stores,
+    ngx_lyftr_backend_t **backends, ngx_lyftr_store_t **storep)
 {
     char               *rv;
     ngx_str_t          *value, url, name, fallback, pool;
@@ -145,10 +137,12 @@ ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "has an empty name";
     }
 
-    store = ngx_lyftr_store_add(cf, &value[1]);
+    store = ngx_lyftr_store_add(cf, stores, &value[1]);
     if (store == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    *storep = store;
 
     if (store->backend) {
         return "is duplicate";
@@ -200,18 +194,12 @@ ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    store->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_STORE,
-                                           &store->name);
-    if (store->label == NGX_ERROR) {
-        return NGX_CONF_ERROR;
-    }
-
     store->thread_pool = ngx_thread_pool_add(cf, &pool);
     if (store->thread_pool == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    return ngx_lyftr_store_url(cf, store, &url);
+    return ngx_lyftr_store_url(cf, store, backends, &url);
 }
 
 
@@ -321,15 +309,16 @@ ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag, ngx_str_t *arg,
 /* the address is never printed: it may hold a password */
 
 static char *
-ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *url)
+ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
+    ngx_lyftr_backend_t **backends, ngx_str_t *url)
 {
     ngx_str_t             *scheme;
     ngx_uint_t             i;
     ngx_lyftr_error_t      err;
     ngx_lyftr_backend_t   *backend;
 
-    for (i = 0; ngx_lyftr_backends[i]; i++) {
-        backend = ngx_lyftr_backends[i];
+    for (i = 0; backends[i]; i++) {
+        backend = backends[i];
         scheme = &backend->scheme;
 
         if (url->len <= scheme->len
@@ -410,7 +399,8 @@ ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores)
 
 
 void
-ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log)
+ngx_lyftr_store_advise(ngx_array_t *stores, ngx_lyftr_backend_t **backends,
+    ngx_log_t *log)
 {
     ngx_uint_t              i, n;
     ngx_lyftr_error_t       text;
@@ -418,10 +408,10 @@ ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log)
 
     store = stores->elts;
 
-    for (n = 0; ngx_lyftr_backends[n]; n++) {
+    for (n = 0; backends[n]; n++) {
 
         for (i = 0; i < stores->nelts; i++) {
-            if (store[i]->backend == ngx_lyftr_backends[n]) {
+            if (store[i]->backend == backends[n]) {
                 break;
             }
         }
@@ -432,7 +422,7 @@ ngx_lyftr_store_advise(ngx_array_t *stores, ngx_log_t *log)
 
         ngx_lyftr_store_advised |= 1 << n;
 
-        ngx_lyftr_backends[n]->advice(&text);
+        backends[n]->advice(&text);
 
         if (text.len) {
             ngx_log_error(NGX_LOG_NOTICE, log, 0, "lyftr: %*s", text.len,
@@ -455,23 +445,6 @@ ngx_lyftr_store_start(ngx_array_t *stores)
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_UPKEEP]);
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_CHECK]);
     }
-}
-
-
-u_char *
-ngx_lyftr_store_versions(u_char *p)
-{
-    ngx_uint_t            i;
-    ngx_lyftr_backend_t  *backend;
-
-    for (i = 0; ngx_lyftr_backends[i]; i++) {
-        backend = ngx_lyftr_backends[i];
-
-        p = ngx_sprintf(p, ",%V=\"%s\"", &backend->scheme,
-                        backend->version());
-    }
-
-    return p;
 }
 
 

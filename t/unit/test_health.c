@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include <ngx_lyftr_channel.h>
+#include <ngx_lyftr.h>
 
 
 volatile ngx_msec_t           ngx_current_msec;
@@ -15,7 +15,7 @@ static ngx_lyftr_store_t      store;
 static ngx_lyftr_status_t     status;
 static void                  *ctxs[1];
 
-static ngx_lyftr_op_done_pt   probe_done;
+static ngx_lyftr_done_pt   probe_done;
 static ngx_http_handler_pt    answer;
 static ngx_lyftr_channel_e    channel;
 static ngx_uint_t             write_set;
@@ -82,7 +82,7 @@ ngx_lyftr_request_ctx(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e type,
-    ngx_lyftr_op_run_pt run, ngx_lyftr_op_done_pt done, void *data,
+    ngx_lyftr_op_run_pt run, ngx_lyftr_done_pt done, void *data,
     ngx_http_handler_pt handler)
 {
     ctx.op.data = data;
@@ -179,7 +179,7 @@ test_setup(void **state)
     request.ctx = ctxs;
     ctxs[0] = &ctx;
     ctx.endpoint = &endpoint;
-    ctx.op.request = &request;
+    ctx.request = &request;
     endpoint.store = &store;
     store.status = &status;
 
@@ -214,7 +214,7 @@ test_ready(ngx_lyftr_op_state_e op_state, ngx_int_t rc, ngx_lyftr_err_e error)
     assert_int_equal(discarded, 1);
 
     if (op_state == NGX_LYFTR_OP_DONE) {
-        probe_done(&ctx.op);
+        probe_done(&ctx);
         assert_int_equal(probed, 1);
     }
 

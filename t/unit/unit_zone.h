@@ -9,6 +9,19 @@
 #include <ngx_lyftr_zone.h>
 
 
+/* of nginx, for the files beside it */
+
+volatile ngx_cycle_t  *ngx_cycle;
+volatile ngx_msec_t    ngx_current_msec;
+
+
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    return buf;
+}
+
+
 #define TEST_MAX   NGX_LYFTR_PATHS_MAX
 
 

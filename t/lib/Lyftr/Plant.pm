@@ -18,18 +18,21 @@ my %faults = (
     # a delivery is answered when it is handed over, not when it is committed
 
     early_answer => [['ngx_lyftr_request.c', <<'OLD', <<'NEW']],
-        r->main->count++;
-        return NGX_DONE;
-OLD
-        ngx_int_t  rc;
+    r->main->count++;
 
-        r->main->count++;
-        r->aio = 0;
-        r->write_event_handler = ngx_http_request_empty_handler;
-        op->state = NGX_LYFTR_OP_DONE;
-        rc = answer(r);
-        op->state = NGX_LYFTR_OP_EXPIRED;
-        return rc;
+    return NGX_DONE;
+OLD
+    ngx_int_t  rc;
+
+    r->main->count++;
+    r->aio = 0;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    op->state = NGX_LYFTR_OP_DONE;
+    op->state = NGX_LYFTR_OP_DONE;
+    rc = answer(r);
+    op->state = NGX_LYFTR_OP_EXPIRED;
+    ctx->expired = 1;
+    return rc;
 NEW
 
     # a commit is not synced
@@ -247,14 +250,14 @@ OLD
     # a request whose client leaves ends, though its operation goes on
 
     leaving_ends => [
-        ['ngx_lyftr_channel.c', 'r->main->blocked++;',
+        ['ngx_lyftr_request.c', 'r->main->blocked++;',
          'r->read_event_handler = ngx_http_test_reading;'],
-        ['ngx_lyftr_expire.c', 'r->main->blocked--;', ''],
+        ['ngx_lyftr_request.c', "\n    r->main->blocked--;", ''],
     ],
 
     # a request whose client has left stays
 
-    left_is_kept => [['ngx_lyftr_expire.c', 'r->main->blocked--;',
+    left_is_kept => [['ngx_lyftr_request.c', "\n    r->main->blocked--;",
         'r->main->blocked -= !c->error;'],
     ],
 
