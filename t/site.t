@@ -1,5 +1,5 @@
 # The sample site of the Debian package: who may read, what the lines of its log
-# say, and that no query comes into the error log.
+# say, and that no query comes into the error log.  And the synopsis of README.md.
 
 use strict;
 use warnings;
@@ -63,6 +63,47 @@ END
 }
 
 
+{
+    package Synopsis;
+
+    our @ISA = 'Lyftr::Server';
+
+
+    sub configure {
+        my ($self) = @_;
+
+        my $dir = $self->{dir};
+        my $module = $ENV{TEST_NGINX_LOAD_MODULES};
+        my $load = $module ? "load_module $module;" : '';
+
+        open my $in, '<', 'README.md' or die "README.md: $!";
+        my ($conf) = join('', <$in>) =~ /^# Synopsis.*?^```nginx\n(.*?)^```/ms;
+
+        for (['user www-data;', $> == 0 ? 'user root root;' : ''],
+             ['/run/nginx.pid', 'nginx.pid'],
+             ['/var/log/nginx/error.log', $self->{log}],
+             ['load_module modules/ngx_http_lyftr_module.so;', $load],
+             ['sqlite:////var/lib/lyftr/app.db', "sqlite:///$self->{db}"],
+             ['/etc/nginx/lyftr.secret', "$dir/lyftr.secret"],
+             ['listen 8000;', "listen 127.0.0.1:$self->{port};"],
+             ['/var/log/nginx/lyftr.log', "$dir/lyftr.log"])
+        {
+            my ($from, $to) = @$_;
+
+            $conf =~ s/\Q$from\E/$to/ or die "README.md: no $from\n";
+        }
+
+        open my $secret, '>', "$dir/lyftr.secret" or die "secret: $!";
+        print $secret "testsecret\n";
+        close $secret;
+
+        open my $out, '>', "$dir/nginx.conf" or die "nginx.conf: $!";
+        print $out "daemon off;\n$conf";
+        close $out;
+    }
+}
+
+
 my $server = Site->new;
 my $body = message();
 my @reads = qw(/messages /stats /metrics);
@@ -113,5 +154,18 @@ is_deeply([ map { join ' ', @$_{qw(client body_length secret result)} }
             '127.0.0.1 -  rejected' ],
           'the lines of deliveries');
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+$server->stop;
+
+$server = Synopsis->new;
+ok(Lyftr::Server::wait_for(sub {
+       $server->request('GET /health/ready')->{status} == 200;
+   }), 'the synopsis: ready');
+is($server->post($body)->{status}, 200, 'the synopsis: a delivery');
+is($server->request("GET $_")->{status}, 200, "the synopsis: GET $_") for @reads;
+like(join('', grep { /webhook/ } do {
+         open my $in, '<', "$server->{dir}/lyftr.log" or die "lyftr.log: $!";
+         <$in>;
+     }), qr/"status":200,.*"result":"created"/, 'the synopsis: its log');
+is_deeply([ $server->alarms ], [], 'the synopsis: no alarms in the log');
 
 done_testing();
