@@ -15,7 +15,7 @@ typedef struct ngx_lyftr_zone_s       ngx_lyftr_zone_t;
 
 
 /* that of CHANGES.md */
-#define NGX_LYFTR_VERSION          "0.1.0"
+#define NGX_LYFTR_VERSION          "0.2.0"
 
 #define NGX_LYFTR_UNPROCESSABLE    422
 
