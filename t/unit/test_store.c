@@ -1,0 +1,624 @@
+/* What a store is told by its directive, and what it does of it. */
+
+#include "unit.h"
+
+#include <ngx_lyftr_channel.h>
+
+
+ngx_module_t                  ngx_http_lyftr_module;
+
+static ngx_pool_t             pool;
+static ngx_conf_file_t        file;
+static ngx_http_conf_ctx_t    http;
+static ngx_lyftr_main_conf_t  lmcf;
+static void                  *confs[1];
+static ngx_conf_t             cf;
+static ngx_log_t              log_all;
+static ngx_array_t            args;
+static ngx_str_t              value[8];
+
+static ngx_lyftr_store_t      stores[4], *storep[4];
+static ngx_uint_t             nstores;
+static ngx_lyftr_channel_t    channels[NGX_LYFTR_CHANNELS];
+static ngx_uint_t             created, closed, started[NGX_LYFTR_CHANNELS];
+static ngx_uint_t             paced;
+
+static ngx_str_t              url, threads, advice;
+static ngx_str_t              env;
+static ngx_int_t              env_rc, label_rc, init_rc;
+static ngx_uint_t             same;
+static char                   told[512];
+static ngx_uint_t             ntold;
+
+
+static void
+test_tell(const char *fmt)
+{
+    ntold++;
+    (void) snprintf(told, sizeof(told), "%s", fmt);
+}
+
+
+void
+ngx_conf_log_error(ngx_uint_t level, ngx_conf_t *c, ngx_err_t err,
+    const char *fmt, ...)
+{
+    assert_int_equal(level, NGX_LOG_EMERG);
+    test_tell(fmt);
+}
+
+
+void
+ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
+    const char *fmt, ...)
+{
+    test_tell(fmt);
+}
+
+
+void *
+ngx_pcalloc(ngx_pool_t *p, size_t size)
+{
+    assert_int_equal(size, sizeof(ngx_lyftr_store_t));
+    assert_true(nstores < unit_count(stores));
+
+    return &stores[nstores++];
+}
+
+
+void *
+ngx_array_push(ngx_array_t *a)
+{
+    assert_true(a->nelts < a->nalloc);
+
+    return (u_char *) a->elts + a->size * a->nelts++;
+}
+
+
+ngx_int_t
+ngx_atoi(u_char *line, size_t n)
+{
+    char  *end;
+    long   number;
+
+    number = strtol((char *) line, &end, 10);
+
+    return (n && end == (char *) line + n) ? number : NGX_ERROR;
+}
+
+
+off_t
+ngx_parse_offset(ngx_str_t *s)
+{
+    off_t  number;
+
+    if (s->len && s->data[s->len - 1] == 'm') {
+        number = ngx_atoi(s->data, s->len - 1);
+        return number == NGX_ERROR ? number : number << 20;
+    }
+
+    return ngx_atoi(s->data, s->len);
+}
+
+
+ngx_int_t
+ngx_parse_time(ngx_str_t *s, ngx_uint_t is_sec)
+{
+    assert_int_equal(is_sec, 0);
+
+    return s->len > 2 ? ngx_atoi(s->data, s->len - 2) : NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_hash_key(u_char *data, size_t len)
+{
+    return 2 * len;
+}
+
+
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    va_list     ap;
+    ngx_str_t  *s;
+
+    va_start(ap, fmt);
+    s = va_arg(ap, ngx_str_t *);
+    buf += sprintf((char *) buf, ",%.*s=\"%s\"", (int) s->len, s->data,
+                   va_arg(ap, char *));
+    va_end(ap);
+
+    return buf;
+}
+
+
+ngx_thread_pool_t *
+ngx_thread_pool_add(ngx_conf_t *c, ngx_str_t *name)
+{
+    threads = *name;
+
+    return name->len ? (ngx_thread_pool_t *) &threads : NULL;
+}
+
+
+ngx_int_t
+ngx_lyftr_env_get(ngx_conf_t *c, ngx_str_t *name, ngx_str_t *text)
+{
+    unit_equal(name->data, name->len, "NAME");
+    *text = env;
+
+    return env_rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_zone_label(ngx_conf_t *c, ngx_lyftr_label_e kind, ngx_str_t *name)
+{
+    assert_int_equal(kind, NGX_LYFTR_LABEL_STORE);
+
+    return label_rc;
+}
+
+
+ngx_lyftr_channel_t *
+ngx_lyftr_channel_create(ngx_conf_t *c, ngx_lyftr_store_t *store,
+    ngx_lyftr_channel_e type)
+{
+    return ++created > NGX_LYFTR_CHANNELS ? NULL : &channels[type];
+}
+
+
+void
+ngx_lyftr_channel_start(ngx_lyftr_channel_t *channel)
+{
+    started[channel - channels]++;
+}
+
+
+void
+ngx_lyftr_pace_start(ngx_lyftr_channel_t *channel)
+{
+    assert_ptr_equal(channel, &channels[NGX_LYFTR_CHANNEL_WRITE]);
+    paced++;
+}
+
+
+void
+ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel)
+{
+    assert_ptr_equal(channel, &channels[closed++ % NGX_LYFTR_CHANNELS]);
+}
+
+
+static void
+test_advice(ngx_lyftr_error_t *text)
+{
+    text->len = advice.len;
+}
+
+
+static const char *
+test_version(void)
+{
+    return "7";
+}
+
+
+static ngx_int_t
+test_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *s, ngx_lyftr_error_t *err)
+{
+    url = *s;
+    err->len = 0;
+    (void) strcpy((char *) dsn->path, "/a/path");
+
+    return init_rc;
+}
+
+
+static ngx_uint_t
+test_same(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b)
+{
+    return same;
+}
+
+
+ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
+    .scheme = ngx_string("sqlite"),
+    .advice = test_advice,
+    .version = test_version,
+    .init = test_init,
+    .same = test_same
+};
+
+
+static int
+test_setup(void **state)
+{
+    ngx_memzero(stores, sizeof(stores));
+    nstores = 0;
+
+    lmcf.stores.elts = storep;
+    lmcf.stores.nelts = 0;
+    lmcf.stores.nalloc = unit_count(storep);
+    lmcf.stores.size = sizeof(storep[0]);
+
+    confs[0] = &lmcf;
+    http.main_conf = confs;
+    cf.ctx = &http;
+    cf.pool = &pool;
+    cf.log = &log_all;
+    log_all.log_level = NGX_LOG_DEBUG;
+    cf.args = &args;
+    cf.conf_file = &file;
+    file.line = 12;
+    args.elts = value;
+
+    env_rc = NGX_OK;
+    init_rc = NGX_OK;
+    label_rc = 3;
+    same = 0;
+    ntold = 0;
+    told[0] = '\0';
+    created = 0;
+    closed = 0;
+    paced = 0;
+    ngx_memzero(started, sizeof(started));
+
+    return 0;
+}
+
+
+static void
+test_str(ngx_str_t *s, const char *text)
+{
+    s->data = (u_char *) text;
+    s->len = strlen(text);
+}
+
+
+/* the directive, with one parameter more, or two */
+
+static char *
+test_directive(const char *name, const char *address, const char *one,
+    const char *two)
+{
+    args.nelts = 3 + (one != NULL) + (two != NULL);
+
+    test_str(&value[1], name);
+    test_str(&value[2], address);
+    test_str(&value[3], one ? one : "");
+    test_str(&value[4], two ? two : "");
+
+    return ngx_lyftr_store(&cf, NULL, NULL);
+}
+
+
+static ngx_lyftr_store_t *
+test_store(const char *one, const char *two)
+{
+    (void) test_setup(NULL);
+
+    assert_ptr_equal(test_directive("main", "sqlite:///f", one, two),
+                     NGX_CONF_OK);
+    assert_int_equal(ntold, 0);
+
+    return &stores[0];
+}
+
+
+static void
+test_refused(const char *one, const char *two, const char *why)
+{
+    (void) test_setup(NULL);
+
+    assert_ptr_equal(test_directive("main", "sqlite:///f", one, two),
+                     NGX_CONF_ERROR);
+    assert_int_equal(ntold, 1);
+
+    if (strstr(told, why) == NULL) {
+        fail_msg("%s: %s", one, told);
+    }
+}
+
+
+static void
+test_defaults(void **state)
+{
+    ngx_lyftr_store_t  *store;
+
+    store = test_store(NULL, NULL);
+
+    unit_equal(store->name.data, store->name.len, "main");
+    unit_equal(url.data, url.len, "sqlite:///f");
+    unit_equal(threads.data, threads.len, "default");
+    assert_ptr_equal(store->backend, &ngx_lyftr_sqlite_backend);
+    assert_int_equal(store->label, 3);
+    assert_int_equal(store->line, 12);
+    assert_int_equal(store->dsn_hash, 15);
+
+    assert_int_equal(store->batch, 1024);
+    assert_int_equal(store->readers, 4);
+    assert_int_equal(store->queue, 16384);
+    assert_int_equal(store->delay, 500);
+    assert_int_equal(store->timeout, 4000);
+    assert_int_equal(store->check, 24 * 3600 * 1000);
+    assert_int_equal(store->dsn.max_wal, 256 << 20);
+    assert_int_equal(store->dsn.search, 0);
+    assert_int_equal(store->dsn.force, 0);
+}
+
+
+/* the first and the last value that each takes, and those beside them */
+
+static void
+test_ranges(void **state)
+{
+    char                buf[64];
+    ngx_uint_t          i, n;
+    ngx_lyftr_store_t  *store;
+
+    static struct {
+        const char  *name;
+        const char  *unit;
+        size_t       offset;
+        long long    min;
+        long long    max;
+    } tests[] = {
+        { "batch=", "", offsetof(ngx_lyftr_store_t, batch), 1, 2048 },
+        { "readers=", "", offsetof(ngx_lyftr_store_t, readers), 1, 64 },
+        { "queue=", "", offsetof(ngx_lyftr_store_t, queue), 1, 1000000 },
+        { "delay=", "ms", offsetof(ngx_lyftr_store_t, delay), 1, 60000 },
+        { "timeout=", "ms", offsetof(ngx_lyftr_store_t, timeout), 1, 60000 },
+        { "max_wal=", "", offsetof(ngx_lyftr_store_t, max_wal), 16 << 20, 0 },
+        { "check=", "ms", offsetof(ngx_lyftr_store_t, check), 1000,
+          365LL * 24 * 3600 * 1000 }
+    };
+
+    for (i = 0; i < unit_count(tests); i++) {
+
+        for (n = 0; n < 2; n++) {
+            if (n && tests[i].max == 0) {
+                continue;
+            }
+
+            (void) sprintf(buf, "%s%lld%s", tests[i].name,
+                           n ? tests[i].max : tests[i].min, tests[i].unit);
+
+            store = test_store(buf, NULL);
+            assert_int_equal(*(ngx_int_t *) ((char *) store
+                                             + tests[i].offset),
+                             n ? tests[i].max : tests[i].min);
+
+            (void) sprintf(buf, "%s%lld%s", tests[i].name,
+                           n ? tests[i].max + 1 : tests[i].min - 1,
+                           tests[i].unit);
+
+            test_refused(buf, NULL, "must be from");
+        }
+
+        (void) sprintf(buf, "%sx", tests[i].name);
+        test_refused(buf, NULL, "must be from");
+    }
+
+    test_refused("cache=1048575", "readers=1", "invalid value");
+    test_refused("what=1", NULL, "invalid parameter");
+    test_refused("batch", NULL, "invalid parameter");
+    test_refused("forced", NULL, "invalid parameter");
+}
+
+
+static void
+test_flags(void **state)
+{
+    assert_int_equal(test_store("check=off", NULL)->check, 0);
+    assert_int_equal(test_store("force", NULL)->dsn.force, 1);
+    assert_int_equal(test_store("search=on", NULL)->dsn.search, 1);
+    assert_int_equal(test_store("search=on", "search=off")->dsn.search, 0);
+    assert_int_equal(test_store("max_wal=32m", NULL)->dsn.max_wal, 32 << 20);
+
+    test_refused("search=yes", NULL, "must be");
+    test_refused("search=", NULL, "must be");
+
+    (void) test_store("thread_pool=other", NULL);
+    unit_equal(threads.data, threads.len, "other");
+
+    (void) test_setup(NULL);
+    assert_ptr_equal(test_directive("main", "sqlite:///f", "thread_pool=",
+                                    NULL),
+                     NGX_CONF_ERROR);
+}
+
+
+/* each connection has the same share: of the readers, and of five others */
+
+static void
+test_cache(void **state)
+{
+    assert_int_equal(test_store(NULL, NULL)->dsn.cache, (144 << 20) / 9);
+    assert_int_equal(test_store("readers=1", NULL)->dsn.cache,
+                     (144 << 20) / 6);
+    assert_int_equal(test_store("cache=90m", "readers=4")->dsn.cache,
+                     10 << 20);
+
+    /* and 256 KB at least */
+
+    assert_int_equal(test_store("cache=1572864", "readers=1")->dsn.cache,
+                     256 * 1024);
+    test_refused("cache=1572863", "readers=1", "the cache of the store");
+    test_refused("readers=64", "cache=16m", "the cache of the store");
+}
+
+
+static void
+test_addresses(void **state)
+{
+    ngx_uint_t  i;
+
+    static const char  *unknown[] = {
+        "", "sqlite", "sqlit:///f", "sqlitex:///f", "mysql:///f"
+    };
+
+    assert_ptr_equal(test_directive("main", "sqlite+aiosqlite:///f", NULL,
+                                    NULL),
+                     NGX_CONF_OK);
+
+    for (i = 0; i < unit_count(unknown); i++) {
+        (void) test_setup(NULL);
+        assert_ptr_equal(test_directive("main", unknown[i], NULL, NULL),
+                         NGX_CONF_ERROR);
+        assert_non_null(strstr(told, "a URL of an unknown kind"));
+    }
+
+    (void) test_setup(NULL);
+    init_rc = NGX_ERROR;
+    assert_ptr_equal(test_directive("main", "sqlite:///f", NULL, NULL),
+                     NGX_CONF_ERROR);
+    assert_int_equal(ntold, 1);
+
+    (void) test_setup(NULL);
+    label_rc = NGX_ERROR;
+    assert_ptr_equal(test_directive("main", "sqlite:///f", NULL, NULL),
+                     NGX_CONF_ERROR);
+}
+
+
+static void
+test_environment(void **state)
+{
+    test_str(&env, "sqlite:///of-env");
+    assert_ptr_equal(test_directive("main", "env:NAME", "default=sqlite:///d",
+                                    NULL),
+                     NGX_CONF_OK);
+    unit_equal(url.data, url.len, "sqlite:///of-env");
+
+    (void) test_setup(NULL);
+    ngx_str_null(&env);
+    assert_ptr_equal(test_directive("main", "env:NAME", "default=sqlite:///d",
+                                    NULL),
+                     NGX_CONF_OK);
+    unit_equal(url.data, url.len, "sqlite:///d");
+
+    (void) test_setup(NULL);
+    assert_ptr_equal(test_directive("main", "env:NAME", NULL, NULL),
+                     NGX_CONF_ERROR);
+    assert_non_null(strstr(told, "is not set"));
+
+    (void) test_setup(NULL);
+    env_rc = NGX_ERROR;
+    assert_ptr_equal(test_directive("main", "env:NAME", NULL, NULL),
+                     NGX_CONF_ERROR);
+    assert_int_equal(ntold, 0);
+}
+
+
+/* one that was only named before is the same when it is declared */
+
+static void
+test_names(void **state)
+{
+    ngx_str_t           name;
+    ngx_lyftr_store_t  *store;
+
+    assert_string_equal(test_directive("", "sqlite:///f", NULL, NULL),
+                        "has an empty name");
+
+    test_str(&name, "main");
+    store = ngx_lyftr_store_add(&cf, &name);
+    assert_null(store->backend);
+
+    /* it was never declared */
+
+    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_ERROR);
+    assert_non_null(strstr(told, "unknown lyftr_store"));
+
+    assert_ptr_equal(test_directive("mais", "sqlite:///f", NULL, NULL),
+                     NGX_CONF_OK);
+    assert_ptr_equal(test_directive("main", "sqlite:///f", NULL, NULL),
+                     NGX_CONF_OK);
+    assert_ptr_equal(ngx_lyftr_store_add(&cf, &name), store);
+    assert_int_equal(lmcf.stores.nelts, 2);
+
+    assert_string_equal(test_directive("main", "sqlite:///f", NULL, NULL),
+                        "is duplicate");
+
+    /* two of them on one database */
+
+    same = 1;
+    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_ERROR);
+    assert_non_null(strstr(told, "are one database"));
+}
+
+
+static void
+test_channels(void **state)
+{
+    ngx_uint_t          n;
+    ngx_lyftr_store_t  *store;
+
+    store = test_store(NULL, NULL);
+
+    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_OK);
+
+    for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
+        assert_ptr_equal(store->channels[n], &channels[n]);
+    }
+
+    ngx_lyftr_store_start(&lmcf.stores);
+    assert_int_equal(paced, 1);
+
+    for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
+        assert_int_equal(started[n], n == NGX_LYFTR_CHANNEL_UPKEEP
+                                     || n == NGX_LYFTR_CHANNEL_CHECK);
+    }
+
+    ngx_lyftr_store_exit(&lmcf.stores);
+    assert_int_equal(closed, NGX_LYFTR_CHANNELS);
+
+    /* there is no memory for one more */
+
+    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_ERROR);
+}
+
+
+/* advice is given once, if there is any, and only if a store is of the kind */
+
+static void
+test_advise(void **state)
+{
+    u_char  buf[64], *p;
+
+    ngx_lyftr_store_advise(&lmcf.stores, &log_all);
+    assert_int_equal(ntold, 0);
+
+    (void) test_store(NULL, NULL);
+    test_str(&advice, "beware");
+
+    ngx_lyftr_store_advise(&lmcf.stores, &log_all);
+    assert_int_equal(ntold, 1);
+
+    ngx_lyftr_store_advise(&lmcf.stores, &log_all);
+    assert_int_equal(ntold, 1);
+
+    p = ngx_lyftr_store_versions(buf);
+    unit_equal(buf, p - buf, ",sqlite=\"7\"");
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test_setup(test_defaults, test_setup),
+        cmocka_unit_test_setup(test_ranges, test_setup),
+        cmocka_unit_test_setup(test_flags, test_setup),
+        cmocka_unit_test_setup(test_cache, test_setup),
+        cmocka_unit_test_setup(test_addresses, test_setup),
+        cmocka_unit_test_setup(test_environment, test_setup),
+        cmocka_unit_test_setup(test_names, test_setup),
+        cmocka_unit_test_setup(test_channels, test_setup),
+        cmocka_unit_test_setup(test_advise, test_setup)
+    };
+
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
