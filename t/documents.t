@@ -1,0 +1,138 @@
+# The documents: what they tell to type works as it is pasted, and answers what
+# they say; nginx takes each piece of a configuration.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use File::Temp qw(tempdir);
+use Test::More;
+
+use Lyftr::Server;
+use Lyftr::Shipped;
+
+
+my $reference = 'ngx_lyftr_module/http/README.md';
+my $operation = 'docker/README.md';
+
+my @documents = ('README.md', glob('*/README.md */*/README.md'));
+my $dir = tempdir(CLEANUP => 1);
+
+
+sub text {
+    my ($name) = @_;
+
+    open my $in, '<:raw', $name or die "$name: $!\n";
+    local $/;
+    return scalar <$in>;
+}
+
+
+sub blocks {
+    my ($name, $kind) = @_;
+
+    return text($name) =~ /^```$kind\n(.*?)^```/msg;
+}
+
+
+# shell lines, in a folder; what they have written, and their code
+
+sub shell {
+    my ($folder, $lines) = @_;
+
+    open my $out, '>', "$dir/lines" or die "lines: $!\n";
+    print $out $lines;
+    close $out;
+
+    my $written = qx(cd $folder && bash -e -o pipefail $dir/lines 2>$dir/stderr);
+
+    return $written, $? >> 8;
+}
+
+
+for my $name (@documents) {
+    my ($block) = grep { (shell('.', "set -n\n$_"))[1] != 0 } blocks($name, 'sh');
+
+    is($block, undef, "$name: its shell lines are shell");
+}
+
+
+# the reference, from one block to the next
+
+mkdir "$dir/data";
+
+my $server = Lyftr::Shipped->new(db => "$dir/data/app.db");
+my @blocks = blocks($reference, 'sh');
+
+s{127\.0\.0\.1:8000}{127.0.0.1:$server->{port}}g for @blocks;
+
+Lyftr::Server::wait_for {
+    $server->request('GET /health/ready')->{status} == 200;
+};
+
+my ($said, $code) = shell($dir, join '', @blocks);
+
+is($code, 0, "$reference: its shell lines run");
+like($said, qr/200 OK.*\{"status":"ok"\}/s, 'a delivery is a 200');
+like($said, qr/401 Unauthorized.*\{"detail":"invalid signature"\}/s,
+     'a wrong signature is a 401');
+like($said, qr/\{"status":"ready"\}/, 'it is ready');
+like($said, qr/^lyftr_build_info/m, 'metrics');
+
+for (grep { !/"detail"/ } blocks($reference, 'json')) {
+    chomp;
+    like($said, qr/\Q$_\E/, 'what it says is answered: ' . substr $_, 0, 20);
+}
+
+
+# the operator's guide: what can be done to a store of make run
+
+my ($backup) = grep { /VACUUM/ } blocks($operation, 'sh');
+my ($look) = text($operation) =~ /`(sqlite3 -readonly [^`\n]*SELECT[^`\n]*)`/;
+my ($rebuild) = text($operation) =~ /`(touch data\/[^`\n]*)`/;
+
+is((shell($dir, $backup))[1], 0, "$operation: a backup");
+is((shell($dir, "$look\n"))[0],
+   (shell($dir, "sqlite3 -readonly backup.db 'SELECT * FROM messages'"))[0],
+   'which has what a look at the data shows');
+is((shell($dir, "$rebuild\n"))[1], 0, 'the indexes are asked for anew');
+ok(Lyftr::Server::wait_for(sub { !glob "$dir/data/*-rebuild" }),
+   'and are made');
+
+$server->stop;
+
+
+# pieces of a configuration, by themselves or in a server of a store
+
+sub taken {
+    my ($piece) = @_;
+
+    my $module = $ENV{TEST_NGINX_LOAD_MODULES};
+    my $load = $module ? "load_module $module;" : '';
+    my $store = $piece =~ /lyftr_store/ ? '' : 'lyftr_store main sqlite:///x;';
+
+    for my $conf ("$store server { lyftr_secret x; location = /one { $piece } }",
+                  "$store lyftr_secret x; server { $piece }",
+                  "$store $piece")
+    {
+        open my $out, '>', "$dir/nginx.conf" or die "nginx.conf: $!\n";
+        print $out "$load\nerror_log stderr;\nevents { }\nhttp { $conf\n}\n";
+        close $out;
+
+        my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+        qx(cd $dir && $nginx -t -q -p $dir/ -c nginx.conf 2>$dir/stderr);
+        return 1 if $? == 0;
+    }
+
+    diag(text("$dir/stderr"));
+    return 0;
+}
+
+
+for my $name (@documents) {
+    my ($piece) = grep { !/^http \{/m && !taken($_) } blocks($name, 'nginx');
+
+    is($piece, undef, "$name: nginx takes its configurations");
+}
+
+done_testing();
