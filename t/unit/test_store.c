@@ -5,19 +5,15 @@
 #include <ngx_lyftr_channel.h>
 
 
-ngx_module_t                  ngx_http_lyftr_module;
-
 static ngx_pool_t             pool;
 static ngx_conf_file_t        file;
-static ngx_http_conf_ctx_t    http;
-static ngx_lyftr_main_conf_t  lmcf;
-static void                  *confs[1];
+static ngx_array_t            array;
 static ngx_conf_t             cf;
 static ngx_log_t              log_all;
 static ngx_array_t            args;
 static ngx_str_t              value[8];
 
-static ngx_lyftr_store_t      stores[4], *storep[4];
+static ngx_lyftr_store_t      stores[4], *storep[4], *declared;
 static ngx_uint_t             nstores;
 static ngx_lyftr_channel_t    channels[NGX_LYFTR_CHANNELS];
 static ngx_uint_t             created, closed, started[NGX_LYFTR_CHANNELS];
@@ -25,7 +21,7 @@ static ngx_uint_t             paced;
 
 static ngx_str_t              url, threads, advice;
 static ngx_str_t              env;
-static ngx_int_t              env_rc, label_rc, init_rc;
+static ngx_int_t              env_rc, init_rc;
 static ngx_uint_t             same;
 static char                   told[512];
 static ngx_uint_t             ntold;
@@ -117,22 +113,6 @@ ngx_hash_key(u_char *data, size_t len)
 }
 
 
-u_char *
-ngx_sprintf(u_char *buf, const char *fmt, ...)
-{
-    va_list     ap;
-    ngx_str_t  *s;
-
-    va_start(ap, fmt);
-    s = va_arg(ap, ngx_str_t *);
-    buf += sprintf((char *) buf, ",%.*s=\"%s\"", (int) s->len, s->data,
-                   va_arg(ap, char *));
-    va_end(ap);
-
-    return buf;
-}
-
-
 ngx_thread_pool_t *
 ngx_thread_pool_add(ngx_conf_t *c, ngx_str_t *name)
 {
@@ -149,15 +129,6 @@ ngx_lyftr_env_get(ngx_conf_t *c, ngx_str_t *name, ngx_str_t *text)
     *text = env;
 
     return env_rc;
-}
-
-
-ngx_int_t
-ngx_lyftr_zone_label(ngx_conf_t *c, ngx_lyftr_label_e kind, ngx_str_t *name)
-{
-    assert_int_equal(kind, NGX_LYFTR_LABEL_STORE);
-
-    return label_rc;
 }
 
 
@@ -198,13 +169,6 @@ test_advice(ngx_lyftr_error_t *text)
 }
 
 
-static const char *
-test_version(void)
-{
-    return "7";
-}
-
-
 static ngx_int_t
 test_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *s, ngx_lyftr_error_t *err)
 {
@@ -223,13 +187,15 @@ test_same(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b)
 }
 
 
-ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
+static ngx_lyftr_backend_t  backend = {
     .scheme = ngx_string("sqlite"),
     .advice = test_advice,
-    .version = test_version,
     .init = test_init,
     .same = test_same
 };
+
+
+static ngx_lyftr_backend_t  *backends[] = { &backend, NULL };
 
 
 static int
@@ -238,14 +204,11 @@ test_setup(void **state)
     ngx_memzero(stores, sizeof(stores));
     nstores = 0;
 
-    lmcf.stores.elts = storep;
-    lmcf.stores.nelts = 0;
-    lmcf.stores.nalloc = unit_count(storep);
-    lmcf.stores.size = sizeof(storep[0]);
+    array.elts = storep;
+    array.nelts = 0;
+    array.nalloc = unit_count(storep);
+    array.size = sizeof(storep[0]);
 
-    confs[0] = &lmcf;
-    http.main_conf = confs;
-    cf.ctx = &http;
     cf.pool = &pool;
     cf.log = &log_all;
     log_all.log_level = NGX_LOG_DEBUG;
@@ -256,7 +219,6 @@ test_setup(void **state)
 
     env_rc = NGX_OK;
     init_rc = NGX_OK;
-    label_rc = 3;
     same = 0;
     ntold = 0;
     told[0] = '\0';
@@ -290,7 +252,7 @@ test_directive(const char *name, const char *address, const char *one,
     test_str(&value[3], one ? one : "");
     test_str(&value[4], two ? two : "");
 
-    return ngx_lyftr_store(&cf, NULL, NULL);
+    return ngx_lyftr_store_declare(&cf, &array, backends, &declared);
 }
 
 
@@ -302,8 +264,9 @@ test_store(const char *one, const char *two)
     assert_ptr_equal(test_directive("main", "sqlite:///f", one, two),
                      NGX_CONF_OK);
     assert_int_equal(ntold, 0);
+    assert_ptr_equal(declared, &stores[0]);
 
-    return &stores[0];
+    return declared;
 }
 
 
@@ -332,8 +295,7 @@ test_defaults(void **state)
     unit_equal(store->name.data, store->name.len, "main");
     unit_equal(url.data, url.len, "sqlite:///f");
     unit_equal(threads.data, threads.len, "default");
-    assert_ptr_equal(store->backend, &ngx_lyftr_sqlite_backend);
-    assert_int_equal(store->label, 3);
+    assert_ptr_equal(store->backend, &backend);
     assert_int_equal(store->line, 12);
     assert_int_equal(store->dsn_hash, 15);
 
@@ -475,11 +437,6 @@ test_addresses(void **state)
     assert_ptr_equal(test_directive("main", "sqlite:///f", NULL, NULL),
                      NGX_CONF_ERROR);
     assert_int_equal(ntold, 1);
-
-    (void) test_setup(NULL);
-    label_rc = NGX_ERROR;
-    assert_ptr_equal(test_directive("main", "sqlite:///f", NULL, NULL),
-                     NGX_CONF_ERROR);
 }
 
 
@@ -524,20 +481,20 @@ test_names(void **state)
                         "has an empty name");
 
     test_str(&name, "main");
-    store = ngx_lyftr_store_add(&cf, &name);
+    store = ngx_lyftr_store_add(&cf, &array, &name);
     assert_null(store->backend);
 
     /* it was never declared */
 
-    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_ERROR);
+    assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_ERROR);
     assert_non_null(strstr(told, "unknown lyftr_store"));
 
     assert_ptr_equal(test_directive("mais", "sqlite:///f", NULL, NULL),
                      NGX_CONF_OK);
     assert_ptr_equal(test_directive("main", "sqlite:///f", NULL, NULL),
                      NGX_CONF_OK);
-    assert_ptr_equal(ngx_lyftr_store_add(&cf, &name), store);
-    assert_int_equal(lmcf.stores.nelts, 2);
+    assert_ptr_equal(ngx_lyftr_store_add(&cf, &array, &name), store);
+    assert_int_equal(array.nelts, 2);
 
     assert_string_equal(test_directive("main", "sqlite:///f", NULL, NULL),
                         "is duplicate");
@@ -545,7 +502,7 @@ test_names(void **state)
     /* two of them on one database */
 
     same = 1;
-    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_ERROR);
+    assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_ERROR);
     assert_non_null(strstr(told, "are one database"));
 }
 
@@ -558,13 +515,13 @@ test_channels(void **state)
 
     store = test_store(NULL, NULL);
 
-    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_OK);
+    assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_OK);
 
     for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
         assert_ptr_equal(store->channels[n], &channels[n]);
     }
 
-    ngx_lyftr_store_start(&lmcf.stores);
+    ngx_lyftr_store_start(&array);
     assert_int_equal(paced, 1);
 
     for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
@@ -572,12 +529,12 @@ test_channels(void **state)
                                      || n == NGX_LYFTR_CHANNEL_CHECK);
     }
 
-    ngx_lyftr_store_exit(&lmcf.stores);
+    ngx_lyftr_store_exit(&array);
     assert_int_equal(closed, NGX_LYFTR_CHANNELS);
 
     /* there is no memory for one more */
 
-    assert_int_equal(ngx_lyftr_store_init(&cf, &lmcf.stores), NGX_ERROR);
+    assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_ERROR);
 }
 
 
@@ -586,22 +543,17 @@ test_channels(void **state)
 static void
 test_advise(void **state)
 {
-    u_char  buf[64], *p;
-
-    ngx_lyftr_store_advise(&lmcf.stores, &log_all);
+    ngx_lyftr_store_advise(&array, backends, &log_all);
     assert_int_equal(ntold, 0);
 
     (void) test_store(NULL, NULL);
     test_str(&advice, "beware");
 
-    ngx_lyftr_store_advise(&lmcf.stores, &log_all);
+    ngx_lyftr_store_advise(&array, backends, &log_all);
     assert_int_equal(ntold, 1);
 
-    ngx_lyftr_store_advise(&lmcf.stores, &log_all);
+    ngx_lyftr_store_advise(&array, backends, &log_all);
     assert_int_equal(ntold, 1);
-
-    p = ngx_lyftr_store_versions(buf);
-    unit_equal(buf, p - buf, ",sqlite=\"7\"");
 }
 
 
