@@ -136,6 +136,18 @@ def started(r):
                  r["parts"].get("grown", {}).get("starts", []))
 
 
+def files(r):
+    return r["parts"].get("grown", {}).get("files", [])
+
+
+def file_busy(r):
+    return worst(run["busy"] for run in files(r))
+
+
+def file_rest(r):
+    return worst(run["rest"] for run in files(r))
+
+
 def second_worker(r):
     return ratio(*(rate(r, "scale", target="ours", workers=n)
                    for n in (2, 1)))

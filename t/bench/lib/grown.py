@@ -13,9 +13,13 @@ import uuid
 import load
 import process
 from ingest import fresh, measure, show, verify
-from nginx import Ours
+from nginx import Ours, Searching
 from reads import FOLDER, fill, kinds, total
 from setting import ROUNDS, ROWS, SECONDS, SECRET, fail, say
+from space import space
+
+# posted while the size of the file is watched
+MORE = 750000
 
 READS = ("first page", "keyset page", "from", "since", "from, since", "/stats")
 
@@ -154,7 +158,12 @@ def grown():
 
         size = server.size()
         last = total(server)
+        files = [space("full store", server, last + MORE)]
+
+    for name, kind in (("search=off", Ours), ("search=on", Searching)):
+        with kind() as server:
+            files.append(space(name, server, MORE))
 
     return {"rows": rows, "after": last, "size": size, "starts": began,
-            "runs": runs, "full": full, "partly": partly,
+            "files": files, "runs": runs, "full": full, "partly": partly,
             "seconds": SECONDS, "rounds": ROUNDS}

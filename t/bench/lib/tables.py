@@ -190,12 +190,16 @@ def grown(part):
         for end in ("clean", "kill -9"))
     memory, beside = (max(r["resident"] for r in runs) / 1e6 for runs in (
         pick(part["runs"], target="grown"), part["full"]))
+    files = ", ".join("%s at rest, at most %s (%s)" % (
+        number(run["rest"]), number(run["busy"]), run["target"])
+        for run in part.get("files", []))
     return table(
         "At %s rows and more" % number(part["rows"]),
         ("", "/s", *LATENCIES, *COST), rows,
         "From the start to the first 200: %s.\nA worker had at most %s MB of "
-        "memory at full speed, and %s MB beside the readers." % (
-            starts, number(memory), number(beside)))
+        "memory at full speed, and %s MB beside the readers.\nThe file to "
+        "what lives in it: %s." % (
+            starts, number(memory), number(beside), files))
 
 
 def search(part):
