@@ -46,6 +46,13 @@ sub kills {
     }
 
     my $report = $load->stop;
+
+    # nobody kills it any more
+
+    Lyftr::Server::wait_for {
+        Lyftr::Upkeep::state($server)->{level} > 1
+    } 60;
+
     my $left = Lyftr::Upkeep::settled($server, 20);
     my $state = Lyftr::Upkeep::state($server);
     my @faults = Lyftr::Upkeep::faults($server);
