@@ -45,7 +45,8 @@ my @refused = (
          '""', '/data/app.db', 'sqlite', 'sqlite3:///a.db', 'SQLITE:///a.db',
          'mysql://user:hunter2@host/db', 'env:LYFTR_TEST_WRONG'),
     (map { [ "lyftr_store main $_;", '', qq(store "main": $memory) ] }
-         'sqlite://', 'sqlite:///', 'sqlite:///:memory:', 'sqlite://:memory:',
+         ':memory:', 'sqlite://', 'sqlite:///', 'sqlite:///:memory:',
+         'sqlite://:memory:',
          'sqlite+aiosqlite:///:memory:', 'sqlite:///?cache=shared'),
     (map { [ "lyftr_store main $_;", '', qq(store "main": $form) ] }
          'sqlite:a.db', 'sqlite:/a.db', 'sqlite+:///a.db'),

@@ -344,6 +344,15 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         return ngx_lyftr_store_cache(cf, store);
     }
 
+    if (url->len == sizeof(":memory:") - 1
+        && ngx_strncmp(url->data, ":memory:", url->len) == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "store \"%V\": a database in memory would not "
+                           "outlive the process", &store->name);
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "store \"%V\" has a URL of an unknown kind, "
                        "\"sqlite:///path\" is known", &store->name);
