@@ -135,7 +135,10 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
         error = (op->rc == NGX_ERROR) ? op->error : NGX_LYFTR_ERR_NONE;
     }
 
-    if (error && error != NGX_LYFTR_ERR_BUSY && error != NGX_LYFTR_ERR_TIMEOUT)
+    if (error
+        && error != NGX_LYFTR_ERR_BUSY
+        && error != NGX_LYFTR_ERR_TIMEOUT
+        && error != NGX_LYFTR_ERR_ADOPT)
     {
         return ngx_lyftr_ready_send(r, error);
     }
@@ -144,6 +147,10 @@ ngx_lyftr_ready_answer(ngx_http_request_t *r)
 
     if (failed) {
         return ngx_lyftr_ready_send(r, failed);
+    }
+
+    if (error == NGX_LYFTR_ERR_ADOPT) {
+        return ngx_lyftr_ready_send(r, error);
     }
 
     if (error && ngx_lyftr_store_unopened(store)) {
@@ -252,18 +259,19 @@ ngx_lyftr_ready_send(ngx_http_request_t *r, ngx_lyftr_err_e error)
     ngx_uint_t        share;
     ngx_lyftr_ctx_t  *ctx;
 
-    if (error != NGX_LYFTR_ERR_ADOPT) {
-        return ngx_lyftr_ready_unavailable(r, ngx_lyftr_status_text(error));
-    }
-
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
     share = ngx_lyftr_status_get(ctx->endpoint->store->status->adopted);
 
+    /* nobody knows how much of it before the housekeeping has looked */
+
+    if (error != NGX_LYFTR_ERR_ADOPT || share == 0) {
+        return ngx_lyftr_ready_unavailable(r, ngx_lyftr_status_text(error));
+    }
+
     detail.data = buf;
     detail.len = ngx_sprintf(buf, "%V: %ui%% of it so far",
-                             ngx_lyftr_status_text(error),
-                             share ? share - 1 : 0)
+                             ngx_lyftr_status_text(error), share - 1)
                  - buf;
 
     return ngx_lyftr_ready_unavailable(r, &detail);

@@ -216,6 +216,7 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
     rc = job->step(c, deadline, &failure);
 
     if (rc == NGX_DECLINED) {
+        *err = failure;
         return NGX_BUSY;
     }
 
@@ -223,6 +224,7 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
         ngx_lyftr_upkeep_forget(upkeep, job);
 
         if (failure.code == NGX_LYFTR_ERR_BUSY) {
+            *err = failure;
             return NGX_BUSY;
         }
 

@@ -10,6 +10,8 @@ static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static void ngx_lyftr_lane_body(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
+static ngx_uint_t ngx_lyftr_lane_kept_away(ngx_lyftr_store_t *store,
+    ngx_uint_t flags, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
     ngx_msec_t deadline);
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
@@ -176,7 +178,10 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
         flags |= NGX_LYFTR_OPEN_FAILED;
     }
 
-    lane->seat->conn = store->backend->open(&store->dsn, flags, deadline, err);
+    lane->seat->conn = ngx_lyftr_lane_kept_away(store, flags, err)
+                       ? NULL
+                       : store->backend->open(&store->dsn, flags, deadline,
+                                              err);
 
     if (lane->seat->conn) {
 
@@ -187,15 +192,43 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
         return NGX_OK;
     }
 
-    /* the housekeeping may have found that it cannot adopt it */
+    /*
+     * The housekeeping may have found that it cannot adopt it.  A lock is no
+     * reason to wait here, as it is where a lane meets one itself.
+     */
 
     error = ngx_lyftr_status_get(store->status->refused);
 
-    if (err->code == NGX_LYFTR_ERR_ADOPT && error != NGX_LYFTR_ERR_NONE) {
+    if (err->code == NGX_LYFTR_ERR_ADOPT
+        && error != NGX_LYFTR_ERR_NONE
+        && error != NGX_LYFTR_ERR_BUSY)
+    {
         err->code = error;
     }
 
     return NGX_ERROR;
+}
+
+
+/* what is being adopted is the housekeeping's alone, and told without a look */
+
+static ngx_uint_t
+ngx_lyftr_lane_kept_away(ngx_lyftr_store_t *store, ngx_uint_t flags,
+    ngx_lyftr_error_t *err)
+{
+    if ((flags & NGX_LYFTR_OPEN_UPKEEP)
+        || !ngx_lyftr_store_unopened(store)
+        || ngx_lyftr_status_get(store->status->adopted) == 0)
+    {
+        return 0;
+    }
+
+    err->code = NGX_LYFTR_ERR_ADOPT;
+    err->len = sizeof("the database is being adopted") - 1;
+
+    ngx_memcpy(err->text, "the database is being adopted", err->len);
+
+    return 1;
 }
 
 

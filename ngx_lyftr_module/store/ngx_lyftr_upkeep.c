@@ -132,7 +132,8 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         break;
 
     default: /* NGX_ERROR */
-        rest = NGX_LYFTR_UPKEEP_REST;
+        rest = (lane->upkeep.code == NGX_LYFTR_ERR_BUSY)
+               ? NGX_LYFTR_UPKEEP_PAUSE : NGX_LYFTR_UPKEEP_REST;
 
         if (lane->seat->conn) {
             ngx_lyftr_lane_close(lane);
@@ -145,12 +146,11 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         }
     }
 
-    if (rc == NGX_BUSY || lane->upkeep.code == NGX_LYFTR_ERR_BUSY) {
-        lane->upkeep.code = NGX_LYFTR_ERR_NONE;
-    }
-
     if (ngx_lyftr_store_unopened(channel->store)) {
         ngx_lyftr_upkeep_refused(lane, rc);
+
+    } else if (rc == NGX_BUSY || lane->upkeep.code == NGX_LYFTR_ERR_BUSY) {
+        lane->upkeep.code = NGX_LYFTR_ERR_NONE;
     }
 
     lane->due = 1;

@@ -264,6 +264,19 @@ test_probe(void **state)
 }
 
 
+/* a text as it stands in the answer */
+
+static char *
+test_text(ngx_lyftr_err_e error)
+{
+    static char  text[16];
+
+    (void) snprintf(text, sizeof(text), "\"e%d\"", error);
+
+    return text;
+}
+
+
 /* nobody has it yet: it is being set up, or adopted, or cannot be */
 
 static void
@@ -285,6 +298,21 @@ test_unopened(void **state)
     assert_non_null(ngx_strstr(body, ": 42%"));
     assert_int_equal(ngx_lyftr_ready_known(&store), NGX_LYFTR_ERR_ADOPT);
 
+    /* before the housekeeping has looked; and while another one has it */
+
+    status.adopted = 0;
+    assert_int_equal(test_ready(NGX_LYFTR_OP_DONE, NGX_ERROR,
+                                NGX_LYFTR_ERR_ADOPT), 503);
+    assert_null(ngx_strstr(body, "%"));
+    assert_non_null(ngx_strstr(body, test_text(NGX_LYFTR_ERR_ADOPT)));
+
+    status.refused = NGX_LYFTR_ERR_BUSY;
+    assert_int_equal(test_ready(NGX_LYFTR_OP_DONE, NGX_ERROR,
+                                NGX_LYFTR_ERR_ADOPT), 503);
+    assert_non_null(ngx_strstr(body, test_text(NGX_LYFTR_ERR_BUSY)));
+    assert_int_equal(ngx_lyftr_ready_known(&store), NGX_LYFTR_ERR_BUSY);
+
+    status.adopted = 43;
     status.refused = NGX_LYFTR_ERR_FULL;
     assert_int_equal(test_ready(NGX_LYFTR_OP_EXPIRED, 0, 0), 503);
     assert_null(ngx_strstr(body, "%"));

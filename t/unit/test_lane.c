@@ -110,6 +110,37 @@ test_refused(void **state)
     status.refused = NGX_LYFTR_ERR_CORRUPT;
     test_thread();
     assert_int_equal(ops[0].error, NGX_LYFTR_ERR_CORRUPT);
+
+    /* a lock that the housekeeping waits for keeps nobody waiting */
+
+    (void) test_setup(NULL);
+    open_err = NGX_LYFTR_ERR_ADOPT;
+    status.refused = NGX_LYFTR_ERR_BUSY;
+    test_thread();
+    assert_int_equal(ops[0].error, NGX_LYFTR_ERR_ADOPT);
+    assert_int_equal(lane.failed, TEST_OPS);
+}
+
+
+/* what the housekeeping has begun to adopt is not even looked at */
+
+static void
+test_kept_away(void **state)
+{
+    open_flags = 77;
+    status.adopted = 42;
+    status.opened = 0;
+    test_thread();
+    assert_int_equal(ops[0].error, NGX_LYFTR_ERR_ADOPT);
+    assert_int_equal(open_flags, 77);
+    assert_true(lane.err.len > 0);
+
+    (void) test_setup(NULL);
+    status.adopted = 42;
+    status.opened = store.dsn_hash;
+    test_thread();
+    assert_int_equal(lane.failed, 0);
+    assert_non_null(seat.conn);
 }
 
 
@@ -148,6 +179,7 @@ main(void)
         cmocka_unit_test_setup(test_none_left, test_setup),
         cmocka_unit_test_setup(test_create, test_setup),
         cmocka_unit_test_setup(test_refused, test_setup),
+        cmocka_unit_test_setup(test_kept_away, test_setup),
         cmocka_unit_test_setup(test_open_failed, test_setup)
     };
 

@@ -23,7 +23,7 @@ test_pause(void **state)
         { NGX_DONE, NGX_LYFTR_ERR_FAILED, 20, 50, 1, 0 },
         { NGX_BUSY, NGX_LYFTR_ERR_BUSY, 800, 1000, 0, 0 },
         { NGX_DECLINED, NGX_LYFTR_ERR_NONE, 800, 1000, 0, 0 },
-        { NGX_ERROR, NGX_LYFTR_ERR_BUSY, 4800, 5000, 0, 1 },
+        { NGX_ERROR, NGX_LYFTR_ERR_BUSY, 800, 1000, 0, 1 },
         { NGX_ERROR, NGX_LYFTR_ERR_CORRUPT, 4800, 5000, 1, 1 }
     };
 
@@ -109,6 +109,33 @@ test_adopting(void **state)
     assert_int_equal(status.adopted, 31);
     assert_int_equal(open_flags, NGX_LYFTR_OPEN_UPKEEP
                                  |NGX_LYFTR_OPEN_CREATE);
+
+    /* another process has it locked: told once, and tried again soon */
+
+    maintain_rc = NGX_BUSY;
+    maintain_err = NGX_LYFTR_ERR_BUSY;
+
+    for (i = 0; i < 3; i++) {
+        test_thread();
+        assert_int_equal(status.refused, NGX_LYFTR_ERR_BUSY);
+        assert_int_equal(lane.upkeep.code, i ? NGX_LYFTR_ERR_NONE
+                                             : NGX_LYFTR_ERR_BUSY);
+        assert_in_range(lane.at - ngx_lyftr_clock(), 500, 1000);
+    }
+
+    maintain_rc = NGX_OK;
+    maintain_err = NGX_LYFTR_ERR_NONE;
+    busy_msec = 200;
+    test_thread();
+    assert_int_equal(status.refused, NGX_LYFTR_ERR_NONE);
+    busy_msec = 0;
+
+    ngx_lyftr_lane_close(&lane);
+    open_err = NGX_LYFTR_ERR_BUSY;
+    test_thread();
+    assert_int_equal(status.refused, NGX_LYFTR_ERR_BUSY);
+    assert_in_range(lane.at - ngx_lyftr_clock(), 500, 1000);
+    open_err = NGX_LYFTR_ERR_NONE;
 
     maintain_rc = NGX_ERROR;
     maintain_err = NGX_LYFTR_ERR_CORRUPT;
