@@ -5,8 +5,11 @@
 
 /* How another's table of messages is to be read, and beforehand, if it can. */
 
+
 static ngx_int_t ngx_lyftr_adopt_text(ngx_lyftr_sqlite_t *c, const char *sql,
     char **text, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_adopt_drop(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_adopt_keys(ngx_lyftr_sqlite_t *c,
     ngx_uint_t *rowid, char **keys, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_adopt_statements(ngx_lyftr_sqlite_t *c,
@@ -40,6 +43,11 @@ static const char  ngx_lyftr_adopt_created[] =
     "SELECT ifnull((SELECT 'created_at' FROM pragma_table_xinfo('messages')"
     " WHERE lower(name) = 'created_at'), 'NULL')";
 
+static const char  ngx_lyftr_adopt_ours[] =
+    "SELECT group_concat('DROP TABLE \"' || name || '\"', ';')"
+    " FROM sqlite_master WHERE type = 'table'"
+    " AND name LIKE 'lyftr\\_%' ESCAPE '\\'";
+
 
 /* the arguments: what is created_at, a condition, and the keys */
 
@@ -57,6 +65,37 @@ static const char  ngx_lyftr_adopt_update[] =
     " LIMIT 1 OFFSET ?5)";
 
 
+/* that before the first one which took it down is of version 3 */
+
+ngx_int_t
+ngx_lyftr_sqlite_adopt_version(ngx_lyftr_sqlite_t *c, int64_t *version,
+    ngx_lyftr_error_t *err)
+{
+    int64_t  tables, columns;
+
+    *version = 0;
+
+    if (ngx_lyftr_sqlite_get(c, "SELECT count(*) FROM sqlite_master"
+                                " WHERE name = 'lyftr_adopt'", &tables, err)
+        != NGX_OK
+        || ngx_lyftr_sqlite_get(c, "SELECT count(*) FROM"
+                                   " pragma_table_info('lyftr_adopt')"
+                                   " WHERE name = 'version'", &columns, err)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (tables == 0 || columns == 0) {
+        *version = tables ? 3 : 0;
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_sqlite_get(c, "SELECT version FROM lyftr_adopt", version,
+                                err);
+}
+
+
 /*
  * Only trees that are broken count: that a row does not meet a constraint of
  * its table is no fault of ours.
@@ -66,19 +105,16 @@ ngx_int_t
 ngx_lyftr_sqlite_adopt_sound(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int            rc;
-    int64_t        begun;
     u_char        *text;
+    int64_t        version;
     ngx_uint_t     damaged;
     sqlite3_stmt  *st;
 
-    if (ngx_lyftr_sqlite_get(c, "SELECT count(*) FROM sqlite_master"
-                                " WHERE name = 'lyftr_adopt'", &begun, err)
-        != NGX_OK)
-    {
+    if (ngx_lyftr_sqlite_adopt_version(c, &version, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (begun) {
+    if (version) {
         return NGX_OK;
     }
 
@@ -115,22 +151,20 @@ ngx_lyftr_sqlite_adopt_begin(ngx_lyftr_sqlite_t *c, const char *tables,
     ngx_lyftr_error_t *err)
 {
     char        *sql, *keys, *columns;
-    int64_t      begun;
+    int64_t      version;
     ngx_int_t    rc;
     ngx_uint_t   rowid;
 
-    if (ngx_lyftr_sqlite_get(c, "SELECT count(*) FROM sqlite_master"
-                                " WHERE name = 'lyftr_adopt'", &begun, err)
-        != NGX_OK)
-    {
+    if (ngx_lyftr_sqlite_adopt_version(c, &version, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (begun) {
+    if (version == NGX_LYFTR_SQLITE_VERSION) {
         return NGX_OK;
     }
 
-    if (ngx_lyftr_sqlite_exec(c, tables, err) != NGX_OK
+    if ((version && ngx_lyftr_adopt_drop(c, err) != NGX_OK)
+        || ngx_lyftr_sqlite_exec(c, tables, err) != NGX_OK
         || ngx_lyftr_adopt_keys(c, &rowid, &keys, err) != NGX_OK)
     {
         return NGX_ERROR;
@@ -144,11 +178,13 @@ ngx_lyftr_sqlite_adopt_begin(ngx_lyftr_sqlite_t *c, const char *tables,
     }
 
     if (rc == NGX_OK) {
-        sql = sqlite3_mprintf("CREATE TABLE lyftr_adopt (passed, repeated,"
-                              " nameless, large, %s);"
-                              "INSERT INTO lyftr_adopt (passed, repeated,"
-                              " nameless, large) VALUES (0, 0, 0, 0)",
-                              rowid ? "k1" : columns);
+        sql = sqlite3_mprintf("CREATE TABLE lyftr_adopt (version, passed,"
+                              " repeated, nameless, large, %s);"
+                              "INSERT INTO lyftr_adopt (version, passed,"
+                              " repeated, nameless, large)"
+                              " VALUES (%d, 0, 0, 0, 0)",
+                              rowid ? "k1" : columns,
+                              NGX_LYFTR_SQLITE_VERSION);
 
         rc = sql ? ngx_lyftr_sqlite_exec(c, sql, err)
                  : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
@@ -158,6 +194,26 @@ ngx_lyftr_sqlite_adopt_begin(ngx_lyftr_sqlite_t *c, const char *tables,
 
     sqlite3_free(keys);
     sqlite3_free(columns);
+
+    return rc;
+}
+
+
+/* ours alone: the old table is there, and has all that they have */
+
+static ngx_int_t
+ngx_lyftr_adopt_drop(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    char       *sql;
+    ngx_int_t   rc;
+
+    if (ngx_lyftr_adopt_text(c, ngx_lyftr_adopt_ours, &sql, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_sqlite_exec(c, sql, err);
+
+    sqlite3_free(sql);
 
     return rc;
 }
@@ -215,8 +271,7 @@ ngx_lyftr_sqlite_adopt_free(ngx_lyftr_sqlite_t *c)
     sqlite3_free(c->adopt->next_to);
     sqlite3_free(c->adopt);
 
-    c->adopt = NULL;
-}
+    c->adopt = NULL;}
 
 
 /* the text in the first row, to be freed */

@@ -4,7 +4,6 @@
 
 
 #define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
-#define NGX_LYFTR_SQLITE_VERSION   3
 
 /* nanoseconds between two tries of what SQLite does not wait for */
 #define NGX_LYFTR_SQLITE_RETRY     20000000
@@ -13,6 +12,8 @@
 static ngx_int_t ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_wrong(int64_t version,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_is_wal(ngx_lyftr_sqlite_t *c,
     const char *sql, ngx_lyftr_error_t *err);
@@ -184,23 +185,35 @@ ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (version != NGX_LYFTR_SQLITE_VERSION) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
-                                     "the schema is %s: version %d, not %d",
-                                     version > NGX_LYFTR_SQLITE_VERSION
-                                     ? "newer" : "unknown", (int) version,
-                                     NGX_LYFTR_SQLITE_VERSION);
+        return ngx_lyftr_sqlite_wrong(version, err);
     }
 
     return ngx_lyftr_sqlite_is_wal(c, "PRAGMA journal_mode", err);
 }
 
 
-/* a file that is empty, or that a service of the same contract wrote */
+static ngx_int_t
+ngx_lyftr_sqlite_wrong(int64_t version, ngx_lyftr_error_t *err)
+{
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
+                                 "the schema is %s: version %d, not %d",
+                                 version > NGX_LYFTR_SQLITE_VERSION
+                                 ? "newer" : "unknown", (int) version,
+                                 NGX_LYFTR_SQLITE_VERSION);
+}
+
+
+/*
+ * A file that is empty, or that a service of the same contract wrote.  One that
+ * is half adopted knows which version has begun that: this one goes on with its
+ * own and begins those of older ones anew, for the old table still has all rows,
+ * and leaves those of newer ones to them.
+ */
 
 static ngx_int_t
 ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int64_t  objects, columns;
+    int64_t  objects, columns, version;
 
     if (ngx_lyftr_sqlite_get(c,
                              "SELECT count(*) FROM sqlite_master"
@@ -229,7 +242,12 @@ ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                                      "not a database of messages");
     }
 
-    return NGX_AGAIN;
+    if (ngx_lyftr_sqlite_adopt_version(c, &version, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return version > NGX_LYFTR_SQLITE_VERSION
+           ? ngx_lyftr_sqlite_wrong(version, err) : NGX_AGAIN;
 }
 
 

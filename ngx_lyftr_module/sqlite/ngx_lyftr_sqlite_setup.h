@@ -13,6 +13,9 @@
 #include <ngx_lyftr_sqlite.h>
 
 
+#define NGX_LYFTR_SQLITE_VERSION   3
+
+
 struct ngx_lyftr_adopt_s {
     char                *first;            /* the statements: rows, */
     char                *next;             /* after those before, */
@@ -62,11 +65,18 @@ ngx_int_t ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
 
 /* ngx_lyftr_sqlite_adopt_sql.c */
 
+/* of ours, that has begun to adopt the database; 0: none has */
+ngx_int_t ngx_lyftr_sqlite_adopt_version(ngx_lyftr_sqlite_t *c,
+    int64_t *version, ngx_lyftr_error_t *err);
+
 /* NGX_ERROR: the database is damaged.  Reads all of it. */
 ngx_int_t ngx_lyftr_sqlite_adopt_sound(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* makes our tables beside what is there; in a transaction */
+/*
+ * Makes our tables beside what is there, unless that was begun, or instead of
+ * those of an older version; in a transaction.
+ */
 ngx_int_t ngx_lyftr_sqlite_adopt_begin(ngx_lyftr_sqlite_t *c,
     const char *tables, ngx_lyftr_error_t *err);
 

@@ -476,12 +476,82 @@ test_kill(void **state)
 }
 
 
+/*
+ * A file that another version has half adopted: a newer one has it for itself,
+ * what an older one had done is done anew, and one that took down no version is
+ * of this one.
+ */
+
+static void
+test_versions(void **state)
+{
+    ngx_uint_t           i;
+    ngx_lyftr_sqlite_t  *u;
+
+    static struct {
+        char       *sql;
+        ngx_int_t   passed;              /* rows, when it is opened again */
+    } t[] = {
+        { "", 1 },
+        { "ALTER TABLE lyftr_adopt DROP COLUMN version", 1 },
+        { "UPDATE lyftr_adopt SET version = 4", -1 },
+        { "UPDATE lyftr_adopt SET version = 2; DROP TABLE lyftr_top;"
+          "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
+          "CREATE TABLE lyftr_old (a); CREATE INDEX lyftr_i ON lyftr_old (a)",
+          0 }
+    };
+
+    for (i = 0; i < unit_count(t); i++) {
+        seed = 5;
+
+        test_odd(100);
+        test_put("CREATE TABLE messages (message_id, from_msisdn, to_msisdn,"
+                 " ts, text); CREATE INDEX mine ON messages (ts);"
+                 "CREATE TABLE lyftrs (a)",
+                 "INSERT INTO messages VALUES (?1, ?2, '+200', ?3, ?4)");
+
+        b->close(test_adopting(4));
+        assert_true(unit_sql_int("SELECT passed FROM lyftr_adopt") > 0);
+        unit_sql(t[i].sql);
+
+        u = b->open(&dsn, NGX_LYFTR_OPEN_UPKEEP, unit_in(1000), &err);
+
+        if (t[i].passed == -1) {
+            assert_null(u);
+            assert_int_equal(err.code, NGX_LYFTR_ERR_SCHEMA);
+            assert_int_equal(unit_sql_int("SELECT version FROM lyftr_adopt"),
+                             4);
+
+        } else {
+            assert_non_null(u);
+            assert_int_equal(unit_sql_int("SELECT passed > 0"
+                                          " FROM lyftr_adopt"), t[i].passed);
+            b->close(u);
+
+            test_follow();
+
+            assert_int_equal(unit_sql_int("SELECT count(*) FROM sqlite_master"
+                                          " WHERE name IN ('lyftr_old',"
+                                          " 'lyftr_i')"), 0);
+            assert_int_equal(unit_sql_int("SELECT count(*) FROM sqlite_master"
+                                          " WHERE name IN ('lyftrs', 'mine',"
+                                          " 'messages_adopted')"), 3);
+        }
+
+        (void) unit_teardown_model(NULL);
+        (void) unit_setup(NULL);
+    }
+}
+
+
 /* what an older version adopted may be larger than a row may be now */
 
 static void
 test_large(void **state)
 {
-    void               *c;
+    char                id[16];
+    void               *c, *u;
+    ngx_uint_t          i;
     unit_rows_t         rows;
     ngx_lyftr_page_t    page;
     ngx_lyftr_query_t   q;
@@ -497,7 +567,34 @@ test_large(void **state)
 
     assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
     assert_int_equal(rows.n, 1);
+
+    /* nor is it in the way of segments, and of the search index */
+
+    dsn.search = 1;
+    unit_sql("UPDATE lyftr_message SET text = printf('%.*c', 17000000, 'x')"
+             " || ' needle'");
+
+    for (i = 0; i < 3 * NGX_LYFTR_SEGMENT; i++) {
+        (void) snprintf(id, sizeof(id), "m%d", (int) i);
+        assert_int_equal(unit_one(c, id), NGX_OK);
+    }
+
+    u = unit_open_as(NGX_LYFTR_OPEN_UPKEEP);
+    unit_maintain_all(u);
+    b->close(u);
+
+    assert_true(unit_sql_int("SELECT indexed >= 128 FROM lyftr_state"));
+    assert_true(unit_sql_int("SELECT max(last) >= 128 AND min(first) < 2"
+                             " FROM lyftr_search"));
+
+    q.q = unit_str("X NEEDLE");
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(page.total, 1);
+    assert_int_equal(rows.n, 1);
+    assert_string_equal(rows.rows[0].id, "large");
+
     b->close(c);
+    dsn.search = 0;
 }
 
 
@@ -594,6 +691,7 @@ main(void)
         unit_fresh(test_unchanged),
         unit_fresh_model(test_adopt_model),
         unit_fresh_model(test_kill),
+        unit_fresh_model(test_versions),
         unit_fresh(test_large),
         unit_fresh_model(test_empty),
         unit_fresh_model(test_migrate)
