@@ -17,8 +17,6 @@
 #define NGX_LYFTR_ADOPT_BYTES      (4 * 1024 * 1024)
 
 
-static ngx_int_t ngx_lyftr_adopt_state(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_adopt_rows(ngx_lyftr_sqlite_t *c, int64_t *n,
     ngx_uint_t *last, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_adopt_row(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
@@ -81,7 +79,7 @@ ngx_lyftr_sqlite_adopt_step(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_WRITE, deadline, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_adopt_state(c, err);
+        rc = ngx_lyftr_sqlite_adopt_state(c, err);
     }
 
     first = (c->adopt->passed == 0);
@@ -106,38 +104,6 @@ ngx_lyftr_sqlite_adopt_step(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_sqlite_rollback(c);
 
     return (rc == NGX_OK && last) ? ngx_lyftr_adopt_end(c, err) : rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_adopt_state(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    ngx_int_t           rc;
-    sqlite3_stmt       *st;
-    ngx_lyftr_adopt_t  *adopt;
-
-    adopt = c->adopt;
-
-    if (sqlite3_prepare_v2(c->db, "SELECT passed, repeated, nameless, large,"
-                                  " k1 FROM lyftr_adopt", -1, &st, NULL)
-        != SQLITE_OK
-        || sqlite3_step(st) != SQLITE_ROW)
-    {
-        rc = ngx_lyftr_sqlite_error(c, err);
-
-    } else {
-        rc = NGX_OK;
-
-        adopt->passed = sqlite3_column_int64(st, 0);
-        adopt->repeated = sqlite3_column_int64(st, 1);
-        adopt->nameless = sqlite3_column_int64(st, 2);
-        adopt->large = sqlite3_column_int64(st, 3);
-        adopt->place = sqlite3_column_double(st, 4);
-    }
-
-    (void) sqlite3_finalize(st);
-
-    return rc;
 }
 
 

@@ -6,10 +6,15 @@
 /* How another's table of messages is to be read, and beforehand, if it can. */
 
 
+/* bytes of pages: what is copied is passed once, and the filters need memory */
+#define NGX_LYFTR_ADOPT_CACHE      (2 * 1024 * 1024)
+
+
 static ngx_int_t ngx_lyftr_adopt_text(ngx_lyftr_sqlite_t *c, const char *sql,
     char **text, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_adopt_drop(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static void ngx_lyftr_adopt_cache(ngx_lyftr_sqlite_t *c, ngx_int_t bytes);
 static ngx_int_t ngx_lyftr_adopt_keys(ngx_lyftr_sqlite_t *c,
     ngx_uint_t *rowid, char **keys, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_adopt_statements(ngx_lyftr_sqlite_t *c,
@@ -233,6 +238,8 @@ ngx_lyftr_sqlite_adopt_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     ngx_memzero(c->adopt, sizeof(ngx_lyftr_adopt_t));
 
+    ngx_lyftr_adopt_cache(c, ngx_min(c->dsn->cache, NGX_LYFTR_ADOPT_CACHE));
+
     if (ngx_lyftr_adopt_keys(c, &rowid, &keys, err) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -251,8 +258,44 @@ ngx_lyftr_sqlite_adopt_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         rc = ngx_lyftr_adopt_range(c, rowid, keys, err);
     }
 
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_adopt_state(c, err);
+    }
+
     sqlite3_free(keys);
     sqlite3_free(names);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_adopt_state(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    ngx_int_t           rc;
+    sqlite3_stmt       *st;
+    ngx_lyftr_adopt_t  *adopt;
+
+    adopt = c->adopt;
+
+    if (sqlite3_prepare_v2(c->db, "SELECT passed, repeated, nameless, large,"
+                                  " k1 FROM lyftr_adopt", -1, &st, NULL)
+        != SQLITE_OK
+        || sqlite3_step(st) != SQLITE_ROW)
+    {
+        rc = ngx_lyftr_sqlite_error(c, err);
+
+    } else {
+        rc = NGX_OK;
+
+        adopt->passed = sqlite3_column_int64(st, 0);
+        adopt->repeated = sqlite3_column_int64(st, 1);
+        adopt->nameless = sqlite3_column_int64(st, 2);
+        adopt->large = sqlite3_column_int64(st, 3);
+        adopt->place = sqlite3_column_double(st, 4);
+    }
+
+    (void) sqlite3_finalize(st);
 
     return rc;
 }
@@ -271,7 +314,22 @@ ngx_lyftr_sqlite_adopt_free(ngx_lyftr_sqlite_t *c)
     sqlite3_free(c->adopt->next_to);
     sqlite3_free(c->adopt);
 
-    c->adopt = NULL;}
+    c->adopt = NULL;
+
+    ngx_lyftr_adopt_cache(c, c->dsn->cache);
+}
+
+
+static void
+ngx_lyftr_adopt_cache(ngx_lyftr_sqlite_t *c, ngx_int_t bytes)
+{
+    char  sql[64];
+
+    (void) snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%lld",
+                    (long long) (bytes / 1024));
+
+    (void) sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+}
 
 
 /* the text in the first row, to be freed */

@@ -85,6 +85,10 @@ ngx_int_t ngx_lyftr_sqlite_adopt_open(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_adopt_free(ngx_lyftr_sqlite_t *c);
 
+/* reads into c->adopt how far it is */
+ngx_int_t ngx_lyftr_sqlite_adopt_state(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
 
 /* ngx_lyftr_sqlite_adopt.c */
 

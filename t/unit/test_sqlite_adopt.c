@@ -486,6 +486,7 @@ static void
 test_versions(void **state)
 {
     ngx_uint_t           i;
+    ngx_lyftr_gauges_t   gauges;
     ngx_lyftr_sqlite_t  *u;
 
     static struct {
@@ -526,6 +527,11 @@ test_versions(void **state)
             assert_non_null(u);
             assert_int_equal(unit_sql_int("SELECT passed > 0"
                                           " FROM lyftr_adopt"), t[i].passed);
+
+            /* and says so before its first step */
+
+            b->gauges(u, &gauges);
+            assert_int_equal(gauges.adopted > 0, t[i].passed);
             b->close(u);
 
             test_follow();
