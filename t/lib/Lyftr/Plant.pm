@@ -347,6 +347,21 @@ NEW
     counted_again => [['ngx_lyftr_sqlite_stmt.c',
         'WHERE last < excluded.last RETURNING', 'RETURNING']],
 
+    # whoever goes on with an adoption begins with the first row
+
+    adopts_anew => [['ngx_lyftr_sqlite_adopt_sql.c',
+        'adopt->passed = sqlite3_column_int64(st, 0);', <<'NEW']],
+static ngx_uint_t  calls;
+
+adopt->passed = calls++ > 1 ? sqlite3_column_int64(st, 0) : 0;
+NEW
+
+    # a step begins a row later than the last one ended
+
+    adopts_too_few => [['ngx_lyftr_sqlite_adopt.c',
+        'sqlite3_bind_int64(st, 5, n - 1);',
+        'sqlite3_bind_int64(st, 5, n - (n < NGX_LYFTR_ADOPT_ROWS));']],
+
     # nobody reads while a checkpoint copies beside the writers
 
     unguarded => [['ngx_lyftr_sqlite_wal.c',
