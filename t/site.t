@@ -77,7 +77,7 @@ END
         my $load = $module ? "load_module $module;" : '';
 
         open my $in, '<', 'README.md' or die "README.md: $!";
-        my ($conf) = join('', <$in>) =~ /^# Synopsis.*?^```nginx\n(.*?)^```/ms;
+        my ($conf) = join('', <$in>) =~ /^## Synopsis.*?^```nginx\n(.*?)^```/ms;
 
         for (['user www-data;', $> == 0 ? 'user root root;' : ''],
              ['/run/nginx.pid', 'nginx.pid'],
