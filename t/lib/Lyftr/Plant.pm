@@ -184,8 +184,8 @@ NEW
     # long messages do not fit where they are kept
 
     small_arena => [['ngx_lyftr_webhook.c',
-        'ngx_palloc(r->pool, delivery->arena.len);',
-        'ngx_palloc(r->pool, delivery->arena.len / 8);']],
+        'ngx_palloc(r->pool, scratch->memory.len);',
+        'ngx_palloc(r->pool, scratch->memory.len / 8);']],
 
     # the last byte of a signature does not count
 
@@ -243,8 +243,8 @@ OLD
     # each delivery has a large buffer
 
     large_requests => [['ngx_lyftr_webhook.c',
-        'ngx_palloc(r->pool, delivery->arena.len);',
-        'ngx_pcalloc(r->pool, delivery->arena.len + 32768);'],
+        'ngx_pnalloc(r->pool, delivery->body.text.len + 1);',
+        'ngx_pcalloc(r->pool, delivery->body.text.len + 32768);'],
     ],
 
     # a request whose client leaves ends, though its operation goes on
