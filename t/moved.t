@@ -86,4 +86,52 @@ for my $suffix ('', '-wal', '-shm', '-lock') {
 }
 
 
+# what a reload has to learn: that the store was there.  Its new workers have no
+# connection, and must not begin anew.
+
+for my $deleted ([''], ['', '-wal', '-shm', '-lock']) {
+    %acknowledged = ();
+
+    my $server = Lyftr::Server->new;
+    my $name = join ', ', map { "app.db$_" } @$deleted;
+
+    deliveries($server);
+
+    my @old = $server->workers;
+
+    unlink "$server->{db}$_" for @$deleted;
+    $server->signal('HUP');
+
+    Lyftr::Server::wait_for {
+        my %now = map { $_ => 1 } $server->workers;
+
+        keys %now && !grep { $now{$_} } @old;
+    };
+
+    is(deliveries($server), '503', "$name: deleted, then a reload: refused");
+    like(decode_json($server->get('/health/ready')->{body})->{detail},
+         qr/moved or deleted/, "$name: deleted, then a reload: the reason");
+    ok(!-e $server->{db}, "$name: deleted, then a reload: not begun anew");
+    is($server->get('/health/live')->{status}, 200, "$name: but it lives");
+
+    $server->stop;
+}
+
+
+# a restart knows nothing of it: that is a new store
+
+{
+    my $server = Lyftr::Server->new;
+    my $dir = $server->{dir};
+
+    deliveries($server);
+    $server->stop;
+    unlink map { "$server->{db}$_" } '', '-wal', '-shm', '-lock';
+
+    $server = Lyftr::Server->new(dir => $dir);
+    is(deliveries($server), '200', 'deleted, then a restart: a new store');
+    $server->stop;
+}
+
+
 done_testing();
