@@ -10,6 +10,7 @@ use JSON::PP;
 use Test::More;
 
 use Lyftr;
+use Lyftr::Scenario;
 use Lyftr::Server;
 
 
@@ -303,6 +304,29 @@ for my $round (1 .. 3) {
        "opened at once, $round: each row once");
     is($server->created, 0, "opened at once, $round: duplicates all");
     is_deeply([ $server->alarms ], [], "opened at once, $round: no alarms");
+}
+
+
+# Another process has the file locked, in rollback-journal mode: nothing is
+# adopted, nobody waits, and the log has a line a second at most.
+
+for my $lock ('IMMEDIATE', 'EXCLUSIVE') {
+    my $dir = database($shape{'a text key'} . inserts(@rows));
+    my $held = Lyftr::Server::Lock->new("$dir/app.db", $lock);
+    my $server = Lyftr::Server->new(dir => $dir);
+
+    is_deeply([ Lyftr::Scenario::kept_locked($server, 5) ], [],
+              "$lock: refused, honestly and quietly");
+
+    undef $held;
+
+    ok(Lyftr::Server::wait_for {
+           $server->get('/health/ready')->{status} == 200;
+       }, "$lock: then it is adopted");
+    check("$lock: unlocked", $server);
+    is($server->logged(': adopted 8 of 8 rows'), 1, "$lock: with one line");
+
+    $server->stop;
 }
 
 done_testing();

@@ -1,14 +1,15 @@
-# Negative controls: the scenarios of reload.t and disconnect.t notice the
-# faults they are there for, each planted in a module of its own.
+# Negative controls: the scenarios of reload.t, disconnect.t, moved.t and adopt.t
+# notice the faults they are there for, each planted in a module of its own.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
+use File::Temp qw(tempdir);
 use Test::More;
 
 use Lyftr::Plant;
-use Lyftr::Scenario qw(held_up early_write leave stalled);
+use Lyftr::Scenario qw(held_up early_write leave stalled deleted kept_locked);
 use Lyftr::Server;
 use Lyftr::Stall;
 
@@ -25,7 +26,7 @@ my $expiry_timer = ['ngx_lyftr_channel.c',
     'ngx_add_timer(&channel->expire, (ngx_msec_t) left);', ''];
 
 my $guard = ['ngx_lyftr_request.c',
-    'if (ctx->op.state == NGX_LYFTR_OP_WAITING) {', 'if (0) {'];
+    'if (ctx->op.state != NGX_LYFTR_OP_DONE && !ctx->expired) {', 'if (0) {'];
 
 my $no_commit = ['ngx_lyftr_lane.c',
     'ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK',
@@ -86,5 +87,27 @@ $module = $plant->build($no_commit);
 
 seen(qr/is not stored/, 'no commit: rows are missing',
      leave(Lyftr::Server->new(module => $module), 'close', 10));
+
+$module = $plant->build(Lyftr::Plant::fault('begins_anew'));
+
+seen(qr/^delivery \d got 200/, 'made whenever it is not there: begun anew',
+     deleted(Lyftr::Server->new(module => $module), '', qw(-wal -shm -lock)));
+
+# what has no deadline of its own is not to be waited for
+
+$module = $plant->build(Lyftr::Plant::fault('spins'));
+
+{
+    my $dir = tempdir(CLEANUP => 1);
+    my $fill = 'CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts,
+                text)';
+
+    system('sqlite3', "$dir/app.db", $fill) == 0 or die "sqlite3 failed\n";
+
+    my $held = Lyftr::Server::Lock->new("$dir/app.db");
+
+    seen(qr/^\d+ lines, and \d+ left out/, 'a lock is met at once: it spins',
+         kept_locked(Lyftr::Server->new(module => $module, dir => $dir), 5));
+}
 
 done_testing();

@@ -11,6 +11,7 @@ use Test::More;
 
 use Lyftr;
 use Lyftr::Client;
+use Lyftr::Scenario;
 use Lyftr::Server;
 
 
@@ -86,35 +87,11 @@ for my $suffix ('', '-wal', '-shm', '-lock') {
 }
 
 
-# what a reload has to learn: that the store was there.  Its new workers have no
-# connection, and must not begin anew.
+# before a reload: neither its workers nor the old ones begin anew
 
 for my $deleted ([''], ['', '-wal', '-shm', '-lock']) {
-    %acknowledged = ();
-
-    my $server = Lyftr::Server->new;
-    my $name = join ', ', map { "app.db$_" } @$deleted;
-
-    deliveries($server);
-
-    my @old = $server->workers;
-
-    unlink "$server->{db}$_" for @$deleted;
-    $server->signal('HUP');
-
-    Lyftr::Server::wait_for {
-        my %now = map { $_ => 1 } $server->workers;
-
-        keys %now && !grep { $now{$_} } @old;
-    };
-
-    is(deliveries($server), '503', "$name: deleted, then a reload: refused");
-    like(decode_json($server->get('/health/ready')->{body})->{detail},
-         qr/moved or deleted/, "$name: deleted, then a reload: the reason");
-    ok(!-e $server->{db}, "$name: deleted, then a reload: not begun anew");
-    is($server->get('/health/live')->{status}, 200, "$name: but it lives");
-
-    $server->stop;
+    is_deeply([ Lyftr::Scenario::deleted(Lyftr::Server->new, @$deleted) ], [],
+              @$deleted . ' files are deleted, then a reload');
 }
 
 

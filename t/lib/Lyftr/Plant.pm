@@ -347,6 +347,17 @@ NEW
     counted_again => [['ngx_lyftr_sqlite_stmt.c',
         'WHERE last < excluded.last RETURNING', 'RETURNING']],
 
+    # a store that is not there is made, whether it was there or not
+
+    begins_anew => [['ngx_lyftr_lane.c',
+        'if (ngx_lyftr_status_get(store->status->opened) != store->dsn_hash) {',
+        'if (store) {']],
+
+    # who hears that the store is locked asks again at once
+
+    spins => [['ngx_lyftr_lane.c',
+        '&& error != NGX_LYFTR_ERR_BUSY)', ')']],
+
     # whoever goes on with an adoption begins with the first row
 
     adopts_anew => [['ngx_lyftr_sqlite_adopt_sql.c',

@@ -12,11 +12,12 @@ use File::Temp qw(tempfile);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
+use Lyftr qw(message);
 use Lyftr::Client;
 use Lyftr::Server;
 
 our @EXPORT_OK = qw(held_up reloads early_write leave compare
-                    stalled);
+                    stalled deleted kept_locked);
 
 my $big = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -353,6 +354,88 @@ sub stalled {
     push @faults, counted($server, 2);
 
     return @faults, alarms($server);
+}
+
+
+# files of the store are deleted, and then comes a reload: its workers have to
+# learn that there was one
+
+sub deleted {
+    my ($server, @suffixes) = @_;
+
+    my @faults = warm($server);
+    my @old = $server->workers;
+
+    unlink "$server->{db}$_" for @suffixes;
+    $server->signal('HUP');
+
+    Lyftr::Server::wait_for {
+        my %now = map { $_ => 1 } $server->workers;
+
+        keys %now && !grep { $now{$_} } @old;
+    };
+
+    for my $n (1 .. 6) {
+        my $status = $server->post(message(message_id => "m$n"))->{status};
+
+        push @faults, "delivery $n got $status" if $status != 503;
+    }
+
+    my $ready = $server->get('/health/ready');
+
+    push @faults, "it is ready: $ready->{body}"
+        if $ready->{status} != 503 || $ready->{body} !~ /moved or deleted/;
+    push @faults, 'the file is there again' if -e $server->{db};
+
+    $server->stop;
+
+    return @faults, alarms($server);
+}
+
+
+# A server whose database another process keeps locked, before it is adopted:
+# all are refused, and nobody tries without a pause.  Lines that are left out
+# are counted by the log.
+
+sub kept_locked {
+    my ($server, $seconds) = @_;
+
+    my ($asked, @faults) = (0);
+
+    # it has been tried before it is judged
+
+    Lyftr::Server::wait_for {
+        $asked++;
+        $server->get('/health/ready')->{body} =~ /is locked/;
+    };
+
+    my $end = time + $seconds;
+
+    while (time < $end) {
+        my $r = $server->post(message());
+
+        push @faults, "a delivery got $r->{status}" if $r->{status} != 503;
+        push @faults, "a delivery took $r->{seconds} s" if $r->{seconds} > 5;
+        $r = $server->get('/health/ready');
+        push @faults, "it is $r->{body}" if $r->{body} !~ /is locked/;
+        push @faults, 'it does not live'
+            if $server->get('/health/live')->{status} != 200;
+
+        $asked += 2;
+        sleep 0.05;
+    }
+
+    my $lines = $server->logged('lyftr store');
+    my $left = 0;
+
+    $left += $_ for $server->log =~ /(\d+) more such lines left out/g;
+
+    push @faults, 'the log does not tell' if $lines == 0;
+    push @faults, "$lines lines in $seconds s" if $lines > 2 * $seconds + 20;
+    push @faults, "$lines lines, and $left left out, of $asked requests"
+        if $lines + $left > 2 * $asked + 20;
+
+    return @faults;
 }
 
 

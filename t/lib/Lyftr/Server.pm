@@ -411,14 +411,18 @@ sub connections {
 
 package Lyftr::Server::Lock;
 
+# mode: of the transaction
+
 sub new {
-    my ($class, $db) = @_;
+    my ($class, $db, $mode) = @_;
+
+    $mode //= 'IMMEDIATE';
 
     my $pid = IPC::Open2::open2(my $out, my $in, 'sqlite3', '-batch', $db);
     my $self = bless { pid => $pid, in => $in, out => $out }, $class;
 
     $in->autoflush(1);
-    print $in ".bail on\n.timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'locked';\n";
+    print $in ".bail on\n.timeout 10000\nBEGIN $mode;\nSELECT 'locked';\n";
 
     my $line = <$out>;
     die "the lock was not taken\n" unless ($line // '') =~ /^locked/;
