@@ -56,6 +56,86 @@ test_singly_declined(void **state)
 }
 
 
+/* what was created has come so late, whether it was stored alone or not */
+
+static void
+test_skew(void **state)
+{
+    ngx_uint_t  i, singly;
+
+    for (singly = 0; singly < 2; singly++) {
+        (void) test_setup(NULL);
+
+        for (i = 0; i < TEST_OPS; i++) {
+            ops[i].skew = 1000;
+        }
+
+        if (singly) {
+            ops[1].data = &ops;
+        }
+
+        test_thread();
+
+        assert_int_equal(status.skew.sum, 1000 * (TEST_OPS - singly));
+    }
+}
+
+
+/* all of a batch fails, and nobody uses its connection any more */
+
+static void
+test_commit_failed(void **state)
+{
+    ngx_uint_t  i, n;
+
+    static struct {
+        ngx_lyftr_err_e  err;
+        ngx_uint_t       closed;
+    } tests[] = {
+        { NGX_LYFTR_ERR_NONE, 0 },
+        { NGX_LYFTR_ERR_FULL, 1 },
+        { NGX_LYFTR_ERR_FAILED, 1 }
+    };
+
+    for (i = 0; i < unit_count(tests); i++) {
+        (void) test_setup(NULL);
+        commit_err = tests[i].err;
+
+        test_thread();
+
+        assert_int_equal(begun, 0);
+        assert_int_equal(nclosed, tests[i].closed);
+        assert_int_equal(seat.conn == NULL, tests[i].closed);
+        assert_int_equal(lane.commits, !tests[i].closed);
+        assert_int_equal(lane.failed, tests[i].closed ? TEST_OPS : 0);
+
+        for (n = 0; n < TEST_OPS; n++) {
+            assert_int_equal(ops[n].rc, tests[i].closed ? NGX_ERROR : NGX_OK);
+            assert_int_equal(ops[n].error, tests[i].err);
+        }
+    }
+
+    /* those that are stored alone, too */
+
+    (void) test_setup(NULL);
+    ops[0].data = &ops;
+    commit_err = NGX_LYFTR_ERR_FULL;
+
+    test_thread();
+
+    assert_int_equal(ops[0].error, NGX_LYFTR_ERR_DATA);
+
+    for (n = 1; n < TEST_OPS; n++) {
+        assert_int_equal(ops[n].rc, NGX_ERROR);
+        assert_int_equal(ops[n].error, NGX_LYFTR_ERR_FULL);
+    }
+
+    assert_int_equal(lane.failed, TEST_OPS);
+    assert_int_equal(nclosed, 1);
+    assert_null(seat.conn);
+}
+
+
 /* nobody is left when it is the batch's turn: the turn is given back */
 
 static void
@@ -176,6 +256,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_singly, test_setup),
         cmocka_unit_test_setup(test_singly_declined, test_setup),
+        cmocka_unit_test_setup(test_skew, test_setup),
+        cmocka_unit_test_setup(test_commit_failed, test_setup),
         cmocka_unit_test_setup(test_none_left, test_setup),
         cmocka_unit_test_setup(test_create, test_setup),
         cmocka_unit_test_setup(test_refused, test_setup),

@@ -175,6 +175,8 @@ test_condition(void **state)
         { NGX_LYFTR_ERR_DATA, 1, NGX_LYFTR_ERR_NONE, 0 },
         { NGX_LYFTR_ERR_NONE, 0, NGX_LYFTR_ERR_FULL, 3 },
         { NGX_LYFTR_ERR_BUSY, 0, NGX_LYFTR_ERR_FULL, 3 },
+        { NGX_LYFTR_ERR_BUSY, 1, NGX_LYFTR_ERR_FULL, 3 },
+        { NGX_LYFTR_ERR_ADOPT, 1, NGX_LYFTR_ERR_FULL, 3 },
         { NGX_LYFTR_ERR_READONLY, 1, NGX_LYFTR_ERR_READONLY, 3 }
     };
 

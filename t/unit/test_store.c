@@ -16,13 +16,14 @@ static ngx_str_t              value[8];
 static ngx_lyftr_store_t      stores[4], *storep[4], *declared;
 static ngx_uint_t             nstores;
 static ngx_lyftr_channel_t    channels[NGX_LYFTR_CHANNELS];
-static ngx_uint_t             created, closed, started[NGX_LYFTR_CHANNELS];
+static ngx_uint_t             created, most, closed, started[NGX_LYFTR_CHANNELS];
 static ngx_uint_t             paced;
 
 static ngx_str_t              url, threads, advice;
 static ngx_str_t              env;
 static ngx_int_t              env_rc, init_rc;
 static ngx_uint_t             same;
+static ngx_lyftr_dsn_t       *same_as;
 static char                   told[512];
 static ngx_uint_t             ntold;
 
@@ -136,7 +137,7 @@ ngx_lyftr_channel_t *
 ngx_lyftr_channel_create(ngx_conf_t *c, ngx_lyftr_store_t *store,
     ngx_lyftr_channel_e type)
 {
-    return ++created > NGX_LYFTR_CHANNELS ? NULL : &channels[type];
+    return ++created > most ? NULL : &channels[type];
 }
 
 
@@ -183,7 +184,9 @@ test_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *s, ngx_lyftr_error_t *err)
 static ngx_uint_t
 test_same(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b)
 {
-    return same;
+    assert_true(a != b);
+
+    return same || a == same_as;
 }
 
 
@@ -220,9 +223,11 @@ test_setup(void **state)
     env_rc = NGX_OK;
     init_rc = NGX_OK;
     same = 0;
+    same_as = NULL;
     ntold = 0;
     told[0] = '\0';
     created = 0;
+    most = NGX_LYFTR_CHANNELS;
     closed = 0;
     paced = 0;
     ngx_memzero(started, sizeof(started));
@@ -366,6 +371,10 @@ test_ranges(void **state)
     test_refused("cache=1048575", "readers=1", "invalid value");
     test_refused("what=1", NULL, "invalid parameter");
     test_refused("batch", NULL, "invalid parameter");
+    test_refused("thread_pool:a", NULL, "invalid parameter");
+    test_refused("default:a", NULL, "invalid parameter");
+    test_refused("search:on", NULL, "invalid parameter");
+    test_refused("check:off", NULL, "invalid parameter");
     test_refused("forced", NULL, "invalid parameter");
 }
 
@@ -418,7 +427,8 @@ test_addresses(void **state)
     ngx_uint_t  i;
 
     static const char  *unknown[] = {
-        "", "sqlite", "sqlit:///f", "sqlitex:///f", "mysql:///f"
+        "", "sqlite", "sqlit:///f", "sqlitex:///f", "mysql:///f",
+        "env.NAME", "en:NAME"
     };
 
     assert_ptr_equal(test_directive("main", "sqlite+aiosqlite:///f", NULL,
@@ -499,8 +509,18 @@ test_names(void **state)
     assert_string_equal(test_directive("main", "sqlite:///f", NULL, NULL),
                         "is duplicate");
 
-    /* two of them on one database */
+    /* two of them on one database, whichever they are */
 
+    assert_ptr_equal(test_directive("third", "sqlite:///f", NULL, NULL),
+                     NGX_CONF_OK);
+
+    most = 3 * NGX_LYFTR_CHANNELS;
+    same_as = &stores[1].dsn;
+    assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_ERROR);
+    assert_non_null(strstr(told, "are one database"));
+
+    same_as = NULL;
+    told[0] = '\0';
     same = 1;
     assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_ERROR);
     assert_non_null(strstr(told, "are one database"));

@@ -45,6 +45,11 @@ test_workers(ngx_uint_t exiting)
     ngx_processes[1].pid = -1;
     ngx_processes[1].exiting = 1;
     ngx_processes[2].pid = 102;
+
+    /* of one that is forgotten */
+
+    ngx_processes[3].pid = 103;
+    ngx_processes[3].exiting = 1;
 }
 
 
@@ -94,6 +99,41 @@ test_kept(void **state)
     assert_int_equal(test_path(1, 0)->status[1], 1);
     assert_int_equal(test_path(1, 1)->status[1], 0);
     assert_int_equal(test_path(1, 2)->status[1], 4);
+}
+
+
+/* the name of a secret is not found among the paths, nor of a store there */
+
+static void
+test_kinds(void **state)
+{
+    ngx_uint_t  i;
+
+    ngx_last_process = 0;
+    log_unused.log_level = NGX_LOG_EMERG;
+
+    test_begin(0);
+    (void) test_label(0, NGX_LYFTR_LABEL_SECRET, "same", 4);
+    (void) test_label(0, NGX_LYFTR_LABEL_STORE, "alike", 5);
+    assert_int_equal(test_map(0, 0), NGX_OK);
+    ngx_lyftr_zone_commit(&confs[0].main);
+
+    test_begin(1);
+    (void) test_label(1, NGX_LYFTR_LABEL_PATH, "same", 4);
+    (void) test_label(1, NGX_LYFTR_LABEL_SECRET, "alike", 5);
+    assert_int_equal(test_map(1, 1), NGX_OK);
+    ngx_lyftr_zone_commit(&confs[1].main);
+
+    for (i = 0; i < NGX_LYFTR_SLOTS(NGX_LYFTR_PATHS_MAX); i++) {
+        if (test_path(1, 0) == &zone.paths[i]) {
+            break;
+        }
+    }
+
+    assert_true(i < NGX_LYFTR_SLOTS(NGX_LYFTR_PATHS_MAX));
+
+    assert_true((u_char *) elts[1][NGX_LYFTR_LABEL_SECRET][0].slot
+                < (u_char *) zone.stores);
 }
 
 
@@ -366,6 +406,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_failed),
         cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_exiting),
         cmocka_unit_test(test_exiting_later),

@@ -42,6 +42,8 @@ static ngx_uint_t           probe_write;
 static ngx_uint_t           open_flags;
 static ngx_lyftr_err_e      open_err;
 static ngx_int_t            adopted;
+static ngx_lyftr_err_e      commit_err;
+static ngx_uint_t           nclosed;
 
 /* in this transaction, and durable */
 static ngx_uint_t           begun;         /* it is open */
@@ -106,6 +108,7 @@ test_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags, ngx_msec_t deadline,
 static void
 test_close(void *conn)
 {
+    nclosed++;
 }
 
 
@@ -134,6 +137,11 @@ test_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 static ngx_int_t
 test_commit(void *conn, ngx_lyftr_error_t *err)
 {
+    if (commit_err) {
+        err->code = commit_err;
+        return NGX_ERROR;
+    }
+
     stored += written;
     written = 0;
     begun = 0;
@@ -290,6 +298,8 @@ test_setup(void **state)
     open_flags = 0;
     open_err = NGX_LYFTR_ERR_NONE;
     adopted = -1;
+    commit_err = NGX_LYFTR_ERR_NONE;
+    nclosed = 0;
     stored = 0;
 
     return 0;
