@@ -130,7 +130,7 @@ typedef enum {
 #define NGX_LYFTR_WORD_WAL         NGX_LYFTR_FILE_N      /* its pages */
 #define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
 #define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
-#define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the upkeep */
+#define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the lease */
 
 
 /* rows of a range of seq, in the order of three keys */
@@ -157,7 +157,7 @@ typedef struct {
 typedef struct {
     int64_t              seq;
     uint64_t             hash;             /* of the id */
-    uint64_t             mark;             /* that of c->secret; of a new row */
+    uint64_t             mark;             /* by c->secret; of a new row */
     ngx_str_t            instant;
     ngx_uint_t           text;             /* it is a ts that is none */
     ngx_str_t            message_id;
@@ -179,22 +179,85 @@ typedef struct {
 } ngx_lyftr_sqlite_state_t;
 
 
-typedef struct ngx_lyftr_sqlite_upkeep_s  ngx_lyftr_sqlite_upkeep_t;
+typedef struct ngx_lyftr_sqlite_jobs_s  ngx_lyftr_sqlite_jobs_t;
 typedef struct ngx_lyftr_sqlite_verify_s  ngx_lyftr_sqlite_verify_t;
 typedef struct ngx_lyftr_adopt_s  ngx_lyftr_adopt_t;
+
+
+/*
+ * The parts of a connection.  The file that is named touches the members of a
+ * part, and no other does.
+ */
+
+
+/* ngx_lyftr_sqlite_files.c */
+
+typedef struct {
+    off_t                size;             /* of the database */
+    off_t                wal_size;
+
+    /* with all links resolved; room for the suffix of the lock's name */
+    char                 path[NGX_MAX_PATH + sizeof(NGX_LYFTR_SQLITE_LOCK)];
+} ngx_lyftr_sqlite_files_t;
+
+
+/* ngx_lyftr_sqlite_wal.c */
+
+typedef struct {
+    int                  pages;            /* after the last commit */
+    ngx_msec_t           retry;            /* not made to start anew before */
+    unsigned             synced:1;         /* what it found when it opened */
+    unsigned             failed:1;         /* NGX_LYFTR_OPEN_FAILED */
+} ngx_lyftr_sqlite_wal_t;
+
+
+/* ngx_lyftr_sqlite_lease.c */
+
+typedef struct {
+    ngx_uint_t           owner;            /* of all processes, this one */
+    ngx_uint_t           locked;           /* the lock of it is ours */
+    ngx_msec_t           beat;             /* the last one */
+    int64_t              next;             /* segment, if nobody else is */
+} ngx_lyftr_sqlite_lease_t;
+
+
+/* ngx_lyftr_sqlite_transaction.c */
+
+typedef struct {
+    ngx_msec_t           deadline;         /* of one that reads */
+    ngx_atomic_t        *stop;             /* another end of it, or NULL */
+    ngx_uint_t           write;            /* what it does */
+} ngx_lyftr_sqlite_transaction_t;
+
+
+/* ngx_lyftr_sqlite_writer.c */
+
+typedef struct {
+    ngx_lyftr_sqlite_idset_t  ids;         /* of the recent rows */
+    ngx_uint_t           committed;        /* of these */
+    int64_t              seen;             /* the last row, */
+    size_t               weight;           /* and the keys of its chunk */
+    ngx_lyftr_buf_t      keys;             /* of rows not yet committed, */
+    ngx_lyftr_buf_t      rows;             /* which are these */
+    ngx_lyftr_buf_t      id;               /* of a row that is compared */
+    char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
+} ngx_lyftr_sqlite_writer_t;
+
+
+/* ngx_lyftr_sqlite_stats.c: what the strings of the last one point to */
+
+typedef struct {
+    ngx_uint_t           n;
+    u_char              *strings[NGX_LYFTR_TOP_SENDERS + 2];
+} ngx_lyftr_sqlite_stats_t;
 
 
 typedef struct {
     sqlite3             *db;
     sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
 
-    ngx_lyftr_flock_t    lock;
-
     ngx_lyftr_dsn_t     *dsn;
     ngx_lyftr_memtable_t  *recent;
-
-    ngx_msec_t           deadline;         /* of a reading transaction */
-    ngx_atomic_t        *stop;             /* another end of it, or NULL */
 
     ngx_lyftr_sqlite_state_t  state;
     ngx_lyftr_segment_t *segments;
@@ -203,70 +266,106 @@ typedef struct {
 
     ngx_lyftr_view_t     view;             /* of the other rows, */
     int64_t              last;             /* up to this one */
+    ngx_uint_t           viewed;           /* the transaction has its view */
 
     uint64_t             secret[2];        /* of hashes that are in memory */
 
-    /* of the writer */
-    ngx_lyftr_sqlite_idset_t  tail;         /* the ids of the recent rows */
-    ngx_uint_t           committed;        /* of these */
-    int64_t              seen;             /* the last row, */
-    size_t               weight;           /* and the keys of its chunk */
-    ngx_lyftr_buf_t      keys;             /* of rows not yet committed, */
-    ngx_lyftr_buf_t      rows;             /* which are these */
-    ngx_lyftr_buf_t      id;               /* of a row that is compared */
-    char                 now[sizeof(NGX_LYFTR_SQLITE_TIME)];
-
-    int                  wal;              /* pages after the last commit */
-    off_t                wal_size;         /* bytes */
-    off_t                size;             /* of the database */
-    ngx_msec_t           wal_retry;        /* not made to start anew before */
-
-    ngx_lyftr_sqlite_upkeep_t  *upkeep;    /* of the lane that does it */
-    ngx_lyftr_adopt_t   *adopt;            /* it is not ours yet */
     int64_t              searched;         /* the search index has this row */
     int64_t              many;             /* rows that there are, */
     int64_t              many_to;          /* up to this one */
 
-    ngx_lyftr_sqlite_verify_t  *verify;    /* of the check */
-
-    /* what the strings of the last stats() point to */
-    ngx_uint_t           nkept;
-    u_char              *kept[NGX_LYFTR_TOP_SENDERS + 2];
-
-    unsigned             write:2;          /* what the transaction does */
-    unsigned             viewed:1;         /* it has its view */
-    unsigned             synced:1;         /* what it found when it opened */
-    unsigned             failed:1;         /* NGX_LYFTR_OPEN_FAILED */
-
-    /* with all links resolved; room for the suffix of the lock's name */
-    char                 path[NGX_MAX_PATH + sizeof(NGX_LYFTR_SQLITE_LOCK)];
+    ngx_lyftr_flock_t                lock;      /* ngx_lyftr_sqlite_lock.c */
+    ngx_lyftr_sqlite_files_t         files;
+    ngx_lyftr_sqlite_wal_t           wal;
+    ngx_lyftr_sqlite_lease_t         lease;
+    ngx_lyftr_sqlite_transaction_t   transaction;
+    ngx_lyftr_sqlite_writer_t        writer;
+    ngx_lyftr_sqlite_stats_t         stats;
+    ngx_lyftr_sqlite_jobs_t         *jobs;      /* of the lane that does them */
+    ngx_lyftr_sqlite_verify_t       *verify;    /* of the check's */
+    ngx_lyftr_adopt_t               *adopt;     /* it is not ours yet */
 } ngx_lyftr_sqlite_t;
 
 
-/* ngx_lyftr_sqlite.c */
+/* 64-bit FNV-1a */
 
-uint64_t ngx_lyftr_sqlite_hash(u_char *p, size_t len);
+static ngx_inline uint64_t
+ngx_lyftr_sqlite_hash(u_char *p, size_t len)
+{
+    uint64_t  h;
 
-/* what a transaction does; that of the upkeep stores no messages */
-#define NGX_LYFTR_SQLITE_WRITE     1
-#define NGX_LYFTR_SQLITE_UPKEEP    2
+    h = 0xcbf29ce484222325;
 
-/* takes the file lock; NGX_DECLINED: not until the deadline */
-ngx_int_t ngx_lyftr_sqlite_turn(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    while (len--) {
+        h = (h ^ *p++) * 0x100000001b3;
+    }
+
+    return h;
+}
+
+
+/* ngx_lyftr_sqlite_error.c */
+
+/* fills *err, one line; NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_fail(ngx_lyftr_error_t *err, ngx_lyftr_err_e code,
+    const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* the same from SQLite's last error on the connection */
+ngx_int_t ngx_lyftr_sqlite_error(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* functions of the backend */
-ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
-void ngx_lyftr_sqlite_rollback(void *conn);
+/* a system call on a file has failed, with errno */
+ngx_int_t ngx_lyftr_sqlite_cannot(ngx_lyftr_error_t *err, const char *what,
+    const char *path);
+
+/* the end of a path, as much as an error has room for */
+const char *ngx_lyftr_sqlite_end(const char *path);
 
 
-/* ngx_lyftr_sqlite_verify.c */
+/* ngx_lyftr_sqlite_stmt.c */
 
-ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_lyftr_check_t *check,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-void ngx_lyftr_sqlite_verify_free(ngx_lyftr_sqlite_t *c);
+ngx_int_t ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* runs and resets a statement that gives no row */
+ngx_int_t ngx_lyftr_sqlite_run(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err);
+
+/* the integer in the statement's first row; resets it */
+ngx_int_t ngx_lyftr_sqlite_int(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    int64_t *n, ngx_lyftr_error_t *err);
+
+/* the same for a statement that is used once */
+ngx_int_t ngx_lyftr_sqlite_get(ngx_lyftr_sqlite_t *c, const char *sql,
+    int64_t *n, ngx_lyftr_error_t *err);
+
+/* runs statements that give no rows, of the schema */
+ngx_int_t ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
+    ngx_lyftr_error_t *err);
+
+int ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s);
+void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
+
+
+/* ngx_lyftr_sqlite_url.c */
+
+ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_row.c */
+
+/* reads what the indexes know of rows, from a statement that gives that */
+void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
+
+/* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
+ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_buf_t *keys, ngx_lyftr_memtable_row_t *to);
+
+/* copies the id of a row, which is there */
+ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_checksum.c */
@@ -284,7 +383,8 @@ uint64_t ngx_lyftr_checksum_block(int64_t no, const void *data, size_t len);
 /* ngx_lyftr_segment.c */
 
 /* reads lyftr_state, and the segments if they have changed */
-ngx_int_t ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 
 /* have the segments probably changed since this connection looked? */
 ngx_uint_t ngx_lyftr_segments_changed(ngx_lyftr_sqlite_t *c);
@@ -301,48 +401,37 @@ ngx_int_t ngx_lyftr_segment_filter(ngx_lyftr_sqlite_t *c,
 
 /* ngx_lyftr_sqlite_view.c */
 
-/* reads the recent rows that the process does not have yet, and locks them */
-ngx_int_t ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c,
+/* may rows be added now?  NGX_LYFTR_ERR_BEHIND, or NGX_LYFTR_ERR_STUCK */
+ngx_int_t ngx_lyftr_sqlite_admit(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* too many rows are in no segment: fills *err, and why; NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_behind(ngx_lyftr_sqlite_t *c, int64_t rows,
+    ngx_lyftr_error_t *err);
+
+/* reads the recent rows that the process does not have yet */
+ngx_int_t ngx_lyftr_sqlite_view_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 /* fills c->view with the rows that are in no segment; in a transaction */
 ngx_int_t ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_view_leave(ngx_lyftr_sqlite_t *c);
 
 /* a reader's transaction ends, and another one begins */
 ngx_int_t ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
-/* reads what the indexes know of rows, from a statement that gives that */
-void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
 
-/* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
-    ngx_lyftr_buf_t *keys, ngx_lyftr_memtable_row_t *to);
+/* ngx_lyftr_sqlite_writer.c */
 
-
-/* ngx_lyftr_sqlite_ids.c */
-
-/* learns the ids that other writers have committed; has the turn */
-ngx_int_t ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c,
+/* before the lock is taken, and in the transaction */
+ngx_int_t ngx_lyftr_sqlite_writer_prepare(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_writer_begin(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/*
- * NGX_OK if the id is new, NGX_DECLINED if it is known; hash is that of the
- * log, and mark that of c->secret.
- */
-ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
-    uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
-
-/* the number that a new row is to have; 0: the next one */
-int64_t ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c);
-
-/* a row of this transaction; then all of them are committed, or none */
-ngx_int_t ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sqlite_row_t *row, ngx_lyftr_error_t *err);
-void ngx_lyftr_sqlite_added(ngx_lyftr_sqlite_t *c);
-void ngx_lyftr_sqlite_ids_forget(ngx_lyftr_sqlite_t *c);
-
-
-/* ngx_lyftr_sqlite_append.c */
+/* all rows of the transaction are committed, or none */
+void ngx_lyftr_sqlite_writer_commit(ngx_lyftr_sqlite_t *c);
+void ngx_lyftr_sqlite_writer_rollback(ngx_lyftr_sqlite_t *c);
 
 /*
  * Stores a message whose id is new; row has what it is sorted by.  Otherwise
@@ -352,50 +441,34 @@ ngx_int_t ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_sqlite_row_t *row,
     ngx_lyftr_error_t *err);
 
+/*
+ * NGX_OK if the id is new, NGX_DECLINED if it is known; hash is that of the
+ * log, and mark that of c->secret.
+ */
+ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
 
-/* ngx_lyftr_sqlite_stmt.c */
-
-/* fills *err, one line; NGX_ERROR */
-ngx_int_t ngx_lyftr_sqlite_fail(ngx_lyftr_error_t *err, ngx_lyftr_err_e code,
-    const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* the same from SQLite's last error on the connection */
-ngx_int_t ngx_lyftr_sqlite_error(ngx_lyftr_sqlite_t *c,
+/* a function of the backend */
+ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_error_t *err);
 
-ngx_int_t ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-
-/* runs and resets a statement that gives no row */
-ngx_int_t ngx_lyftr_sqlite_run(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
-    ngx_lyftr_error_t *err);
-
-/* the integer in the statement's first row; resets it */
-ngx_int_t ngx_lyftr_sqlite_int(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
-    int64_t *n, ngx_lyftr_error_t *err);
-
-/* the same for a statement that is used once */
-ngx_int_t ngx_lyftr_sqlite_get(ngx_lyftr_sqlite_t *c, const char *sql,
-    int64_t *n, ngx_lyftr_error_t *err);
-
-int ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s);
+void ngx_lyftr_sqlite_writer_free(ngx_lyftr_sqlite_t *c);
 
 
-/* ngx_lyftr_sqlite_url.c */
+/* ngx_lyftr_sqlite_transaction.c */
 
-ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
-    ngx_lyftr_error_t *err);
+/* what a transaction does; that of the housekeeping stores no messages */
+#define NGX_LYFTR_SQLITE_WRITE     1
+#define NGX_LYFTR_SQLITE_UPKEEP    2
 
-
-/* ngx_lyftr_sqlite_open.c */
-
-void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
+/* functions of the backend */
+ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-void ngx_lyftr_sqlite_close(void *conn);
-
-/* takes down how many pages the WAL has; SQLite calls it after a commit */
-int ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages);
+ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_rollback(void *conn);
+void ngx_lyftr_sqlite_watch(void *conn, ngx_atomic_t *stop);
+ngx_int_t ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write,
+    ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_list.c */
@@ -404,14 +477,26 @@ ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
     ngx_lyftr_error_t *err);
 
-void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
-
 
 /* ngx_lyftr_sqlite_stats.c */
 
 ngx_int_t ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err);
-void ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c);
+void ngx_lyftr_sqlite_stats_free(ngx_lyftr_sqlite_t *c);
+
+
+/* ngx_lyftr_sqlite_open.c */
+
+void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_close(void *conn);
+
+
+/* ngx_lyftr_sqlite_verify.c */
+
+ngx_int_t ngx_lyftr_sqlite_verify(void *conn, ngx_lyftr_check_t *check,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_verify_free(ngx_lyftr_sqlite_t *c);
 
 
 #endif /* _NGX_LYFTR_SQLITE_H_INCLUDED_ */

@@ -34,8 +34,36 @@ static const char  *ngx_lyftr_sqlite_suffixes[] = {
 void
 ngx_lyftr_sqlite_name(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file, char *name)
 {
-    (void) snprintf(name, NGX_LYFTR_SQLITE_NAME_LEN, "%s%s", c->path,
+    (void) snprintf(name, NGX_LYFTR_SQLITE_NAME_LEN, "%s%s", c->files.path,
                     ngx_lyftr_sqlite_suffixes[file]);
+}
+
+
+char *
+ngx_lyftr_sqlite_path(ngx_lyftr_sqlite_t *c)
+{
+    return c->files.path;
+}
+
+
+off_t
+ngx_lyftr_sqlite_size(ngx_lyftr_sqlite_t *c)
+{
+    return c->files.size;
+}
+
+
+off_t
+ngx_lyftr_sqlite_wal_size(ngx_lyftr_sqlite_t *c)
+{
+    return c->files.wal_size;
+}
+
+
+void
+ngx_lyftr_sqlite_wal_cut(ngx_lyftr_sqlite_t *c, off_t size)
+{
+    c->files.wal_size = size;
 }
 
 
@@ -165,10 +193,10 @@ ngx_lyftr_sqlite_files_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
     }
 
     if (file == NGX_LYFTR_FILE_WAL) {
-        c->wal_size = sx.stx_size;
+        c->files.wal_size = sx.stx_size;
 
     } else if (file == NGX_LYFTR_FILE_DB) {
-        c->size = sx.stx_size;
+        c->files.size = sx.stx_size;
     }
 
     ngx_memzero(&inode, sizeof(ngx_lyftr_sqlite_inode_t));

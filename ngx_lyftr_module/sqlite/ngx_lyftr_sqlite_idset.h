@@ -29,21 +29,21 @@ typedef struct {
 
 
 /* appends a row; NGX_OK, or NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_sqlite_idset_add(ngx_lyftr_sqlite_idset_t *tail,
+ngx_int_t ngx_lyftr_sqlite_idset_add(ngx_lyftr_sqlite_idset_t *ids,
     uint64_t hash, int64_t seq);
 
 /*
  * The next row of that hash; *slot is 0 at first and keeps the place.  0 if
  * there is none.
  */
-int64_t ngx_lyftr_sqlite_idset_find(ngx_lyftr_sqlite_idset_t *tail,
+int64_t ngx_lyftr_sqlite_idset_find(ngx_lyftr_sqlite_idset_t *ids,
     uint64_t hash, ngx_uint_t *slot);
 
 /* keeps the rows from first on, up to n of them */
-void ngx_lyftr_sqlite_idset_cut(ngx_lyftr_sqlite_idset_t *tail, int64_t first,
+void ngx_lyftr_sqlite_idset_cut(ngx_lyftr_sqlite_idset_t *ids, int64_t first,
     ngx_uint_t n);
 
-void ngx_lyftr_sqlite_idset_free(ngx_lyftr_sqlite_idset_t *tail);
+void ngx_lyftr_sqlite_idset_free(ngx_lyftr_sqlite_idset_t *ids);
 
 
 #endif /* _NGX_LYFTR_SQLITE_IDSET_H_INCLUDED_ */

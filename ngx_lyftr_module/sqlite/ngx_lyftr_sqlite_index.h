@@ -251,13 +251,6 @@ ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
     int64_t total);
 
 
-/* ngx_lyftr_sqlite_ids.c */
-
-/* copies the id of a row, which is there */
-ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
-    ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
-
-
 /* ngx_lyftr_sqlite_jobs.c */
 
 /* goes on counting the rows, up to c->last, for the gauges */
@@ -318,7 +311,7 @@ ngx_int_t ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_merge_child_t *source, int64_t rank, ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_list.c */
+/* ngx_lyftr_sqlite_range.c */
 
 typedef struct {
     ngx_lyftr_query_t    *query;

@@ -5,56 +5,61 @@
 #include <ngx_lyftr_sqlite_jobs.h>
 
 
-static ngx_int_t ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_jobs_create(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c,
+static void ngx_lyftr_jobs_begin(ngx_lyftr_sqlite_t *c);
+static ngx_int_t ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+static ngx_int_t ngx_lyftr_jobs_step(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static void ngx_lyftr_upkeep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep,
-    ngx_lyftr_upkeep_job_t *job);
-static void ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+static ngx_int_t ngx_lyftr_job_rebuild(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_job_rebuild_active(ngx_lyftr_sqlite_jobs_t *jobs);
+static void ngx_lyftr_job_rebuild_forget(ngx_lyftr_sqlite_jobs_t *jobs);
+static void ngx_lyftr_jobs_forget(ngx_lyftr_sqlite_jobs_t *jobs,
+    ngx_lyftr_job_t *job);
+static void ngx_lyftr_jobs_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err);
-static void ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+static void ngx_lyftr_jobs_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_lyftr_error_t *failure);
-static void ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c);
+static void ngx_lyftr_jobs_anew(ngx_lyftr_sqlite_t *c);
 
 
 /* the most urgent first; what makes room stands before what needs it */
 
-static ngx_lyftr_upkeep_job_t  ngx_lyftr_upkeep_jobs[] = {
+static ngx_lyftr_job_t  ngx_lyftr_jobs[] = {
 
-    { ngx_lyftr_upkeep_checkpoint,
+    { ngx_lyftr_job_checkpoint,
       NULL,
-      ngx_lyftr_upkeep_checkpoint_forget },
+      ngx_lyftr_job_checkpoint_forget },
 
-    { ngx_lyftr_upkeep_flush,
-      ngx_lyftr_upkeep_flush_active,
-      ngx_lyftr_upkeep_flush_forget },
+    { ngx_lyftr_job_flush,
+      ngx_lyftr_job_flush_active,
+      ngx_lyftr_job_flush_forget },
 
-    { ngx_lyftr_upkeep_count,
-      ngx_lyftr_upkeep_count_active,
-      ngx_lyftr_upkeep_count_forget },
+    { ngx_lyftr_job_count,
+      ngx_lyftr_job_count_active,
+      ngx_lyftr_job_count_forget },
 
-    { ngx_lyftr_upkeep_sweep,
-      ngx_lyftr_upkeep_sweep_active,
-      ngx_lyftr_upkeep_sweep_forget },
+    { ngx_lyftr_job_sweep,
+      ngx_lyftr_job_sweep_active,
+      ngx_lyftr_job_sweep_forget },
 
-    { ngx_lyftr_upkeep_merge,
-      ngx_lyftr_upkeep_merge_active,
-      ngx_lyftr_upkeep_merge_forget },
+    { ngx_lyftr_job_merge,
+      ngx_lyftr_job_merge_active,
+      ngx_lyftr_job_merge_forget },
 
-    { ngx_lyftr_upkeep_rebuild,
-      ngx_lyftr_upkeep_rebuild_active,
-      ngx_lyftr_upkeep_rebuild_forget },
+    { ngx_lyftr_job_rebuild,
+      ngx_lyftr_job_rebuild_active,
+      ngx_lyftr_job_rebuild_forget },
 
     { ngx_lyftr_sqlite_adopt_step,
       NULL,
       NULL },
 
-    { ngx_lyftr_upkeep_search,
-      ngx_lyftr_upkeep_search_active,
-      ngx_lyftr_upkeep_search_forget }
+    { ngx_lyftr_job_search,
+      ngx_lyftr_job_search_active,
+      ngx_lyftr_job_search_forget }
 };
 
 
@@ -84,34 +89,32 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
 
     err->code = NGX_LYFTR_ERR_NONE;
 
-    rc = ngx_lyftr_upkeep_create(c, err);
+    rc = ngx_lyftr_jobs_create(c, err);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    owner = c->upkeep->owner;
+    owner = ngx_lyftr_lease_owned(c);
 
-    rc = ngx_lyftr_upkeep_own(c, deadline, err);
+    rc = ngx_lyftr_jobs_own(c, deadline, err);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
     if (!owner) {
-        for (n = 0; n < NGX_LYFTR_JOBS; n++) {
-            ngx_lyftr_upkeep_tell(c, n, NULL);
-        }
+        ngx_lyftr_jobs_begin(c);
     }
 
-    rc = ngx_lyftr_upkeep_look(c, deadline, err);
+    rc = ngx_lyftr_jobs_look(c, deadline, err);
 
     for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {
-        rc = ngx_lyftr_upkeep_job(c, n, deadline, err);
+        rc = ngx_lyftr_jobs_step(c, n, deadline, err);
     }
 
-    if (!c->upkeep->owner) {
-        ngx_lyftr_upkeep_anew(c);
+    if (!ngx_lyftr_lease_owned(c)) {
+        ngx_lyftr_jobs_anew(c);
         return NGX_DECLINED;
     }
 
@@ -120,38 +123,50 @@ ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
 
 
 static ngx_int_t
-ngx_lyftr_upkeep_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_jobs_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    if (c->upkeep) {
+    if (c->jobs) {
         return NGX_OK;
     }
 
-    c->upkeep = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_upkeep_t));
-    if (c->upkeep == NULL) {
+    c->jobs = sqlite3_malloc(sizeof(ngx_lyftr_sqlite_jobs_t));
+    if (c->jobs == NULL) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
-    ngx_memzero(c->upkeep, sizeof(ngx_lyftr_sqlite_upkeep_t));
+    ngx_memzero(c->jobs, sizeof(ngx_lyftr_sqlite_jobs_t));
 
-    c->upkeep->share = NGX_LYFTR_UPKEEP_SHARE;
+    ngx_lyftr_steps_init(c->jobs);
 
     return NGX_OK;
 }
 
 
+/* whoever had it before may have left something */
+
+static void
+ngx_lyftr_jobs_begin(ngx_lyftr_sqlite_t *c)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+        ngx_lyftr_jobs_tell(c, n, NULL);
+    }
+
+    ngx_lyftr_job_sweep_forget(c->jobs);
+}
+
+
 static ngx_int_t
-ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t                    rc;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
-
-    upkeep = c->upkeep;
+    ngx_int_t  rc;
 
     rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_upkeep_fence(c, err);
+        rc = ngx_lyftr_lease_fence(c, err);
     }
 
     if (rc == NGX_OK) {
@@ -175,10 +190,7 @@ ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return rc == NGX_DECLINED ? NGX_BUSY : rc;
     }
 
-    if (c->last != upkeep->rows) {
-        upkeep->rows = c->last;
-        upkeep->since = ngx_lyftr_clock();
-    }
+    ngx_lyftr_steps_see(c->jobs, c->last);
 
     return NGX_DONE;
 }
@@ -191,24 +203,24 @@ ngx_lyftr_upkeep_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
  */
 
 static ngx_int_t
-ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
+ngx_lyftr_jobs_step(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t                    rc;
-    ngx_msec_t                   now;
-    ngx_lyftr_error_t            failure;
-    ngx_lyftr_upkeep_job_t      *job;
-    ngx_lyftr_upkeep_try_t      *try;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+    ngx_int_t                 rc;
+    ngx_msec_t                now;
+    ngx_lyftr_error_t         failure;
+    ngx_lyftr_job_t          *job;
+    ngx_lyftr_job_try_t      *try;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
 
-    upkeep = c->upkeep;
-    job = &ngx_lyftr_upkeep_jobs[n];
-    try = &upkeep->tries[n];
+    jobs = c->jobs;
+    job = &ngx_lyftr_jobs[n];
+    try = &jobs->tries[n];
     now = ngx_lyftr_clock();
 
     if (try->failures
         && ((ngx_msec_int_t) (now - try->at) < 0
-            || now - upkeep->failed < NGX_LYFTR_UPKEEP_APART))
+            || now - jobs->failed < NGX_LYFTR_JOBS_APART))
     {
         return NGX_DONE;
     }
@@ -221,7 +233,7 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
     }
 
     if (rc == NGX_ERROR) {
-        ngx_lyftr_upkeep_forget(upkeep, job);
+        ngx_lyftr_jobs_forget(jobs, job);
 
         if (failure.code == NGX_LYFTR_ERR_BUSY) {
             *err = failure;
@@ -235,14 +247,14 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
             return NGX_ERROR;
         }
 
-        ngx_lyftr_upkeep_failed(c, n, &failure, err);
+        ngx_lyftr_jobs_failed(c, n, &failure, err);
 
         return NGX_OK;
     }
 
-    if (try->failures && (job->active == NULL || !job->active(upkeep))) {
+    if (try->failures && (job->active == NULL || !job->active(jobs))) {
         try->failures = 0;
-        ngx_lyftr_upkeep_tell(c, n, NULL);
+        ngx_lyftr_jobs_tell(c, n, NULL);
     }
 
     if (rc == NGX_AGAIN) {
@@ -253,46 +265,85 @@ ngx_lyftr_upkeep_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_msec_t deadline,
 }
 
 
+/* what was made of what is to go is given up, and what failed is tried */
+
+static ngx_int_t
+ngx_lyftr_job_rebuild(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  n, begun;
+
+    begun = (c->state.rebuild != 0);
+
+    rc = ngx_lyftr_rebuild_step(c, deadline, err);
+
+    if (rc == NGX_OK && !begun) {
+        ngx_lyftr_job_merge_forget(c->jobs);
+
+        for (n = 0; n < NGX_LYFTR_JOBS; n++) {
+            c->jobs->tries[n].at = ngx_lyftr_clock();
+        }
+    }
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_job_rebuild_active(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    return ngx_lyftr_rebuild_active(&jobs->rebuild);
+}
+
+
 static void
-ngx_lyftr_upkeep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep,
-    ngx_lyftr_upkeep_job_t *job)
+ngx_lyftr_job_rebuild_forget(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    ngx_lyftr_rebuild_forget(&jobs->rebuild);
+}
+
+
+static void
+ngx_lyftr_jobs_forget(ngx_lyftr_sqlite_jobs_t *jobs,
+    ngx_lyftr_job_t *job)
 {
     if (job->forget) {
-        job->forget(upkeep);
+        job->forget(jobs);
     }
 }
 
 
 static void
-ngx_lyftr_upkeep_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+ngx_lyftr_jobs_failed(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_lyftr_error_t *failure, ngx_lyftr_error_t *err)
 {
-    ngx_msec_t                   wait;
-    ngx_lyftr_upkeep_try_t      *try;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+    ngx_msec_t                wait;
+    ngx_lyftr_job_try_t      *try;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
 
-    upkeep = c->upkeep;
-    try = &upkeep->tries[n];
+    jobs = c->jobs;
+    try = &jobs->tries[n];
 
-    wait = NGX_LYFTR_UPKEEP_AGAIN << ngx_min(try->failures, 4);
+    wait = NGX_LYFTR_JOBS_AGAIN << ngx_min(try->failures, 4);
 
-    upkeep->failed = ngx_lyftr_clock();
+    jobs->failed = ngx_lyftr_clock();
 
     try->failures++;
-    try->at = upkeep->failed + ngx_min(wait, NGX_LYFTR_UPKEEP_MOST);
+    try->at = jobs->failed + ngx_min(wait, NGX_LYFTR_JOBS_MOST);
 
     (void) ngx_lyftr_sqlite_fail(err, failure->code, "%s: %.*s",
                                  ngx_lyftr_sqlite_jobs[n].data,
                                  (int) failure->len, failure->text);
 
-    ngx_lyftr_upkeep_tell(c, n, failure);
+    ngx_lyftr_jobs_tell(c, n, failure);
 }
 
 
 /* all processes; NULL: it does not fail any more */
 
 static void
-ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
+ngx_lyftr_jobs_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_lyftr_error_t *failure)
 {
     size_t                    len;
@@ -328,32 +379,32 @@ ngx_lyftr_upkeep_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
 /* what is half done is forgotten, and what has failed: others do it */
 
 static void
-ngx_lyftr_upkeep_anew(ngx_lyftr_sqlite_t *c)
+ngx_lyftr_jobs_anew(ngx_lyftr_sqlite_t *c)
 {
     ngx_uint_t  n;
 
     for (n = 0; n < NGX_LYFTR_JOBS; n++) {
-        ngx_lyftr_upkeep_forget(c->upkeep, &ngx_lyftr_upkeep_jobs[n]);
+        ngx_lyftr_jobs_forget(c->jobs, &ngx_lyftr_jobs[n]);
     }
 
-    ngx_memzero(c->upkeep->tries, sizeof(c->upkeep->tries));
+    ngx_memzero(c->jobs->tries, sizeof(c->jobs->tries));
 
-    ngx_lyftr_upkeep_leave(c);
+    ngx_lyftr_lease_leave(c);
 }
 
 
 void
-ngx_lyftr_sqlite_upkeep_free(ngx_lyftr_sqlite_t *c)
+ngx_lyftr_sqlite_jobs_free(ngx_lyftr_sqlite_t *c)
 {
-    if (c->upkeep == NULL) {
+    if (c->jobs == NULL) {
         return;
     }
 
-    ngx_lyftr_upkeep_anew(c);
+    ngx_lyftr_jobs_anew(c);
 
-    sqlite3_free(c->upkeep);
+    sqlite3_free(c->jobs);
 
-    c->upkeep = NULL;
+    c->jobs = NULL;
 }
 
 
@@ -371,8 +422,8 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     gauges->rows = c->many + (c->last - c->many_to);
 
     gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
-    gauges->wal_bytes = c->wal_size;
-    gauges->bytes = c->size;
+    gauges->wal_bytes = ngx_lyftr_sqlite_wal_size(c);
+    gauges->bytes = ngx_lyftr_sqlite_size(c);
     gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
 }
 

@@ -9,10 +9,8 @@
 
 static ngx_int_t ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_lock(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c,
-    ngx_uint_t flags, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c,
     ngx_uint_t create, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c,
@@ -43,8 +41,9 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
     ngx_memzero(c, sizeof(ngx_lyftr_sqlite_t));
 
     c->dsn = dsn;
-    c->lock.fd = -1;
-    c->failed = ((flags & NGX_LYFTR_OPEN_FAILED) != 0);
+
+    ngx_lyftr_sqlite_lock_init(c);
+    ngx_lyftr_sqlite_wal_init(c, (flags & NGX_LYFTR_OPEN_FAILED) != 0);
 
     c->recent = ngx_lyftr_memtable_attach(&dsn->shared);
 
@@ -74,7 +73,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
         rc = NGX_ERROR;
     }
 
-    if (rc == NGX_ERROR || ngx_lyftr_sqlite_lock(c, err) != NGX_OK) {
+    if (rc == NGX_ERROR || ngx_lyftr_sqlite_lock_open(c, err) != NGX_OK) {
         goto failed;
     }
 
@@ -117,21 +116,6 @@ ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-static ngx_int_t
-ngx_lyftr_sqlite_lock(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    char  lock[NGX_LYFTR_SQLITE_NAME_LEN];
-
-    ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_LOCK, lock);
-
-    if (ngx_lyftr_flock_open(&c->lock, lock) != NGX_OK) {
-        return ngx_lyftr_sqlite_cannot(err, "open", lock);
-    }
-
-    return NGX_OK;
-}
-
-
 /* sets up what is not ours yet, or not there; NGX_AGAIN: is to be adopted */
 
 static ngx_int_t
@@ -140,7 +124,7 @@ ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
 {
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_flock_take(&c->lock, deadline);
+    rc = ngx_lyftr_sqlite_lock(c, deadline, err);
 
     if (rc == NGX_DECLINED) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_BUSY,
@@ -148,8 +132,7 @@ ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
     }
 
     if (rc != NGX_OK) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                     "file lock: %s", strerror(errno));
+        return NGX_ERROR;
     }
 
     rc = ngx_lyftr_sqlite_create(c, flags & NGX_LYFTR_OPEN_CREATE, err);
@@ -162,7 +145,7 @@ ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
         rc = ngx_lyftr_sqlite_setup(c, deadline, err);
     }
 
-    ngx_lyftr_flock_release(&c->lock);
+    ngx_lyftr_sqlite_unlock(c);
 
     return rc;
 }
@@ -178,11 +161,13 @@ static ngx_int_t
 ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c, ngx_uint_t create,
     ngx_lyftr_error_t *err)
 {
-    int          fd;
-    char         wal[NGX_LYFTR_SQLITE_NAME_LEN];
-    struct stat  sb;
+    int           fd;
+    char         *path, wal[NGX_LYFTR_SQLITE_NAME_LEN];
+    struct stat   sb;
 
-    if (stat(c->path, &sb) == 0) {
+    path = ngx_lyftr_sqlite_path(c);
+
+    if (stat(path, &sb) == 0) {
         return NGX_OK;
     }
 
@@ -193,13 +178,13 @@ ngx_lyftr_sqlite_create(ngx_lyftr_sqlite_t *c, ngx_uint_t create,
     if (!create || (stat(wal, &sb) == 0 && sb.st_size != 0)) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_MOVED,
                                      "\"%s\" is gone",
-                                     ngx_lyftr_sqlite_end(c->path));
+                                     ngx_lyftr_sqlite_end(path));
     }
 
-    fd = open(c->path, O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
+    fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
 
     if (fd == -1) {
-        return ngx_lyftr_sqlite_cannot(err, "create", c->path);
+        return ngx_lyftr_sqlite_cannot(err, "create", path);
     }
 
     (void) close(fd);
@@ -212,17 +197,19 @@ static ngx_int_t
 ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int          rc;
-    char         wal[NGX_LYFTR_SQLITE_NAME_LEN];
-    struct stat  sb;
+    int           rc;
+    char         *path, wal[NGX_LYFTR_SQLITE_NAME_LEN];
+    struct stat   sb;
 
-    if (stat(c->path, &sb) == -1 && errno == ENOENT) {
+    path = ngx_lyftr_sqlite_path(c);
+
+    if (stat(path, &sb) == -1 && errno == ENOENT) {
         return NGX_DECLINED;
     }
 
     ngx_lyftr_sqlite_name(c, NGX_LYFTR_FILE_WAL, wal);
 
-    rc = sqlite3_open_v2(c->path, &c->db,
+    rc = sqlite3_open_v2(path, &c->db,
                          SQLITE_OPEN_READWRITE|SQLITE_OPEN_NOMUTEX, NULL);
 
     if (c->db == NULL) {
@@ -249,7 +236,7 @@ ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     if (sqlite3_db_readonly(c->db, "main")) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_READONLY,
                                      "\"%s\" is read-only",
-                                     ngx_lyftr_sqlite_end(c->path));
+                                     ngx_lyftr_sqlite_end(path));
     }
 
     if (ngx_lyftr_sqlite_configure(c, err) != NGX_OK) {
@@ -308,28 +295,9 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     /* after wal_autocheckpoint, which takes the hook away */
-    (void) sqlite3_wal_hook(c->db, ngx_lyftr_sqlite_wal, c);
+    (void) sqlite3_wal_hook(c->db, ngx_lyftr_sqlite_wal_hook, c);
 
     return NGX_OK;
-}
-
-
-int
-ngx_lyftr_sqlite_wal(void *data, sqlite3 *db, const char *name, int pages)
-{
-    ngx_lyftr_sqlite_t *c = data;
-
-    ngx_atomic_t  *word;
-
-    c->wal = pages;
-
-    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_WAL);
-
-    if (word) {
-        __atomic_store_n(word, pages, __ATOMIC_RELAXED);
-    }
-
-    return SQLITE_OK;
 }
 
 
@@ -340,7 +308,6 @@ ngx_lyftr_sqlite_close(void *conn)
 
     ngx_uint_t  i;
 
-    ngx_lyftr_sqlite_upkeep_free(c);
     ngx_lyftr_sqlite_adopt_free(c);
 
     if (c->db) {
@@ -357,15 +324,11 @@ ngx_lyftr_sqlite_close(void *conn)
         ngx_lyftr_memtable_detach(&c->dsn->shared);
     }
 
-    ngx_lyftr_flock_close(&c->lock);
+    ngx_lyftr_sqlite_lock_close(c);
     ngx_lyftr_segments_forget(c);
-    ngx_lyftr_sqlite_idset_free(&c->tail);
-    ngx_lyftr_buf_free(&c->keys);
-    ngx_lyftr_buf_free(&c->rows);
-    ngx_lyftr_buf_free(&c->id);
+    ngx_lyftr_sqlite_writer_free(c);
     sqlite3_free(c->view.chunks);
-    ngx_lyftr_sqlite_forget(c);
-    ngx_lyftr_sqlite_verify_free(c);
+    ngx_lyftr_sqlite_stats_free(c);
 
     sqlite3_free(c);
 }

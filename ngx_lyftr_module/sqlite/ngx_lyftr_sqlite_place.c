@@ -5,9 +5,6 @@
 #include <sys/vfs.h>
 
 
-/* bytes of a path that an error has room for */
-#define NGX_LYFTR_SQLITE_PATH_END  150
-
 /* the attribute is that of Linux 5.8 */
 #ifndef STATX_ATTR_MOUNT_ROOT
 #define STATX_ATTR_MOUNT_ROOT      0x2000
@@ -101,7 +98,7 @@ ngx_lyftr_sqlite_real(ngx_lyftr_dsn_t *dsn, char *path)
 ngx_int_t
 ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    if (ngx_lyftr_sqlite_real(c->dsn, c->path) != NGX_OK) {
+    if (ngx_lyftr_sqlite_real(c->dsn, ngx_lyftr_sqlite_path(c)) != NGX_OK) {
         return ngx_lyftr_sqlite_cannot(err, "open", (char *) c->dsn->path);
     }
 
@@ -205,19 +202,21 @@ ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
 static ngx_int_t
 ngx_lyftr_sqlite_place_fs(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    char                    dir[sizeof(c->path)], *p;
+    char                    dir[NGX_LYFTR_SQLITE_NAME_LEN], *path, *p;
     struct statfs           sf;
     ngx_lyftr_sqlite_fs_t  *fs;
 
     /* the files beside it are there even if it is not yet */
 
-    (void) snprintf(dir, sizeof(dir), "%s", c->path);
+    path = ngx_lyftr_sqlite_path(c);
+
+    (void) snprintf(dir, sizeof(dir), "%s", path);
 
     p = strrchr(dir, '/');
     p[p == dir] = '\0';
 
     if (statfs(dir, &sf) == -1) {
-        return ngx_lyftr_sqlite_cannot(err, "open", c->path);
+        return ngx_lyftr_sqlite_cannot(err, "open", path);
     }
 
     for (fs = ngx_lyftr_sqlite_remote; fs->name; fs++) {
@@ -226,48 +225,10 @@ ngx_lyftr_sqlite_place_fs(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_NETWORK,
                                          "\"%s\" is on a network file system "
                                          "(%s): use a local one",
-                                         ngx_lyftr_sqlite_end(c->path),
+                                         ngx_lyftr_sqlite_end(path),
                                          fs->name);
         }
     }
 
     return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_lyftr_sqlite_cannot(ngx_lyftr_error_t *err, const char *what,
-    const char *path)
-{
-    ngx_lyftr_err_e  code;
-
-    switch (errno) {
-
-    case EROFS:
-        code = NGX_LYFTR_ERR_READONLY;
-        break;
-
-    case ENOSPC:
-    case EDQUOT:
-        code = NGX_LYFTR_ERR_FULL;
-        break;
-
-    default:
-        code = NGX_LYFTR_ERR_OPEN;
-    }
-
-    return ngx_lyftr_sqlite_fail(err, code, "cannot %s \"%s\": %s", what,
-                                 ngx_lyftr_sqlite_end(path), strerror(errno));
-}
-
-
-const char *
-ngx_lyftr_sqlite_end(const char *path)
-{
-    size_t  len;
-
-    len = ngx_strlen(path);
-
-    return len > NGX_LYFTR_SQLITE_PATH_END
-           ? path + len - NGX_LYFTR_SQLITE_PATH_END : path;
 }

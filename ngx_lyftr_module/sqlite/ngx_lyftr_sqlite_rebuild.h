@@ -12,7 +12,8 @@
 
 typedef struct {
     ngx_uint_t           kept;             /* the request cannot be removed */
-    ngx_lyftr_compaction_t      job;              /* the segment that is made, */
+    ngx_uint_t           left;             /* blocks have to go */
+    ngx_lyftr_compaction_t  job;           /* the segment that is made, */
     ngx_lyftr_buf_t      made;             /* those before it */
     int64_t              at;               /* the last row of them, */
     int64_t              to;               /* and of the range; 0: none */
@@ -29,21 +30,15 @@ typedef struct {
 
 /* ngx_lyftr_sqlite_rebuild.c */
 
+/* is something half done?  to be done anew */
+ngx_uint_t ngx_lyftr_rebuild_active(ngx_lyftr_rebuild_t *rebuild);
+void ngx_lyftr_rebuild_forget(ngx_lyftr_rebuild_t *rebuild);
+
 /* are blocks of this segment still wanted? */
 ngx_uint_t ngx_lyftr_rebuild_wants(ngx_lyftr_rebuild_t *rebuild, int64_t id);
 
-void ngx_lyftr_rebuild_free(ngx_lyftr_rebuild_t *rebuild);
-
-
-/* ngx_lyftr_sqlite_recount.c */
-
-/* puts the counts of some more senders right; NGX_DONE: of all */
-ngx_int_t ngx_lyftr_rebuild_counts(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_rebuild_t *rebuild, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-
-/* how many senders there are, and the largest; then the rebuild has ended */
-ngx_int_t ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
+/* has it left blocks that have to go, since it was asked last? */
+ngx_uint_t ngx_lyftr_rebuild_left(ngx_lyftr_rebuild_t *rebuild);
 
 
 #endif /* _NGX_LYFTR_SQLITE_REBUILD_H_INCLUDED_ */

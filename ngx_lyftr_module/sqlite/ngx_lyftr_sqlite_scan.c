@@ -10,9 +10,8 @@
 #endif
 
 
-static ngx_int_t ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c,
-    ngx_str_t *needle, ngx_lyftr_bitmap_t *bits, ngx_msec_t max,
-    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_scan_step(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bitmap_t *bits, ngx_msec_t max, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_scan_wanted(ngx_lyftr_sqlite_t *c,
     ngx_str_t *needle, ngx_lyftr_bitmap_t *bits, ngx_lyftr_bitmap_t *wanted,
     ngx_msec_t max, ngx_lyftr_error_t *err);

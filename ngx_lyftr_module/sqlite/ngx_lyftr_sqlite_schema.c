@@ -457,21 +457,3 @@ ngx_lyftr_sqlite_adopted(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     return ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mark, err);
 }
-
-
-ngx_int_t
-ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
-    ngx_lyftr_error_t *err)
-{
-    int  rc;
-
-    rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
-
-    if (rc == SQLITE_ERROR) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
-                                     "cannot set up the schema: %s",
-                                     sqlite3_errmsg(c->db));
-    }
-
-    return rc == SQLITE_OK ? NGX_OK : ngx_lyftr_sqlite_error(c, err);
-}

@@ -60,12 +60,12 @@ ngx_int_t
 ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_error_t *err)
 {
-    int64_t             searched;
-    ngx_int_t           rc;
-    ngx_str_t           needle;
-    ngx_uint_t          few;
-    ngx_lyftr_bitmap_t    bits;
-    ngx_lyftr_query_t  *query;
+    int64_t              searched;
+    ngx_int_t            rc;
+    ngx_str_t            needle;
+    ngx_uint_t           few;
+    ngx_lyftr_bitmap_t   bits;
+    ngx_lyftr_query_t   *query;
 
     query = list->query;
 
@@ -117,7 +117,7 @@ ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_str_t *needle, ngx_lyftr_bitmap_t *bits, int64_t searched,
     ngx_uint_t few, ngx_lyftr_error_t *err)
 {
-    ngx_int_t         rc;
+    ngx_int_t           rc;
     ngx_lyftr_bitmap_t  wanted;
 
     if (!few && c->last - searched < NGX_LYFTR_SEARCH_LONG) {
@@ -178,8 +178,8 @@ static ngx_int_t
 ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_str_t *needle, ngx_lyftr_error_t *err)
 {
-    int64_t              passed;
-    ngx_int_t            rc;
+    int64_t                   passed;
+    ngx_int_t                 rc;
     ngx_lyftr_merge_child_t  *source;
 
     passed = 0;
@@ -223,8 +223,8 @@ static ngx_int_t
 ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
 {
-    int64_t              passed;
-    ngx_int_t            rc;
+    int64_t                   passed;
+    ngx_int_t                 rc;
     ngx_lyftr_merge_child_t  *source;
 
     if (list->query->offset >= list->page->total) {
@@ -307,13 +307,13 @@ ngx_lyftr_search_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_buf_t *keys, ngx_lyftr_buf_t *rows,
     ngx_lyftr_error_t *err)
 {
-    u_char                  *key;
-    size_t                   skip;
-    ngx_int_t                rc;
-    sqlite3_stmt            *st;
-    ngx_lyftr_found_t        found;
+    u_char                    *key;
+    size_t                     skip;
+    ngx_int_t                  rc;
+    sqlite3_stmt              *st;
+    ngx_lyftr_found_t          found;
     ngx_lyftr_memtable_row_t   to;
-    ngx_lyftr_sqlite_row_t   row;
+    ngx_lyftr_sqlite_row_t     row;
 
     st = c->stmt[NGX_LYFTR_SQL_RECENT];
 

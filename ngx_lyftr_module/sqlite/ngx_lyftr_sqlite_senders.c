@@ -254,10 +254,10 @@ static ngx_int_t
 ngx_lyftr_senders_least(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
     ngx_lyftr_error_t *err)
 {
-    u_char            *p;
-    size_t             len, n;
-    ngx_uint_t         i;
-    ngx_lyftr_buf_t   *key;
+    u_char           *p;
+    size_t            len, n;
+    ngx_uint_t        i;
+    ngx_lyftr_buf_t  *key;
 
     p = NULL;
     len = 0;

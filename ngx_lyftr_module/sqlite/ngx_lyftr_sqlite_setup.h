@@ -58,10 +58,6 @@ ngx_int_t ngx_lyftr_sqlite_setup(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 ngx_int_t ngx_lyftr_sqlite_adopted(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* runs statements that give no rows, of the schema */
-ngx_int_t ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
-    ngx_lyftr_error_t *err);
-
 
 /* ngx_lyftr_sqlite_adopt_sql.c */
 

@@ -50,7 +50,7 @@ ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
 
     ngx_uint_t  i;
 
-    ngx_lyftr_sqlite_forget(c);
+    ngx_lyftr_sqlite_stats_free(c);
 
     ngx_memzero(stats, sizeof(ngx_lyftr_stats_t));
 
@@ -179,10 +179,10 @@ static ngx_uint_t
 ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
     ngx_uint_t mask)
 {
-    ngx_uint_t                i, j, k, n;
-    ngx_lyftr_view_chunk_t   *part;
-    ngx_lyftr_memtable_row_t   *row;
-    ngx_lyftr_stats_group_t  *group;
+    ngx_uint_t                 i, j, k, n;
+    ngx_lyftr_view_chunk_t    *part;
+    ngx_lyftr_memtable_row_t  *row;
+    ngx_lyftr_stats_group_t   *group;
 
     n = 0;
 
@@ -234,9 +234,9 @@ ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_count_t *count, ngx_lyftr_stats_group_t *groups, ngx_uint_t n,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t         rc;
-    ngx_uint_t        i;
-    ngx_lyftr_buf_t   buf;
+    ngx_int_t        rc;
+    ngx_uint_t       i;
+    ngx_lyftr_buf_t  buf;
 
     rc = NGX_OK;
     ngx_memzero(&buf, sizeof(ngx_lyftr_buf_t));
@@ -362,12 +362,12 @@ static ngx_int_t
 ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err)
 {
-    u_char                tag;
-    int64_t               n, seq;
-    ngx_int_t             rc;
-    ngx_str_t             low, high;
-    ngx_lyftr_merge_child_t   *source;
-    ngx_lyftr_merge_t   sources;
+    u_char                    tag;
+    int64_t                   n, seq;
+    ngx_int_t                 rc;
+    ngx_str_t                 low, high;
+    ngx_lyftr_merge_child_t  *source;
+    ngx_lyftr_merge_t         sources;
 
     seq = 0;
     source = NULL;
@@ -452,16 +452,16 @@ ngx_lyftr_stats_keep(ngx_lyftr_sqlite_t *c, u_char *data, size_t len,
     }
 
     s->len = len;
-    c->kept[c->nkept++] = s->data;
+    c->stats.strings[c->stats.n++] = s->data;
 
     return NGX_OK;
 }
 
 
 void
-ngx_lyftr_sqlite_forget(ngx_lyftr_sqlite_t *c)
+ngx_lyftr_sqlite_stats_free(ngx_lyftr_sqlite_t *c)
 {
-    while (c->nkept) {
-        sqlite3_free(c->kept[--c->nkept]);
+    while (c->stats.n) {
+        sqlite3_free(c->stats.strings[--c->stats.n]);
     }
 }

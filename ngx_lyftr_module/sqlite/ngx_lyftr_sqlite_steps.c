@@ -5,65 +5,87 @@
 
 
 /* pages of the WAL between two checkpoints */
-#define NGX_LYFTR_UPKEEP_PAGES     8000
+#define NGX_LYFTR_CHECKPOINT_PAGES 8000
+
+/* blocks of segments that are no more, deleted in one step */
+#define NGX_LYFTR_JOBS_BLOCKS    200
 
 /* msec without a new row, after which the rest is counted */
-#define NGX_LYFTR_UPKEEP_IDLE      200
+#define NGX_LYFTR_JOBS_IDLE      200
 
 
-static ngx_uint_t ngx_lyftr_upkeep_counts(ngx_lyftr_sqlite_t *c,
-    int64_t last);
-static ngx_uint_t ngx_lyftr_upkeep_small(ngx_lyftr_sqlite_t *c,
+static ngx_uint_t ngx_lyftr_job_counts(ngx_lyftr_sqlite_t *c, int64_t last);
+static ngx_int_t ngx_lyftr_job_sweep_from(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_job_wanted(ngx_lyftr_sqlite_t *c, int64_t segment);
+static ngx_uint_t ngx_lyftr_job_small(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_segment_t *from);
 
 
+void
+ngx_lyftr_steps_init(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    jobs->steps.share = NGX_LYFTR_UPKEEP_SHARE;
+}
+
+
+void
+ngx_lyftr_steps_see(ngx_lyftr_sqlite_jobs_t *jobs, int64_t last)
+{
+    if (jobs->steps.rows != last) {
+        jobs->steps.rows = last;
+        jobs->steps.since = ngx_lyftr_clock();
+    }
+}
+
+
 ngx_int_t
-ngx_lyftr_upkeep_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_job_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int                          pages;
-    ngx_int_t                    rc;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+    int                       pages;
+    ngx_int_t                 rc;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
 
-    upkeep = c->upkeep;
+    jobs = c->jobs;
     pages = ngx_lyftr_sqlite_pages(c);
 
-    if (pages < upkeep->pages) {
+    if (pages < jobs->steps.pages) {
         /* the WAL has begun anew */
-        upkeep->pages = 0;
+        jobs->steps.pages = 0;
     }
 
-    if (pages - upkeep->pages < NGX_LYFTR_UPKEEP_PAGES
+    if (pages - jobs->steps.pages < NGX_LYFTR_CHECKPOINT_PAGES
         && !ngx_lyftr_sqlite_long(c))
     {
         return NGX_DONE;
     }
 
-    if (upkeep->guard == NULL) {
-        upkeep->guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_UPKEEP,
+    if (jobs->steps.guard == NULL) {
+        jobs->steps.guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_UPKEEP,
                                               deadline, err);
 
-        if (upkeep->guard == NULL) {
+        if (jobs->steps.guard == NULL) {
             return NGX_ERROR;
         }
     }
 
-    rc = ngx_lyftr_sqlite_checkpoint(c, upkeep->guard, deadline, err);
+    rc = ngx_lyftr_sqlite_checkpoint(c, jobs->steps.guard, deadline, err);
 
     /* if a reader held it up, the next try is as many pages later */
 
-    upkeep->pages = ngx_lyftr_sqlite_pages(c);
+    jobs->steps.pages = ngx_lyftr_sqlite_pages(c);
 
     return rc;
 }
 
 
 void
-ngx_lyftr_upkeep_checkpoint_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_checkpoint_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    if (upkeep->guard) {
-        ngx_lyftr_sqlite_close(upkeep->guard);
-        upkeep->guard = NULL;
+    if (jobs->steps.guard) {
+        ngx_lyftr_sqlite_close(jobs->steps.guard);
+        jobs->steps.guard = NULL;
     }
 }
 
@@ -71,20 +93,20 @@ ngx_lyftr_upkeep_checkpoint_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
 /* a segment of what is counted */
 
 ngx_int_t
-ngx_lyftr_upkeep_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_job_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int64_t           first, last;
-    ngx_int_t         rc;
+    int64_t                  first, last;
+    ngx_int_t                rc;
     ngx_lyftr_compaction_t  *job;
 
-    job = &c->upkeep->flush;
+    job = &c->jobs->steps.flush;
 
     if (!job->active) {
         first = c->state.indexed;
         last = first + NGX_LYFTR_SEGMENT;
 
-        if (c->last < last || ngx_lyftr_upkeep_counts(c, last)) {
+        if (c->last < last || ngx_lyftr_job_counts(c, last)) {
             return NGX_DONE;
         }
 
@@ -103,18 +125,18 @@ ngx_lyftr_upkeep_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
 
 ngx_uint_t
-ngx_lyftr_upkeep_flush_active(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_flush_active(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    return upkeep->flush.active;
+    return jobs->steps.flush.active;
 }
 
 
 void
-ngx_lyftr_upkeep_flush_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_flush_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    if (upkeep->flush.active) {
-        ngx_lyftr_compaction_free(&upkeep->flush);
-        ngx_lyftr_upkeep_sweep_forget(upkeep);
+    if (jobs->steps.flush.active) {
+        ngx_lyftr_compaction_free(&jobs->steps.flush);
+        ngx_lyftr_job_sweep_forget(jobs);
     }
 }
 
@@ -125,88 +147,202 @@ ngx_lyftr_upkeep_flush_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
  */
 
 static ngx_uint_t
-ngx_lyftr_upkeep_counts(ngx_lyftr_sqlite_t *c, int64_t last)
+ngx_lyftr_job_counts(ngx_lyftr_sqlite_t *c, int64_t last)
 {
     return c->state.counted < last
            && c->state.counted >= c->state.indexed
-           && c->upkeep->tries[NGX_LYFTR_JOB_COUNT].failures == 0;
+           && !ngx_lyftr_job_fails(c->jobs, NGX_LYFTR_JOB_COUNT);
 }
 
 
 ngx_int_t
-ngx_lyftr_upkeep_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int64_t                      n;
-    ngx_int_t                    rc;
-    ngx_lyftr_sqlite_upkeep_t   *upkeep;
+    int64_t                   n;
+    ngx_int_t                 rc;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
 
-    upkeep = c->upkeep;
+    jobs = c->jobs;
 
-    if (!upkeep->count.active) {
+    if (!jobs->steps.count.active) {
         n = c->last - c->state.counted;
 
         if (n <= 0
             || (n < NGX_LYFTR_TALLY
-                && ngx_lyftr_clock() - upkeep->since < NGX_LYFTR_UPKEEP_IDLE))
+                && ngx_lyftr_clock() - jobs->steps.since < NGX_LYFTR_JOBS_IDLE))
         {
             return NGX_DONE;
         }
 
         n = ngx_min(n, NGX_LYFTR_TALLY);
 
-        return ngx_lyftr_count_begin(c, &upkeep->count, c->state.counted + n,
-                                     deadline, err);
+        return ngx_lyftr_count_begin(c, &jobs->steps.count,
+                                     c->state.counted + n, deadline, err);
     }
 
-    rc = ngx_lyftr_count_step(c, &upkeep->count, deadline, err);
+    rc = ngx_lyftr_count_step(c, &jobs->steps.count, deadline, err);
 
     return rc == NGX_DONE ? NGX_OK : rc;
 }
 
 
 ngx_uint_t
-ngx_lyftr_upkeep_count_active(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_count_active(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    return upkeep->count.active;
+    return jobs->steps.count.active;
 }
 
 
 void
-ngx_lyftr_upkeep_count_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_count_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    ngx_lyftr_count_free(&upkeep->count);
-    upkeep->count.active = 0;
+    ngx_lyftr_count_free(&jobs->steps.count);
+    jobs->steps.count.active = 0;
+}
+
+
+/*
+ * Deletes blocks of what is no segment: it was merged, or was being made when
+ * its maker went away.
+ */
+
+ngx_int_t
+ngx_lyftr_job_sweep(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_rebuild_left(&c->jobs->rebuild)) {
+        ngx_lyftr_job_sweep_forget(c->jobs);
+    }
+
+    if (!c->jobs->steps.sweep) {
+        return NGX_DONE;
+    }
+
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_job_sweep_from(c, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_commit(c, err);
+    }
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_job_sweep_from(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int                       rc;
+    int64_t                   no, segment;
+    sqlite3_stmt             *st;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
+
+    jobs = c->jobs;
+
+    for ( ;; ) {
+        st = c->stmt[NGX_LYFTR_SQL_BLOCK_NEXT];
+
+        (void) sqlite3_bind_int64(st, 1, jobs->steps.swept);
+
+        rc = sqlite3_step(st);
+        no = (rc == SQLITE_ROW) ? sqlite3_column_int64(st, 0) : 0;
+
+        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+            (void) ngx_lyftr_sqlite_error(c, err);
+        }
+
+        (void) sqlite3_reset(st);
+
+        if (rc == SQLITE_DONE) {
+            jobs->steps.sweep = 0;
+            jobs->steps.swept = 0;
+            return NGX_OK;
+        }
+
+        if (rc != SQLITE_ROW) {
+            return NGX_ERROR;
+        }
+
+        segment = no >> NGX_LYFTR_BLOCK_SEGMENT;
+        jobs->steps.swept = no;
+
+        if (!ngx_lyftr_job_wanted(c, segment)) {
+            break;
+        }
+
+        jobs->steps.swept = (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_BLOCK_DELETE];
+
+    (void) sqlite3_bind_int64(st, 1, no);
+    (void) sqlite3_bind_int64(st, 2, (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT);
+    (void) sqlite3_bind_int64(st, 3, NGX_LYFTR_JOBS_BLOCKS);
+
+    return ngx_lyftr_sqlite_run(c, st, err);
+}
+
+
+static ngx_uint_t
+ngx_lyftr_job_wanted(ngx_lyftr_sqlite_t *c, int64_t segment)
+{
+    ngx_uint_t                i;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
+
+    jobs = c->jobs;
+
+    if ((jobs->steps.flush.active && jobs->steps.flush.segment.id == segment)
+        || (jobs->steps.merge.active && jobs->steps.merge.segment.id == segment)
+        || ngx_lyftr_rebuild_wants(&jobs->rebuild, segment))
+    {
+        return 1;
+    }
+
+    for (i = 0; i < c->nsegments; i++) {
+        if (c->segments[i].id == segment) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
 ngx_uint_t
-ngx_lyftr_upkeep_sweep_active(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_sweep_active(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    return upkeep->sweep;
+    return jobs->steps.sweep;
 }
 
 
 void
-ngx_lyftr_upkeep_sweep_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_sweep_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    upkeep->sweep = 1;
-    upkeep->swept = 0;
+    jobs->steps.sweep = 1;
+    jobs->steps.swept = 0;
 }
 
 
 /* as many neighbours of one level become one of the next */
 
 ngx_int_t
-ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t             rc;
-    ngx_uint_t            i, n;
-    ngx_lyftr_compaction_t      *job;
-    ngx_lyftr_segment_t  *s;
+    ngx_int_t                rc;
+    ngx_uint_t               i, n;
+    ngx_lyftr_compaction_t  *job;
+    ngx_lyftr_segment_t     *s;
 
-    job = &c->upkeep->merge;
+    job = &c->jobs->steps.merge;
 
     if (job->active) {
         rc = ngx_lyftr_compaction_step(c, job, deadline, err);
@@ -214,7 +350,7 @@ ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         if (rc == NGX_DONE) {
             ngx_lyftr_compaction_free(job);
 
-            ngx_lyftr_upkeep_sweep_forget(c->upkeep);
+            ngx_lyftr_job_sweep_forget(c->jobs);
 
             return NGX_OK;
         }
@@ -236,9 +372,9 @@ ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
             continue;
         }
 
-        if (ngx_lyftr_upkeep_small(c, &s[i + 2 - n])) {
-            return ngx_lyftr_compaction_merge(c, job, &s[i + 2 - n], n, deadline,
-                                              err);
+        if (ngx_lyftr_job_small(c, &s[i + 2 - n])) {
+            return ngx_lyftr_compaction_merge(c, job, &s[i + 2 - n], n,
+                                              deadline, err);
         }
 
         n--;
@@ -255,7 +391,7 @@ ngx_lyftr_upkeep_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
  */
 
 static ngx_uint_t
-ngx_lyftr_upkeep_small(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *from)
+ngx_lyftr_job_small(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *from)
 {
     int64_t     rows, all;
     ngx_uint_t  i;
@@ -268,44 +404,44 @@ ngx_lyftr_upkeep_small(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *from)
         all += c->segments[i].rows;
     }
 
-    return rows <= all / c->upkeep->share;
+    return rows <= all / c->jobs->steps.share;
 }
 
 
 ngx_uint_t
-ngx_lyftr_upkeep_merge_active(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_merge_active(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    return upkeep->merge.active;
+    return jobs->steps.merge.active;
 }
 
 
 void
-ngx_lyftr_upkeep_merge_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_merge_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    if (upkeep->merge.active) {
-        ngx_lyftr_compaction_free(&upkeep->merge);
-        ngx_lyftr_upkeep_sweep_forget(upkeep);
+    if (jobs->steps.merge.active) {
+        ngx_lyftr_compaction_free(&jobs->steps.merge);
+        ngx_lyftr_job_sweep_forget(jobs);
     }
 }
 
 
 ngx_int_t
-ngx_lyftr_upkeep_search(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+ngx_lyftr_job_search(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_search_add_step(c, &c->upkeep->search, deadline, err);
+    return ngx_lyftr_search_add_step(c, &c->jobs->steps.search, deadline, err);
 }
 
 
 ngx_uint_t
-ngx_lyftr_upkeep_search_active(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_search_active(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    return upkeep->search.id != 0;
+    return jobs->steps.search.id != 0;
 }
 
 
 void
-ngx_lyftr_upkeep_search_forget(ngx_lyftr_sqlite_upkeep_t *upkeep)
+ngx_lyftr_job_search_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    ngx_lyftr_search_add_free(&upkeep->search);
+    ngx_lyftr_search_add_free(&jobs->steps.search);
 }

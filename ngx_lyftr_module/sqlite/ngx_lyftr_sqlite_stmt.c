@@ -3,37 +3,6 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-typedef struct {
-    int                  rc;
-    ngx_lyftr_err_e      code;
-} ngx_lyftr_sqlite_code_t;
-
-
-/* extended codes first */
-
-static ngx_lyftr_sqlite_code_t  ngx_lyftr_sqlite_codes[] = {
-    { SQLITE_READONLY_DBMOVED, NGX_LYFTR_ERR_MOVED },
-    { SQLITE_IOERR_READ, NGX_LYFTR_ERR_CORRUPT },
-    { SQLITE_IOERR_SHORT_READ, NGX_LYFTR_ERR_CORRUPT },
-    { SQLITE_IOERR_CORRUPTFS, NGX_LYFTR_ERR_CORRUPT },
-    { SQLITE_IOERR_LOCK, NGX_LYFTR_ERR_BUSY },
-    { SQLITE_BUSY, NGX_LYFTR_ERR_BUSY },
-    { SQLITE_LOCKED, NGX_LYFTR_ERR_BUSY },
-    { SQLITE_PROTOCOL, NGX_LYFTR_ERR_BUSY },
-    { SQLITE_INTERRUPT, NGX_LYFTR_ERR_TIMEOUT },
-    { SQLITE_TOOBIG, NGX_LYFTR_ERR_DATA },
-    { SQLITE_MISMATCH, NGX_LYFTR_ERR_DATA },
-    { SQLITE_CONSTRAINT, NGX_LYFTR_ERR_DATA },
-    { SQLITE_FULL, NGX_LYFTR_ERR_FULL },
-    { SQLITE_READONLY, NGX_LYFTR_ERR_READONLY },
-    { SQLITE_PERM, NGX_LYFTR_ERR_READONLY },
-    { SQLITE_CANTOPEN, NGX_LYFTR_ERR_OPEN },
-    { SQLITE_CORRUPT, NGX_LYFTR_ERR_CORRUPT },
-    { SQLITE_NOTADB, NGX_LYFTR_ERR_CORRUPT },
-    { SQLITE_OK, NGX_LYFTR_ERR_FAILED }
-};
-
-
 static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_BEGIN_WRITE */
@@ -224,68 +193,6 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
 
 ngx_int_t
-ngx_lyftr_sqlite_fail(ngx_lyftr_error_t *err, ngx_lyftr_err_e code,
-    const char *fmt, ...)
-{
-    int      n;
-    size_t   i;
-    va_list  args;
-
-    va_start(args, fmt);
-    n = vsnprintf((char *) err->text, NGX_LYFTR_ERROR_LEN, fmt, args);
-    va_end(args);
-
-    err->code = code;
-    err->len = n < 0 ? 0 : ngx_min((size_t) n, NGX_LYFTR_ERROR_LEN - 1);
-
-    /* a path may hold anything */
-
-    for (i = 0; i < err->len; i++) {
-        if (err->text[i] < 0x20 || err->text[i] == 0x7f) {
-            err->text[i] = '?';
-        }
-    }
-
-    return NGX_ERROR;
-}
-
-
-ngx_int_t
-ngx_lyftr_sqlite_error(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    int                       rc, sys;
-    ngx_lyftr_err_e           code;
-    ngx_lyftr_sqlite_code_t  *p;
-
-    rc = sqlite3_extended_errcode(c->db);
-    sys = 0;
-
-    for (p = ngx_lyftr_sqlite_codes; p->rc != SQLITE_OK; p++) {
-        if (p->rc == rc || p->rc == (rc & 0xff)) {
-            break;
-        }
-    }
-
-    code = p->code;
-
-    if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN) {
-        sys = sqlite3_system_errno(c->db);
-
-        if (sys == ENOSPC || sys == EDQUOT) {
-            code = NGX_LYFTR_ERR_FULL;
-        }
-    }
-
-    if (sys) {
-        return ngx_lyftr_sqlite_fail(err, code, "%s (%d), errno %d",
-                                     sqlite3_errstr(rc), rc, sys);
-    }
-
-    return ngx_lyftr_sqlite_fail(err, code, "%s (%d)", sqlite3_errstr(rc), rc);
-}
-
-
-ngx_int_t
 ngx_lyftr_sqlite_run(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     ngx_lyftr_error_t *err)
 {
@@ -353,6 +260,14 @@ ngx_lyftr_sqlite_bind(sqlite3_stmt *st, int i, ngx_str_t *s)
 }
 
 
+void
+ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s)
+{
+    s->data = (u_char *) sqlite3_column_text(st, i);
+    s->len = sqlite3_column_bytes(st, i);
+}
+
+
 ngx_int_t
 ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
@@ -380,4 +295,22 @@ ngx_lyftr_sqlite_prepare(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_exec(ngx_lyftr_sqlite_t *c, const char *sql,
+    ngx_lyftr_error_t *err)
+{
+    int  rc;
+
+    rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+
+    if (rc == SQLITE_ERROR) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_SCHEMA,
+                                     "cannot set up the schema: %s",
+                                     sqlite3_errmsg(c->db));
+    }
+
+    return rc == SQLITE_OK ? NGX_OK : ngx_lyftr_sqlite_error(c, err);
 }

@@ -3,7 +3,7 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-#define ngx_lyftr_sqlite_word(ch)                                             \
+#define ngx_lyftr_sqlite_url_word(ch)                                         \
     ((ch) == '_' || ((ch) >= '0' && (ch) <= '9')                              \
      || (((ch) | 0x20) >= 'a' && ((ch) | 0x20) <= 'z'))
 
@@ -114,7 +114,7 @@ ngx_lyftr_sqlite_scheme(u_char *p, u_char *last)
     p += 6;
 
     if (p < last && *p == '+') {
-        for (p++; p < last && ngx_lyftr_sqlite_word(*p); p++) {
+        for (p++; p < last && ngx_lyftr_sqlite_url_word(*p); p++) {
             /* void */
         }
 

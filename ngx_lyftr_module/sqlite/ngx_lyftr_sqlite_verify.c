@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_verify.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_sqlite_senders.h>
 
 
 /*
@@ -10,20 +10,25 @@
  * were taken when they were made.
  */
 
-static ngx_int_t ngx_lyftr_verify_begin(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_check_t *check,
-    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_part(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_check_t *check,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_verify_write(ngx_lyftr_sqlite_t *c,
-    const char *sql, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_begin(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_check_t *check,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_write(ngx_lyftr_sqlite_t *c, const char *sql,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_version(ngx_lyftr_sqlite_t *c,
     int64_t *version, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_verify_tail(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_senders_t *s,
+    ngx_lyftr_count_t *top, ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_verify_top(ngx_lyftr_count_t *top,
+    ngx_str_t *sender, int64_t n);
 
 
 static ngx_lyftr_verify_pt  ngx_lyftr_verify_steps[] = {
@@ -259,8 +264,8 @@ static ngx_int_t
 ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     ngx_lyftr_error_t *err)
 {
-    int64_t      faults;
-    ngx_uint_t   i;
+    int64_t     faults;
+    ngx_uint_t  i;
 
     for (i = 0; ngx_lyftr_verify_faults[i]; i++) {
 
@@ -279,107 +284,143 @@ ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 }
 
 
-/* the rows that have no segment yet; those that come meanwhile are left */
+/* the counts of senders are those of their entries and rows */
 
 static ngx_int_t
-ngx_lyftr_verify_tail(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     ngx_lyftr_error_t *err)
 {
-    int            rc;
-    ngx_int_t      ok;
-    sqlite3_stmt  *st;
+    ngx_int_t            rc;
+    ngx_str_t            after;
+    ngx_lyftr_count_t    top;
+    ngx_lyftr_senders_t  s;
+
+    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /*
+     * The rows without a segment are read once a part; and if the counts fail
+     * there are segments that they have not come to.
+     */
+
+    if (c->last - c->state.indexed > NGX_LYFTR_MOST
+        || c->state.counted < c->state.indexed)
+    {
+        return NGX_DECLINED;
+    }
 
     if (!v->begun) {
         v->begun = 1;
-        v->seq = v->done;
+        v->seq = 0;
+        v->senders = 0;
+        v->before = c->state.senders;
+    }
 
-        if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &v->target,
-                                 err)
-            != NGX_OK)
+    after.data = v->sender.data;
+    after.len = v->sender.len;
+
+    ngx_memzero(&top, sizeof(ngx_lyftr_count_t));
+
+    rc = ngx_lyftr_senders_open(c, &s, v->seq ? &after : NULL, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_count_top(c, &top, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_verify_senders(c, v, &s, &top, err);
+    }
+
+    ngx_lyftr_senders_close(&s);
+    ngx_lyftr_count_free(&top);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
+                                     "the counts of senders are damaged");
+    }
+
+    return rc;
+}
+
+
+/*
+ * Senders that came, or went, meanwhile may have been passed already: so their
+ * number is between what it was and what it is.
+ */
+
+static ngx_int_t
+ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_senders_t *s, ngx_lyftr_count_t *top, ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    while ((rc = ngx_lyftr_senders_next(c, s, err)) == NGX_OK) {
+
+        if (s->count == -1 && s->rows == 0) {
+            continue;
+        }
+
+        if (s->count != s->rows
+            || !ngx_lyftr_verify_top(top, &s->sender, s->rows))
         {
-            return NGX_ERROR;
+            return NGX_DECLINED;
+        }
+
+        v->n++;
+        v->len += s->sender.len + 2 * sizeof(int64_t);
+        v->senders++;
+
+        if (!ngx_lyftr_verify_full(v)) {
+            continue;
+        }
+
+        v->seq = 1;
+        v->sender.len = 0;
+
+        return ngx_lyftr_buf_add(&v->sender, s->sender.data, s->sender.len)
+               == NGX_OK ? NGX_OK : ngx_lyftr_verify_memory(err);
+    }
+
+    if (rc != NGX_DONE) {
+        return rc;
+    }
+
+    return v->senders >= ngx_min(v->before, c->state.senders)
+           && v->senders <= ngx_max(v->before, c->state.senders)
+           ? NGX_DONE : NGX_DECLINED;
+}
+
+
+/* among the largest, if it is one of them */
+
+static ngx_uint_t
+ngx_lyftr_verify_top(ngx_lyftr_count_t *top, ngx_str_t *sender, int64_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < top->ntop; i++) {
+        if (ngx_lyftr_key_cmp(top->sender[i].data, top->sender[i].len,
+                              sender->data, sender->len)
+            == 0)
+        {
+            return top->count[i] == n;
         }
     }
 
-    ok = NGX_OK;
-    rc = SQLITE_ROW;
-    st = c->stmt[NGX_LYFTR_SQL_ROWS];
-
-    (void) sqlite3_bind_int64(st, 1, v->seq);
-    (void) sqlite3_bind_int64(st, 2, v->target);
-
-    while (ok == NGX_OK
-           && !ngx_lyftr_verify_full(v)
-           && (rc = sqlite3_step(st)) == SQLITE_ROW)
-    {
-        ok = ngx_lyftr_verify_row(v, st, err);
+    if (i < NGX_LYFTR_TOP_SENDERS) {
+        return 0;
     }
 
-    if (ok == NGX_OK && rc == SQLITE_DONE) {
-        ok = NGX_DONE;
+    i--;
 
-    } else if (ok == NGX_OK && rc != SQLITE_ROW) {
-        ok = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    return ok;
-}
-
-
-/* what of a row tells of the rest: the hash of its id, and the instant */
-
-ngx_int_t
-ngx_lyftr_verify_row(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
-    ngx_lyftr_error_t *err)
-{
-    int                      i;
-    ngx_str_t                ts;
-    ngx_uint_t               right;
-    ngx_lyftr_instant_t      instant;
-    ngx_lyftr_sqlite_row_t   row;
-
-    ngx_lyftr_sqlite_row(st, &row);
-    ngx_lyftr_sqlite_column(st, 6, &ts);
-
-    if (row.text) {
-        right = (ts.len == row.instant.len
-                 && (ts.len == 0
-                     || ngx_memcmp(ts.data, row.instant.data, ts.len) == 0));
-
-    } else {
-        right = (ts.data != NULL
-                 && ngx_lyftr_instant_parse(ts.data, ts.len, &instant)
-                    == NGX_OK
-                 && instant.len == row.instant.len
-                 && ngx_memcmp(instant.data, row.instant.data, instant.len)
-                    == 0);
-    }
-
-    for (i = 0; i < sqlite3_column_count(st); i++) {
-        v->len += sqlite3_column_bytes(st, i);
-    }
-
-    v->n++;
-    v->seq = row.seq;
-
-    if (right
-        && ngx_lyftr_sqlite_hash(row.message_id.data, row.message_id.len)
-           == row.hash)
-    {
-        return NGX_OK;
-    }
-
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
-                                 "row %lld is damaged", (long long) row.seq);
-}
-
-
-ngx_int_t
-ngx_lyftr_verify_memory(ngx_lyftr_error_t *err)
-{
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    return n < top->count[i]
+           || (n == top->count[i]
+               && ngx_lyftr_key_cmp(top->sender[i].data, top->sender[i].len,
+                                    sender->data, sender->len)
+                  < 0);
 }
 
 

@@ -92,41 +92,21 @@ typedef ngx_int_t (*ngx_lyftr_verify_pt)(ngx_lyftr_sqlite_t *c,
     ((v)->n >= NGX_LYFTR_SQLITE_PART || (v)->len >= NGX_LYFTR_SQLITE_PART_LEN)
 
 
-/* ngx_lyftr_sqlite_verify.c */
-
-/* is a row of the log right?  NGX_OK or NGX_DECLINED */
-ngx_int_t ngx_lyftr_verify_row(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
-    ngx_lyftr_error_t *err);
-
-ngx_int_t ngx_lyftr_verify_memory(ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_verify_segment.c */
+/* ngx_lyftr_sqlite_verify_index.c */
 
 /* the segments that there were at the beginning, or have become of them */
 ngx_int_t ngx_lyftr_verify_segments(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
 void ngx_lyftr_verify_segment_free(ngx_lyftr_sqlite_verify_t *v);
 
-
-/* ngx_lyftr_sqlite_verify_tree.c */
-
-/* the next blocks of a tree; NGX_DECLINED: damaged */
-ngx_int_t ngx_lyftr_verify_tree(ngx_lyftr_sqlite_t *c,
+/* the rows that have no segment yet */
+ngx_int_t ngx_lyftr_verify_tail(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
 
-/* the sum of an entry */
-uint64_t ngx_lyftr_verify_entry(ngx_uint_t kind, u_char *key, size_t len,
-    int64_t seq);
+ngx_int_t ngx_lyftr_verify_memory(ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_verify_count.c */
-
-ngx_int_t ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_verify_gram.c */
+/* ngx_lyftr_sqlite_verify_search.c */
 
 ngx_int_t ngx_lyftr_verify_search(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);

@@ -1,5 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_lyftr_sqlite_disk.h>
 #include <ngx_lyftr_sqlite_jobs.h>
 
 
@@ -9,7 +10,7 @@
 
 static ngx_int_t ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_follow_rows(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_sqlite_view_read(ngx_lyftr_sqlite_t *c,
     int64_t from, ngx_lyftr_error_t *err);
 
 
@@ -64,7 +65,7 @@ ngx_lyftr_sqlite_behind(ngx_lyftr_sqlite_t *c, int64_t rows,
 
 
 ngx_int_t
-ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_view_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int64_t    from;
     ngx_int_t  rc;
@@ -83,7 +84,7 @@ ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     from = ngx_lyftr_memtable_last(c->recent, c->state.indexed);
 
-    rc = (from < c->last) ? ngx_lyftr_sqlite_follow_rows(c, from, err) : NGX_OK;
+    rc = (from < c->last) ? ngx_lyftr_sqlite_view_read(c, from, err) : NGX_OK;
 
     ngx_lyftr_memtable_unlock(c->recent);
 
@@ -92,14 +93,14 @@ ngx_lyftr_sqlite_follow(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
 
 static ngx_int_t
-ngx_lyftr_sqlite_follow_rows(ngx_lyftr_sqlite_t *c, int64_t from,
+ngx_lyftr_sqlite_view_read(ngx_lyftr_sqlite_t *c, int64_t from,
     ngx_lyftr_error_t *err)
 {
-    int                      rc;
-    sqlite3_stmt            *st;
-    ngx_lyftr_buf_t          keys;
+    int                        rc;
+    sqlite3_stmt              *st;
+    ngx_lyftr_buf_t            keys;
     ngx_lyftr_memtable_row_t   recent;
-    ngx_lyftr_sqlite_row_t   row;
+    ngx_lyftr_sqlite_row_t     row;
 
     ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
 
@@ -136,49 +137,6 @@ ngx_lyftr_sqlite_follow_rows(ngx_lyftr_sqlite_t *c, int64_t from,
 }
 
 
-void
-ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row)
-{
-    row->seq = sqlite3_column_int64(st, 0);
-    row->hash = (uint64_t) sqlite3_column_int64(st, 1);
-    row->text = (sqlite3_column_type(st, 2) == SQLITE_TEXT);
-    row->instant.data = (u_char *) sqlite3_column_blob(st, 2);
-    row->instant.len = sqlite3_column_bytes(st, 2);
-
-    ngx_lyftr_sqlite_column(st, 3, &row->message_id);
-    ngx_lyftr_sqlite_column(st, 4, &row->from);
-}
-
-
-ngx_int_t
-ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row, ngx_lyftr_buf_t *keys,
-    ngx_lyftr_memtable_row_t *to)
-{
-    u_char  *p, *key;
-
-    if (ngx_lyftr_buf_reserve(keys, ngx_lyftr_key_len(row)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    key = keys->data + keys->len;
-
-    p = ngx_lyftr_key_sender(key, &row->from);
-    to->sender = p - key;
-
-    p = ngx_lyftr_key_time(p, row);
-    to->len = p - key;
-    to->id = to->len - row->message_id.len;
-
-    to->seq = row->seq;
-    to->hash = row->hash;
-    to->key = key;
-
-    keys->len = p - keys->data;
-
-    return NGX_OK;
-}
-
-
 /*
  * Rows may have gone into a segment, and out of memory, since the transaction
  * began: then it begins anew.
@@ -201,7 +159,7 @@ ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         }
 
         if (ngx_lyftr_segments_read(c, err) != NGX_OK
-            || ngx_lyftr_sqlite_follow(c, err) != NGX_OK)
+            || ngx_lyftr_sqlite_view_rows(c, err) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -230,13 +188,20 @@ ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     sqlite3_stmt  *st;
 
-    ngx_lyftr_memtable_leave(c->recent, &c->view);
-
-    c->viewed = 0;
+    ngx_lyftr_sqlite_view_leave(c);
 
     (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 
     st = c->stmt[NGX_LYFTR_SQL_BEGIN_READ];
 
     return ngx_lyftr_sqlite_run(c, st, err);
+}
+
+
+void
+ngx_lyftr_sqlite_view_leave(ngx_lyftr_sqlite_t *c)
+{
+    ngx_lyftr_memtable_leave(c->recent, &c->view);
+
+    c->viewed = 0;
 }

@@ -2,42 +2,44 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_disk.h>
 
-
-/* msec that a checkpoint waits for readers */
-#define NGX_LYFTR_SQLITE_WAL_WAIT  5
+#include <sys/statvfs.h>
 
 
-static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-
+/* so many pages, or half of what is allowed, and the WAL is to start anew */
+#define NGX_LYFTR_SQLITE_WAL_LONG  16000
+#define NGX_LYFTR_SQLITE_PAGE      4096
+#define NGX_LYFTR_SQLITE_HEADER    32      /* bytes before all frames */
+#define NGX_LYFTR_SQLITE_FRAME     24      /* bytes before each page */
 
 /*
- * After a reload the words may belong to another store, while a process of the
- * old configuration still works: they are those of the file whose number they
- * begin with.
+ * Of the disk's room: what the WAL holds must fit into the database, too, with
+ * a batch.  With less bytes it would begin anew all the time.
  */
+#define NGX_LYFTR_SQLITE_WAL_SHARE 3
+#define NGX_LYFTR_SQLITE_WAL_LEAST (64 * NGX_LYFTR_SQLITE_PAGE)
 
-ngx_atomic_t *
-ngx_lyftr_sqlite_word(ngx_lyftr_sqlite_t *c, ngx_uint_t word)
+/* msec that this waits for readers, if no more is allowed, and between tries */
+#define NGX_LYFTR_SQLITE_WAL_FULL  100
+#define NGX_LYFTR_SQLITE_WAL_REST  1000
+
+/* of the first part of the index: https://sqlite.org/walformat.html */
+#define NGX_LYFTR_SQLITE_SHM       32768
+#define NGX_LYFTR_SQLITE_SHM_PAGE  14      /* two bytes */
+#define NGX_LYFTR_SQLITE_SHM_LAST  16      /* four bytes */
+
+
+static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+static int64_t ngx_lyftr_sqlite_limit(ngx_lyftr_sqlite_t *c);
+static ngx_int_t ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c,
+    int64_t *content, ngx_lyftr_error_t *err);
+static void ngx_lyftr_sqlite_wal_trim_at(ngx_lyftr_sqlite_t *c);
+
+
+void
+ngx_lyftr_sqlite_wal_init(ngx_lyftr_sqlite_t *c, ngx_uint_t failed)
 {
-    ngx_atomic_t     *words;
-    ngx_lyftr_dsn_t  *dsn;
-
-    dsn = c->dsn;
-    words = dsn->words;
-
-    if (words == NULL
-        || __atomic_load_n(&words[NGX_LYFTR_FILE_DB], __ATOMIC_SEQ_CST)
-           != dsn->file[NGX_LYFTR_FILE_DB].id)
-    {
-        return NULL;
-    }
-
-    return &words[word];
+    c->wal.failed = failed;
 }
 
 
@@ -48,96 +50,26 @@ ngx_lyftr_sqlite_pages(ngx_lyftr_sqlite_t *c)
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_WAL);
 
-    return word ? (int) __atomic_load_n(word, __ATOMIC_RELAXED) : c->wal;
+    return word ? (int) __atomic_load_n(word, __ATOMIC_RELAXED) : c->wal.pages;
 }
 
 
-/*
- * The bulk is copied while others commit, and what came meanwhile under the
- * file lock, so that the next commit can begin at the start of the WAL.  That
- * something stays is no fault: the WAL just gets longer.
- */
-
-ngx_int_t
-ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+int
+ngx_lyftr_sqlite_wal_hook(void *data, sqlite3 *db, const char *name, int pages)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  i;
+    ngx_lyftr_sqlite_t *c = data;
 
-    for (i = 0; i < 2; i++) {
-        rc = ngx_lyftr_sqlite_copy(c, guard, deadline, err);
+    ngx_atomic_t  *word;
 
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    c->wal.pages = pages;
+
+    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_WAL);
+
+    if (word) {
+        __atomic_store_n(word, pages, __ATOMIC_RELAXED);
     }
 
-    rc = ngx_lyftr_sqlite_turn(c, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_lyftr_sqlite_files(c, err);
-
-    if (rc == NGX_OK && ngx_lyftr_sqlite_long(c)) {
-        (void) ngx_lyftr_sqlite_restart(c, NGX_LYFTR_SQLITE_WAL_WAIT);
-
-    } else if (rc == NGX_OK) {
-        (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
-    }
-
-    ngx_lyftr_flock_release(&c->lock);
-
-    return rc;
-}
-
-
-/*
- * SQLite before 3.51.3 can lose frames when a writer starts the WAL anew just
- * as a passive checkpoint begins (https://sqlite.org/wal.html, "The WAL-Reset
- * Bug").  The guard is a reader of a snapshot that is not all in the database
- * yet: while it reads, no writer can.  That its snapshot is such a one is
- * certain because something was committed in the same turn.
- */
-
-static ngx_int_t
-ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_TOUCH], err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_begin(guard, 0, deadline, err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_segments_read(guard, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc == NGX_OK) {
-        (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
-        rc = ngx_lyftr_sqlite_sync_db(c, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(guard);
-
-    return rc;
+    return SQLITE_OK;
 }
 
 
@@ -167,7 +99,7 @@ ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode)
  * commit meanwhile would leave it all to the checkpoint under the file lock.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int            rc;
@@ -201,7 +133,8 @@ ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
  */
 
 ngx_int_t
-ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
 {
     int            rc, mode, wait;
     ngx_uint_t     failed;
@@ -209,17 +142,17 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_UNSYNCED);
 
-    failed = c->failed || (word && __atomic_load_n(word, __ATOMIC_SEQ_CST));
+    failed = c->wal.failed || (word && __atomic_load_n(word, __ATOMIC_SEQ_CST));
 
-    if (c->synced && !failed) {
+    if (c->wal.synced && !failed) {
         return NGX_OK;
     }
 
     if (failed) {
-        ngx_lyftr_sqlite_cut(c);
+        ngx_lyftr_sqlite_wal_trim(c);
     }
 
-    wait = failed ? (int) ngx_lyftr_flock_left(c->deadline) : 0;
+    wait = failed ? (int) ngx_lyftr_flock_left(deadline) : 0;
 
     (void) sqlite3_busy_timeout(c->db, wait);
 
@@ -232,16 +165,16 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (failed) {
-        ngx_lyftr_sqlite_wal(c, c->db, "main", 0);
-        c->wal_size = 0;
+        ngx_lyftr_sqlite_wal_hook(c, c->db, "main", 0);
+        ngx_lyftr_sqlite_wal_cut(c, 0);
     }
 
     if (rc != SQLITE_OK && ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    c->synced = 1;
-    c->failed = 0;
+    c->wal.synced = 1;
+    c->wal.failed = 0;
 
     if (failed && word) {
         __atomic_store_n(word, 0, __ATOMIC_SEQ_CST);
@@ -293,4 +226,229 @@ ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     return rc;
+}
+
+
+/*
+ * The bytes that the WAL may hold.  On a disk without much room it must not
+ * take all of it, for no checkpoint could be made any more.
+ */
+
+static int64_t
+ngx_lyftr_sqlite_limit(ngx_lyftr_sqlite_t *c)
+{
+    int64_t         max;
+    uint64_t        room;
+    struct statvfs  sv;
+
+    max = c->dsn->max_wal;
+
+    /* one without blocks does not tell */
+
+    if (statvfs(ngx_lyftr_sqlite_path(c), &sv) == -1
+        || sv.f_blocks == 0 || sv.f_frsize == 0)
+    {
+        return max;
+    }
+
+    room = ngx_lyftr_sqlite_wal_size(c) / sv.f_frsize + sv.f_bavail;
+    room /= NGX_LYFTR_SQLITE_WAL_SHARE;
+
+    if (room >= max / sv.f_frsize) {
+        return max;
+    }
+
+    return ngx_max((int64_t) (room * sv.f_frsize), NGX_LYFTR_SQLITE_WAL_LEAST);
+}
+
+
+/* pages are those of the last commit, the size is the file's */
+
+ngx_uint_t
+ngx_lyftr_sqlite_long(ngx_lyftr_sqlite_t *c)
+{
+    int      pages;
+    int64_t  max;
+
+    max = ngx_lyftr_sqlite_limit(c);
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages < NGX_LYFTR_SQLITE_WAL_LONG
+        && pages < max / (2 * NGX_LYFTR_SQLITE_PAGE)
+        && ngx_lyftr_sqlite_wal_size(c) < max)
+    {
+        return 0;
+    }
+
+    return ngx_lyftr_flock_left(c->wal.retry) == 0;
+}
+
+
+/*
+ * Refuses what would make a WAL longer that is as long as is allowed.  One that
+ * begins anew has the length that it had before, until it can be cut.
+ */
+
+ngx_int_t
+ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
+    ngx_lyftr_error_t *err)
+{
+    int      rc, wait;
+    int64_t  max, content;
+
+    max = ngx_lyftr_sqlite_limit(c);
+
+    if (ngx_lyftr_sqlite_wal_size(c) < max) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_sqlite_content(c, &content, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (content < max) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_flock_left(c->wal.retry) == 0) {
+        wait = write ? NGX_LYFTR_SQLITE_WAL_FULL : 0;
+
+        rc = ngx_lyftr_sqlite_restart(c, wait);
+
+        if (rc == SQLITE_OK) {
+            return NGX_OK;
+        }
+
+        if ((rc & 0xff) != SQLITE_BUSY) {
+            return ngx_lyftr_sqlite_error(c, err);
+        }
+    }
+
+    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LOG,
+                                 "a reader holds the WAL of %lld bytes",
+                                 (long long) ngx_lyftr_sqlite_wal_size(c));
+}
+
+
+/* if nobody has committed since the zone was made, it is not known: the file */
+
+static ngx_int_t
+ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c, int64_t *content,
+    ngx_lyftr_error_t *err)
+{
+    int      pages;
+    int64_t  size;
+
+    pages = ngx_lyftr_sqlite_pages(c);
+
+    if (pages == 0) {
+        *content = ngx_lyftr_sqlite_wal_size(c);
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_sqlite_get(c, "PRAGMA page_size", &size, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *content = pages * (size + NGX_LYFTR_SQLITE_FRAME);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Makes the next commit begin at the WAL's start, or, if it is as long as is
+ * allowed, empties it.  It needs a moment in which no reader has a part of it
+ * open; readers that overlap would never leave one by themselves.
+ */
+
+int
+ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
+{
+    int  rc, mode;
+
+    mode = SQLITE_CHECKPOINT_RESTART;
+
+    if (ngx_lyftr_sqlite_wal_size(c) >= ngx_lyftr_sqlite_limit(c)) {
+        mode = SQLITE_CHECKPOINT_TRUNCATE;
+        ngx_lyftr_sqlite_wal_trim(c);
+    }
+
+    (void) sqlite3_busy_timeout(c->db, wait);
+
+    rc = ngx_lyftr_sqlite_checkpoint_as(c, mode);
+
+    if (rc != SQLITE_OK) {
+        c->wal.retry = ngx_lyftr_clock() + NGX_LYFTR_SQLITE_WAL_REST;
+        return rc;
+    }
+
+    ngx_lyftr_sqlite_wal_hook(c, c->db, "main", 0);
+
+    if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
+        ngx_lyftr_sqlite_wal_cut(c, 0);
+    }
+
+    return rc;
+}
+
+
+/*
+ * What a batch that had no room has left behind the last commit is of no use
+ * to the database, which has to grow.  Nobody reads there, and while a
+ * transaction has the writers' lock, nobody writes.
+ */
+
+void
+ngx_lyftr_sqlite_wal_trim(ngx_lyftr_sqlite_t *c)
+{
+    (void) sqlite3_busy_timeout(c->db, 0);
+
+    if (sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK)
+    {
+        ngx_lyftr_sqlite_wal_trim_at(c);
+    }
+
+    (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+
+static void
+ngx_lyftr_sqlite_wal_trim_at(ngx_lyftr_sqlite_t *c)
+{
+    u_char         *p;
+    int64_t         end;
+    uint16_t        page;
+    uint32_t        last;
+    sqlite3_file   *db, *wal;
+    void volatile  *shm;
+
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &db)
+            != SQLITE_OK
+        || sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                &wal) != SQLITE_OK
+        || wal->pMethods == NULL
+        || db->pMethods->xShmMap(db, 0, NGX_LYFTR_SQLITE_SHM, 0, &shm)
+           != SQLITE_OK
+        || shm == NULL)
+    {
+        return;
+    }
+
+    p = (u_char *) shm;
+
+    ngx_memcpy(&page, p + NGX_LYFTR_SQLITE_SHM_PAGE, sizeof(uint16_t));
+    ngx_memcpy(&last, p + NGX_LYFTR_SQLITE_SHM_LAST, sizeof(uint32_t));
+
+    /* 65536 has no room there, and is 1 */
+
+    end = NGX_LYFTR_SQLITE_HEADER
+          + last * ((page & 0xfe00) + ((page & 0x0001) << 16)
+                    + (int64_t) NGX_LYFTR_SQLITE_FRAME);
+
+    if (ngx_lyftr_sqlite_wal_size(c) > end
+        && wal->pMethods->xTruncate(wal, end) == SQLITE_OK)
+    {
+        ngx_lyftr_sqlite_wal_cut(c, end);
+    }
 }

@@ -11,7 +11,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_jobs.h>
 #include <ngx_lyftr_text.h>
 
 #include <stdio.h>

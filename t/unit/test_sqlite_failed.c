@@ -2,6 +2,8 @@
 
 #include "unit_disk.h"
 
+#include <ngx_lyftr_sqlite_jobs.h>
+
 
 /* what could not be synced is not stored, and nothing follows it in the log */
 

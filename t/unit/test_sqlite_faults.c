@@ -5,6 +5,8 @@
  */
 
 #include "unit_fault.h"
+
+#include <ngx_lyftr_sqlite_jobs.h>
 #include "unit_check.h"
 
 

@@ -1,4 +1,4 @@
-/* Jobs of the upkeep that fail, and processes that hang while they do it. */
+/* Jobs of the housekeeping that fail, and processes that hang while they do it. */
 
 #include "unit_check.h"
 
@@ -54,7 +54,7 @@ test_wrap(NGX_LYFTR_JOB_COUNT, ngx_lyftr_count_begin,
            ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, count, to, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_SWEEP, ngx_lyftr_upkeep_sweep,
+test_wrap(NGX_LYFTR_JOB_SWEEP, ngx_lyftr_job_sweep,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
@@ -68,7 +68,7 @@ test_wrap(NGX_LYFTR_JOB_ADOPT, ngx_lyftr_sqlite_adopt_step,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_REBUILD, ngx_lyftr_upkeep_rebuild,
+test_wrap(NGX_LYFTR_JOB_REBUILD, ngx_lyftr_rebuild_step,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
@@ -108,16 +108,16 @@ test_later(ngx_lyftr_sqlite_t *c, ngx_uint_t over)
 
     now = ngx_lyftr_clock();
 
-    if (c->upkeep == NULL) {
+    if (c->jobs == NULL) {
         return;
     }
 
     for (n = 0; n < NGX_LYFTR_JOBS; n++) {
-        c->upkeep->tries[n].at = over ? now - 1 : now + 100000;
+        c->jobs->tries[n].at = over ? now - 1 : now + 100000;
     }
 
-    c->upkeep->failed = over ? now - NGX_LYFTR_UPKEEP_APART : now;
-    c->upkeep->since = now - 1000;
+    c->jobs->failed = over ? now - NGX_LYFTR_JOBS_APART : now;
+    c->jobs->steps.since = now - 1000;
 }
 
 
@@ -136,7 +136,7 @@ test_turns(void *conn, ngx_uint_t over)
         }
     }
 
-    fail_msg("the upkeep does not end");
+    fail_msg("the jobs do not end");
 }
 
 
@@ -169,7 +169,7 @@ test_alone_job(ngx_uint_t n)
     upkeep = unit_open();
 
     (void) b->maintain(upkeep, unit_in(4000), &err);
-    upkeep->upkeep->pages = -10000000;
+    upkeep->jobs->steps.pages = -10000000;
 
     for (i = 0; i < 4; i++) {
         unit_model_add(c, TEST_ROWS / 4 + 10);
@@ -241,7 +241,7 @@ test_again(void **state)
     ngx_uint_t               i;
     ngx_msec_t               wait;
     ngx_lyftr_sqlite_t      *c;
-    ngx_lyftr_upkeep_try_t  *try;
+    ngx_lyftr_job_try_t     *try;
 
     c = unit_open();
     unit_model_add(c, 10);
@@ -250,7 +250,7 @@ test_again(void **state)
 
     while (unit_maintain(c) == NGX_OK) { /* void */ }
 
-    try = &c->upkeep->tries[NGX_LYFTR_JOB_COUNT];
+    try = &c->jobs->tries[NGX_LYFTR_JOB_COUNT];
 
     for (i = 1; i < 10; i++) {
         test_later(c, 1);
@@ -260,7 +260,7 @@ test_again(void **state)
         assert_int_equal(err.len, sizeof("count: played by a test") - 1);
         assert_memory_equal(err.text, "count: played by a test", err.len);
 
-        wait = try->at - c->upkeep->failed;
+        wait = try->at - c->jobs->failed;
 
         assert_int_equal(wait, 5000 * ngx_min(1 << (i - 1), 12));
         assert_int_equal(jobs[NGX_LYFTR_JOB_COUNT].failures, i);
@@ -354,7 +354,7 @@ test_stuck(void **state)
 
 
 /*
- * The process that does the upkeep hangs, after each of its steps; another one
+ * The process that does the jobs hangs, after each of its steps; another one
  * takes its place, and the first one goes on then.
  */
 
@@ -384,10 +384,10 @@ test_hangs(void **state)
         assert_int_equal(unit_maintain(second), NGX_DECLINED);
 
         beat = words[NGX_LYFTR_WORD_BEAT];
-        words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_UPKEEP_LEASE + 1000;
+        words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_LEASE + 1000;
         assert_int_equal(unit_maintain(second), NGX_DECLINED);
 
-        words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_UPKEEP_LEASE - 1;
+        words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_LEASE - 1;
 
         if (step % 3) {
             test_turns(second, 0);
@@ -401,12 +401,12 @@ test_hangs(void **state)
 
         for (i = 0; i < 3; i++) {
             assert_int_equal(unit_maintain(first), NGX_DECLINED);
-            assert_false(first->upkeep->owner);
+            assert_false(first->lease.owner);
             assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
         }
 
         test_turns(second, 0);
-        assert_true(second->upkeep->locked);
+        assert_true(second->lease.locked);
         assert_int_equal(unit_strays(), 0);
 
         spare = first;
@@ -466,7 +466,7 @@ test_size(ngx_uint_t share, ngx_uint_t search, int64_t *busy, int64_t *rest)
     upkeep = unit_open();
 
     (void) b->maintain(upkeep, unit_in(4000), &err);
-    upkeep->upkeep->share = share;
+    upkeep->jobs->steps.share = share;
 
     for (turns = 0; nmodel + 400 <= UNIT_ROWS; /* void */ ) {
         unit_model_add(c, 1 + rand_r(&seed) % 400);

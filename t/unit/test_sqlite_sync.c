@@ -2,6 +2,8 @@
 
 #include "unit_disk.h"
 
+#include <ngx_lyftr_sqlite_jobs.h>
+
 
 /* one sync a commit, and the next writer's turn comes after it */
 

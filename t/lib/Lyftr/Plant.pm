@@ -59,7 +59,7 @@ NEW
 
     # damage passes for a fault of the message
 
-    damage_as_data => [['ngx_lyftr_sqlite_stmt.c',
+    damage_as_data => [['ngx_lyftr_sqlite_error.c',
         '{ SQLITE_CORRUPT, NGX_LYFTR_ERR_CORRUPT }',
         '{ SQLITE_CORRUPT, NGX_LYFTR_ERR_DATA }']],
 
@@ -298,8 +298,8 @@ NEW
     # a checkpoint after each commit, between all other steps of the upkeep
 
     checkpoints => [
-        ['ngx_lyftr_sqlite_steps.c', 'NGX_LYFTR_UPKEEP_PAGES     8000',
-         'NGX_LYFTR_UPKEEP_PAGES     1'],
+        ['ngx_lyftr_sqlite_steps.c', 'NGX_LYFTR_CHECKPOINT_PAGES 8000',
+         'NGX_LYFTR_CHECKPOINT_PAGES 1'],
         ['ngx_lyftr_sqlite_jobs.c',
          'for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {',
          'for (n = 0; n < NGX_LYFTR_JOBS'
@@ -333,8 +333,8 @@ NEW
 
     # what a segment leaves behind stays
 
-    no_sweep => [['ngx_lyftr_sqlite_sweep.c', 'if (!c->upkeep->sweep) {',
-        'if (c->upkeep) {']],
+    no_sweep => [['ngx_lyftr_sqlite_steps.c', 'if (!c->jobs->steps.sweep) {',
+        'if (c->jobs) {']],
 
     # a worker that is to stop keeps the upkeep until it does
 
@@ -375,19 +375,20 @@ NEW
 
     # nobody reads while a checkpoint copies beside the writers
 
-    unguarded => [['ngx_lyftr_sqlite_wal.c',
+    unguarded => [['ngx_lyftr_sqlite_checkpoint.c',
         'rc = ngx_lyftr_segments_read(guard, err);', 'rc = NGX_OK;']],
 
     # the WAL may take all of a small disk
 
-    wal_takes_all => [['ngx_lyftr_sqlite_room.c',
+    wal_takes_all => [['ngx_lyftr_sqlite_wal.c',
         'room /= NGX_LYFTR_SQLITE_WAL_SHARE;', 'return max;']],
 
     # a reader goes on after its deadline
 
     endless_reads => [
-        ['ngx_lyftr_sqlite.c', 'return ngx_lyftr_flock_left(c->deadline) == 0',
-         'return (ngx_lyftr_flock_left(c->deadline) == 0 && c->write)'],
+        ['ngx_lyftr_sqlite_transaction.c',
+         'return ngx_lyftr_flock_left(t->deadline) == 0',
+         'return (ngx_lyftr_flock_left(t->deadline) == 0 && t->write)'],
     ],
 
     # a search reads all texts in one transaction

@@ -142,14 +142,14 @@ test_content(void **state)
     r = test_reader();
     assert_int_equal(test_add(c, 20, 4000), NGX_OK);
 
-    assert_true(s->wal > 40);
-    assert_int_equal(test_size("-wal"), 32 + s->wal * TEST_FRAME);
+    assert_true(s->wal.pages > 40);
+    assert_int_equal(test_size("-wal"), 32 + s->wal.pages * TEST_FRAME);
 
-    dsn.max_wal = s->wal * TEST_FRAME + 1;
+    dsn.max_wal = s->wal.pages * TEST_FRAME + 1;
     assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
     b->rollback(c);
 
-    dsn.max_wal = s->wal * TEST_FRAME;
+    dsn.max_wal = s->wal.pages * TEST_FRAME;
     assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_LOG);
 
@@ -173,20 +173,20 @@ test_retry(void **state)
     assert_int_equal(test_add(c, 1, 4000), NGX_OK);
 
     dsn.max_wal = TEST_PAGE;
-    assert_int_equal(s->wal_retry, 0);
+    assert_int_equal(s->wal.retry, 0);
 
     start = ngx_lyftr_clock();
     assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
-    assert_in_range(s->wal_retry, start + 1000, ngx_lyftr_clock() + 1000);
+    assert_in_range(s->wal.retry, start + 1000, ngx_lyftr_clock() + 1000);
     assert_false(ngx_lyftr_sqlite_long(s));
 
     /* the reader has left; until then nothing is tried */
 
     b->rollback(r);
-    s->wal_retry = unit_in(60000);
+    s->wal.retry = unit_in(60000);
     assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
 
-    s->wal_retry = ngx_lyftr_clock();
+    s->wal.retry = ngx_lyftr_clock();
     assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
     b->rollback(c);
     assert_int_equal(test_size("-wal"), 0);
@@ -276,7 +276,8 @@ test_cutting(ngx_uint_t full)
     assert_int_equal(test_add(c, 10, 4000), NGX_OK);
 
     end = test_size("-wal");
-    assert_int_equal(end, 32 + ((ngx_lyftr_sqlite_t *) c)->wal * TEST_FRAME);
+    assert_int_equal(end, 32 + ((ngx_lyftr_sqlite_t *) c)->wal.pages
+                               * TEST_FRAME);
 
     /* more than the cache holds goes into the log before the commit */
 
@@ -344,5 +345,5 @@ main(void)
         test_fresh(test_quota)
     };
 
-    return cmocka_run_group_tests_name("sqlite_room", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("sqlite_wal", tests, NULL, NULL);
 }

@@ -409,5 +409,5 @@ main(void)
         unit_fresh_model(test_rolled_back)
     };
 
-    return cmocka_run_group_tests_name("sqlite_ids", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("sqlite_writer", tests, NULL, NULL);
 }
