@@ -1,4 +1,4 @@
-/* Jobs of the housekeeping that fail, and processes that hang while they do it. */
+/* Jobs of the housekeeping that fail, and processes that hang in them. */
 
 #include "unit_check.h"
 
