@@ -159,7 +159,7 @@ sanitized:
 		LD_OPT='$(LD_OPT) $(SANITIZE)'
 
 
-asan: sanitized		## run the suite with AddressSanitizer and UBSan
+asan: build sanitized	## run the suite with AddressSanitizer and UBSan
 	@t/setup test
 	@t/setup docs
 	@t/setup openapi

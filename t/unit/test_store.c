@@ -16,7 +16,8 @@ static ngx_str_t              value[8];
 static ngx_lyftr_store_t      stores[4], *storep[4], *declared;
 static ngx_uint_t             nstores;
 static ngx_lyftr_channel_t    channels[NGX_LYFTR_CHANNELS];
-static ngx_uint_t             created, most, closed, started[NGX_LYFTR_CHANNELS];
+static ngx_uint_t             created, most, closed;
+static ngx_uint_t             started[NGX_LYFTR_CHANNELS];
 static ngx_uint_t             paced;
 
 static ngx_str_t              url, threads, advice;
