@@ -203,6 +203,11 @@ ngx_int_t ngx_lyftr_request_submit(ngx_http_request_t *r,
     ngx_lyftr_channel_e channel, ngx_lyftr_op_run_pt run,
     ngx_lyftr_done_pt done, void *data, ngx_http_handler_pt answer);
 
+/* the same for messages that are to be stored, together or not at all */
+ngx_int_t ngx_lyftr_request_write(ngx_http_request_t *r,
+    ngx_lyftr_message_t *messages, ngx_uint_t n, ngx_lyftr_done_pt done,
+    ngx_http_handler_pt answer);
+
 /* answers as if the store had refused the operation */
 ngx_int_t ngx_lyftr_request_refuse(ngx_http_request_t *r,
     ngx_lyftr_channel_e channel);

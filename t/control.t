@@ -29,8 +29,9 @@ my $guard = ['ngx_lyftr_request.c',
     'if (ctx->op.state != NGX_LYFTR_OP_DONE && !ctx->expired) {', 'if (0) {'];
 
 my $no_commit = ['ngx_lyftr_lane.c',
-    'ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK',
-    '(backend->rollback(lane->seat->conn), 1)'];
+    "store->backend->write(lane->seat->conn, &batch, deadline, err)\n"
+    . "        != NGX_OK",
+    '(store->backend->end(lane->seat->conn), 0)'];
 
 
 sub seen {

@@ -11,6 +11,8 @@
 static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_request_cleanup(void *data);
+static ngx_int_t ngx_lyftr_request_queue(ngx_http_request_t *r,
+    ngx_lyftr_ctx_t *ctx, ngx_lyftr_channel_e channel);
 static ngx_int_t ngx_lyftr_request_watch(ngx_http_request_t *r,
     ngx_lyftr_ctx_t *ctx);
 static void ngx_lyftr_request_cancel(void *data);
@@ -140,19 +142,47 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
     ngx_lyftr_op_run_pt run, ngx_lyftr_done_pt done, void *data,
     ngx_http_handler_pt answer)
 {
-    ngx_lyftr_op_t   *op;
     ngx_lyftr_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
 
-    op = &ctx->op;
-
-    op->run = run;
-    op->wake = ngx_lyftr_request_wake;
-    op->data = data;
+    ctx->op.run = run;
+    ctx->op.data = data;
 
     ctx->done = done;
     ctx->answer = answer;
+
+    return ngx_lyftr_request_queue(r, ctx, channel);
+}
+
+
+ngx_int_t
+ngx_lyftr_request_write(ngx_http_request_t *r, ngx_lyftr_message_t *messages,
+    ngx_uint_t n, ngx_lyftr_done_pt done, ngx_http_handler_pt answer)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    ctx->op.write.messages = messages;
+    ctx->op.write.n = n;
+
+    ctx->done = done;
+    ctx->answer = answer;
+
+    return ngx_lyftr_request_queue(r, ctx, NGX_LYFTR_CHANNEL_WRITE);
+}
+
+
+static ngx_int_t
+ngx_lyftr_request_queue(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx,
+    ngx_lyftr_channel_e channel)
+{
+    ngx_lyftr_op_t  *op;
+
+    op = &ctx->op;
+
+    op->wake = ngx_lyftr_request_wake;
 
     if (channel == NGX_LYFTR_CHANNEL_READ
         && ngx_lyftr_request_watch(r, ctx) != NGX_OK)
@@ -166,7 +196,7 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
         || ngx_lyftr_channel_submit(op->channel, op) != NGX_OK)
     {
         ngx_lyftr_request_overload(op);
-        return answer(r);
+        return ctx->answer(r);
     }
 
     r->main->blocked++;

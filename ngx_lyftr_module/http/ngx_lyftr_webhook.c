@@ -4,9 +4,6 @@
 /* what a larger body costs would hold up the event loop */
 #define NGX_LYFTR_WEBHOOK_LARGE    (256 * 1024)
 
-/* msec: the sum of all skews is to have room */
-#define NGX_LYFTR_SKEW_MAX         (365LL * 24 * 3600 * 1000)
-
 
 /* what is needed only while a delivery is checked */
 
@@ -45,10 +42,7 @@ static ngx_int_t ngx_lyftr_webhook_store(ngx_http_request_t *r,
 static ngx_int_t ngx_lyftr_webhook_forged(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_unauthorized(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_fault(ngx_http_request_t *r);
-static int64_t ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message);
-static ngx_int_t ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op,
-    ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
-static void ngx_lyftr_webhook_insert_done(ngx_lyftr_ctx_t *ctx);
+static void ngx_lyftr_webhook_done(ngx_lyftr_ctx_t *ctx);
 static ngx_int_t ngx_lyftr_webhook_answer(ngx_http_request_t *r);
 
 
@@ -303,13 +297,9 @@ ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
         return ngx_lyftr_http_faults(r, &delivery->scratch->faults);
     }
 
-    ctx->op.skew = ngx_lyftr_webhook_skew(&delivery->message);
-
-    return ngx_lyftr_request_submit(r, NGX_LYFTR_CHANNEL_WRITE,
-                                    ngx_lyftr_webhook_insert_run,
-                                    ngx_lyftr_webhook_insert_done,
-                                    &delivery->message,
-                                    ngx_lyftr_webhook_answer);
+    return ngx_lyftr_request_write(r, &delivery->message, 1,
+                                   ngx_lyftr_webhook_done,
+                                   ngx_lyftr_webhook_answer);
 }
 
 
@@ -387,49 +377,20 @@ ngx_lyftr_webhook_fault(ngx_http_request_t *r)
 }
 
 
-/* how long ago the message says it was made; less than 0: it is to come */
-
-static int64_t
-ngx_lyftr_webhook_skew(ngx_lyftr_message_t *message)
-{
-    int64_t      skew;
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    skew = (int64_t) tp->sec * 1000 + (int64_t) tp->msec
-           - ngx_lyftr_instant_msec(&message->instant);
-
-    skew = ngx_min(skew, NGX_LYFTR_SKEW_MAX);
-
-    return ngx_max(skew, -NGX_LYFTR_SKEW_MAX);
-}
-
-
-/* in a pool thread */
-
-static ngx_int_t
-ngx_lyftr_webhook_insert_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
-    void *conn, ngx_lyftr_error_t *err)
-{
-    return backend->insert(conn, op->data, err);
-}
-
-
 /*
  * Counted here and not when the request goes on: one whose client has left is
  * never resumed, yet its row is stored.
  */
 
 static void
-ngx_lyftr_webhook_insert_done(ngx_lyftr_ctx_t *ctx)
+ngx_lyftr_webhook_done(ngx_lyftr_ctx_t *ctx)
 {
     if (ctx->op.rc == NGX_ERROR) {
         return;
     }
 
-    ctx->result = (ctx->op.rc == NGX_OK) ? NGX_LYFTR_CREATED
-                                         : NGX_LYFTR_DUPLICATE;
+    ctx->result = ctx->op.write.messages[0].known ? NGX_LYFTR_DUPLICATE
+                                                  : NGX_LYFTR_CREATED;
 
     ctx->counted = 1;
 

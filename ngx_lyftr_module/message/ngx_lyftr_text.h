@@ -45,6 +45,7 @@ typedef struct {
     ngx_str_t            ts;
     ngx_str_t            text;             /* data == NULL: null */
     ngx_lyftr_instant_t  instant;          /* of ts; not set in a row read */
+    ngx_uint_t           known;            /* set by a store: it had the id */
 } ngx_lyftr_message_t;
 
 

@@ -448,7 +448,7 @@ ngx_int_t ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
     uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
 
-/* a function of the backend */
+/* NGX_DECLINED if the id is known: the row that is there stays */
 ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_error_t *err);
 
@@ -461,7 +461,7 @@ void ngx_lyftr_sqlite_writer_free(ngx_lyftr_sqlite_t *c);
 #define NGX_LYFTR_SQLITE_WRITE     1
 #define NGX_LYFTR_SQLITE_UPKEEP    2
 
-/* functions of the backend */
+/* NGX_DECLINED: not now, and the connection stays good */
 ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err);

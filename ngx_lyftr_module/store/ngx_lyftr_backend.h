@@ -34,6 +34,26 @@
 
 
 /*
+ * Messages that are stored together or not at all: those of a delivery.  The
+ * row of an id that is known stays as it is, and known says so of the message.
+ */
+
+typedef struct {
+    ngx_lyftr_message_t *messages;
+    ngx_uint_t           n;
+} ngx_lyftr_write_t;
+
+
+/* what a transaction is to store, and how long its commit has taken */
+
+typedef struct {
+    ngx_lyftr_write_t  **writes;
+    ngx_uint_t           n;
+    int64_t              usec;
+} ngx_lyftr_batch_t;
+
+
+/*
  * Takes the next row; its strings are valid during the call only.
  * NGX_OK, or NGX_ERROR to stop.
  */
@@ -124,7 +144,7 @@ typedef struct {
  *
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
  * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR
- * but that of insert() with NGX_LYFTR_ERR_DATA, and those with
+ * but that of write() with NGX_LYFTR_ERR_DATA, and those with
  * NGX_LYFTR_ERR_LOG, NGX_LYFTR_ERR_BEHIND or NGX_LYFTR_ERR_STUCK, the caller
  * closes the connection and does not use it again.
  */
@@ -157,28 +177,40 @@ typedef struct {
     void               (*close)(void *conn);
 
     /*
-     * A transaction.  begin() with write set waits for its turn among all
-     * writers of all processes, until the deadline: NGX_LYFTR_ERR_BUSY.
-     * Without it, reads see one snapshot until commit(), and are interrupted
-     * at the deadline: NGX_LYFTR_ERR_TIMEOUT.
-     * NGX_DECLINED with *err filled: not now, and the connection stays good.
-     * A commit() that returned NGX_OK is durable.
-     * rollback() may be called at any time and never fails.
+     * Reads see one snapshot from begin() to end(), and are interrupted at the
+     * deadline: NGX_LYFTR_ERR_TIMEOUT.
      */
-    ngx_int_t          (*begin)(void *conn, ngx_uint_t write,
+    ngx_int_t          (*begin)(void *conn, ngx_msec_t deadline,
+                             ngx_lyftr_error_t *err);
+
+    /*
+     * A writer's turn among all writers of all processes, which is waited for
+     * until the deadline: NGX_LYFTR_ERR_BUSY.  Messages that arrive meanwhile
+     * join the batch, so that nothing of it is known before.  A backend whose
+     * writers need no turn has it at once.
+     * NGX_DECLINED with *err filled: not now, and the connection stays good.
+     */
+    ngx_int_t          (*turn)(void *conn, ngx_msec_t deadline,
+                             ngx_lyftr_error_t *err);
+
+    /*
+     * Stores a batch in one transaction, and ends the turn in any case.
+     * NGX_OK: all of it is durable, and it is known of each message.
+     * NGX_ERROR: nothing of it is to be answered as stored.  With
+     * NGX_LYFTR_ERR_DATA one of the writes cannot be stored at all, and none
+     * was: the caller finds out which one, by a turn for each.
+     */
+    ngx_int_t          (*write)(void *conn, ngx_lyftr_batch_t *batch,
                              ngx_msec_t deadline, ngx_lyftr_error_t *err);
-    ngx_int_t          (*commit)(void *conn, ngx_lyftr_error_t *err);
-    void               (*rollback)(void *conn);
+
+    /* ends a snapshot, or a turn without a batch; at any time, never fails */
+    void               (*end)(void *conn);
 
     /*
      * From now on reads are interrupted, as at the deadline, when another
      * thread has set this word.
      */
     void               (*watch)(void *conn, ngx_atomic_t *stop);
-
-    /* NGX_DECLINED if the id is known: the row that is there stays */
-    ngx_int_t          (*insert)(void *conn, ngx_lyftr_message_t *m,
-                             ngx_lyftr_error_t *err);
 
     /* NGX_DECLINED if query->after is not a position of this store */
     ngx_int_t          (*list)(void *conn, ngx_lyftr_query_t *query,

@@ -125,6 +125,14 @@ ngx_lyftr_channel_lanes(ngx_conf_t *cf, ngx_lyftr_channel_t *channel)
         task->event.data = lane;
         task->event.handler = ngx_lyftr_channel_done;
 
+        if (channel->type == NGX_LYFTR_CHANNEL_WRITE) {
+            lane->writes = ngx_palloc(cf->pool, channel->batch
+                                                * sizeof(ngx_lyftr_write_t *));
+            if (lane->writes == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
         lane->ident[3] = (void *) -1;
         lane->channel = channel;
         lane->seat = &channel->seats[i % channel->nseats];
@@ -140,14 +148,17 @@ ngx_int_t
 ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 {
     ngx_log_t   *log;
+    ngx_time_t  *tp;
     ngx_uint_t   n, full;
 
     log = ngx_cycle->log;
+    tp = ngx_timeofday();
 
     op->channel = channel;
     op->state = NGX_LYFTR_OP_WAITING;
     op->lane = NULL;
     op->since = ngx_lyftr_usec();
+    op->arrived = (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
 
     if (!op->timed) {
         op->timed = 1;
@@ -163,7 +174,7 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 
     if (!full) {
         ngx_queue_insert_tail(&channel->pending, &op->queue);
-        channel->npending++;
+        channel->npending += ngx_lyftr_op_size(op);
         ngx_lyftr_channel_show(channel);
     }
 

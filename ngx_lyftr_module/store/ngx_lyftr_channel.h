@@ -33,7 +33,9 @@ struct ngx_lyftr_lane_s {
     ngx_queue_t                   batch;         /* of taken operations */
     ngx_uint_t                    n;
     ngx_uint_t                    failed;        /* of them */
+    ngx_lyftr_write_t           **writes;        /* of them, or NULL */
     ngx_uint_t                    commits;
+    ngx_uint_t                    messages;      /* in these commits */
     ngx_msec_t                    started;
     ngx_lyftr_error_t             err;
     ngx_lyftr_error_t             upkeep;        /* of what none asked for */
@@ -68,7 +70,7 @@ struct ngx_lyftr_channel_s {
 
     ngx_thread_mutex_t            mutex;         /* of these two */
     ngx_queue_t                   pending;
-    ngx_uint_t                    npending;
+    ngx_uint_t                    npending;      /* messages, or others */
     ngx_atomic_t                 *shown;         /* it, to all workers */
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
@@ -92,6 +94,12 @@ typedef struct {
     ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND          \
      || (error) == NGX_LYFTR_ERR_STUCK                                      \
      || (error) == NGX_LYFTR_ERR_ADOPT)
+
+
+/* what it counts in a queue, and in a batch */
+
+#define ngx_lyftr_op_size(op)                                                 \
+    ((op)->write.n ? (op)->write.n : 1)
 
 
 /* has the mutex */

@@ -63,7 +63,7 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 
     if (!taken) {
         ngx_queue_remove(&op->queue);
-        channel->npending--;
+        channel->npending -= ngx_lyftr_op_size(op);
         ngx_lyftr_channel_show(channel);
     }
 
@@ -138,7 +138,7 @@ ngx_lyftr_channel_cancel(ngx_lyftr_op_t *op)
 
     if (lane == NULL) {
         ngx_queue_remove(&op->queue);
-        channel->npending--;
+        channel->npending -= ngx_lyftr_op_size(op);
         ngx_lyftr_channel_show(channel);
     }
 

@@ -6,6 +6,13 @@
  * the operations it has taken, and neither a request nor a log of one.
  */
 
+/* msec: the sum of all skews is to have room */
+#define NGX_LYFTR_SKEW_MAX         (365LL * 24 * 3600 * 1000)
+
+#define ngx_lyftr_lane_op(wr)                                                 \
+    ((ngx_lyftr_op_t *) ((u_char *) (wr) - offsetof(ngx_lyftr_op_t, write)))
+
+
 static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static void ngx_lyftr_lane_body(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
@@ -17,9 +24,11 @@ static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
     ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane);
-static ngx_int_t ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t n,
-    ngx_lyftr_tally_t *skew, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane);
+static ngx_int_t ngx_lyftr_lane_write(ngx_lyftr_lane_t *lane,
+    ngx_msec_t deadline);
+static ngx_int_t ngx_lyftr_lane_write_singly(ngx_lyftr_lane_t *lane);
+static ngx_int_t ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t i,
+    ngx_uint_t n, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
 
 
@@ -41,6 +50,7 @@ ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
 static void
 ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
 {
+    ngx_int_t             rc;
     ngx_msec_t            deadline;
     ngx_lyftr_backend_t  *backend;
     ngx_lyftr_channel_t  *channel;
@@ -50,6 +60,7 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
 
     lane->failed = 0;
     lane->commits = 0;
+    lane->messages = 0;
     lane->err.code = NGX_LYFTR_ERR_NONE;
     lane->upkeep.code = NGX_LYFTR_ERR_NONE;
     lane->read = 0;
@@ -88,13 +99,14 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
     ngx_lyftr_lane_take(lane, channel->batch, log);
 
     if (lane->n == 0) {
-        backend->rollback(lane->seat->conn);
+        backend->end(lane->seat->conn);
         return;
     }
 
-    if (ngx_lyftr_lane_run(lane) != NGX_OK
-        && !ngx_lyftr_lane_sound(lane->err.code))
-    {
+    rc = (channel->type == NGX_LYFTR_CHANNEL_WRITE)
+         ? ngx_lyftr_lane_write(lane, deadline) : ngx_lyftr_lane_run(lane);
+
+    if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {
         ngx_lyftr_lane_close(lane);
     }
 }
@@ -263,9 +275,9 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             return NGX_OK;
         }
 
-        rc = backend->begin(lane->seat->conn,
-                            channel->type == NGX_LYFTR_CHANNEL_WRITE,
-                            deadline, &lane->err);
+        rc = (channel->type == NGX_LYFTR_CHANNEL_WRITE)
+             ? backend->turn(lane->seat->conn, deadline, &lane->err)
+             : backend->begin(lane->seat->conn, deadline, &lane->err);
 
         if (rc != NGX_ERROR) {
             return rc;
@@ -282,10 +294,16 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 }
 
 
+/*
+ * As many operations as have max messages together: one that has more comes
+ * alone, for it is never split.
+ */
+
 static void
 ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
 {
     int64_t               now;
+    ngx_uint_t            size, sum;
     ngx_queue_t          *q;
     ngx_lyftr_op_t       *op;
     ngx_lyftr_tally_t     wait;
@@ -300,13 +318,23 @@ ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
     }
 
     now = ngx_lyftr_usec();
+    sum = 0;
 
-    while (lane->n < max && !ngx_queue_empty(&channel->pending)) {
+    while (!ngx_queue_empty(&channel->pending)) {
         q = ngx_queue_head(&channel->pending);
-        ngx_queue_remove(q);
-        channel->npending--;
-
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+
+        size = ngx_lyftr_op_size(op);
+
+        if (lane->n && sum + size > max) {
+            break;
+        }
+
+        sum += size;
+
+        ngx_queue_remove(q);
+        channel->npending -= size;
+
         op->lane = lane;
 
         ngx_lyftr_tally_add(&wait, &ngx_lyftr_seconds, now - op->since);
@@ -326,59 +354,67 @@ ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max, ngx_log_t *log)
 }
 
 
-/* NGX_ERROR: the connection is to be closed */
+/*
+ * What is neither a write nor needs no store: a batch of one.  NGX_ERROR: the
+ * connection is to be closed.
+ */
 
 static ngx_int_t
 ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
 {
     ngx_queue_t          *q;
     ngx_lyftr_op_t       *op;
-    ngx_lyftr_tally_t     skew;
     ngx_lyftr_backend_t  *backend;
-    ngx_lyftr_channel_t  *channel;
 
-    channel = lane->channel;
-    backend = channel->store->backend;
+    backend = lane->channel->store->backend;
 
-    ngx_memzero(&skew, sizeof(ngx_lyftr_tally_t));
+    q = ngx_queue_head(&lane->batch);
+    op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+
+    op->rc = op->run(op, backend, lane->seat->conn, &lane->err);
+
+    backend->end(lane->seat->conn);
+
+    if (op->rc == NGX_ERROR) {
+        ngx_lyftr_lane_fail(lane, q);
+        return NGX_ERROR;
+    }
+
+    lane->err.code = NGX_LYFTR_ERR_NONE;
+
+    return NGX_OK;
+}
+
+
+/* has the turn; NGX_ERROR: the connection is to be closed */
+
+static ngx_int_t
+ngx_lyftr_lane_write(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
+{
+    ngx_uint_t       i;
+    ngx_queue_t     *q;
+    ngx_lyftr_op_t  *op;
+
+    i = 0;
 
     for (q = ngx_queue_head(&lane->batch);
          q != ngx_queue_sentinel(&lane->batch);
          q = ngx_queue_next(q))
     {
         op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
-        op->rc = op->run(op, backend, lane->seat->conn, &lane->err);
-
-        if (op->rc == NGX_OK) {
-            ngx_lyftr_tally_add(&skew, &ngx_lyftr_skews, op->skew);
-        }
-
-        if (op->rc != NGX_ERROR) {
-            lane->err.code = NGX_LYFTR_ERR_NONE;
-            continue;
-        }
-
-        backend->rollback(lane->seat->conn);
-
-        if (channel->type == NGX_LYFTR_CHANNEL_WRITE
-            && lane->err.code == NGX_LYFTR_ERR_DATA)
-        {
-            return ngx_lyftr_lane_run_singly(lane);
-        }
-
-        goto failed;
+        lane->writes[i++] = &op->write;
     }
 
-    if (channel->type == NGX_LYFTR_CHANNEL_PROBE
-        || ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK)
+    if (ngx_lyftr_lane_commit(lane, 0, lane->n, deadline, &lane->err)
+        == NGX_OK)
     {
-        lane->commits = 1;
+        lane->err.code = NGX_LYFTR_ERR_NONE;
         return NGX_OK;
     }
 
-    backend->rollback(lane->seat->conn);
-
-failed:
+    if (lane->err.code == NGX_LYFTR_ERR_DATA) {
+        return ngx_lyftr_lane_write_singly(lane);
+    }
 
     ngx_lyftr_lane_fail(lane, ngx_queue_head(&lane->batch));
 
@@ -386,93 +422,108 @@ failed:
 }
 
 
+/*
+ * A message that cannot be stored must not fail its neighbours, so the
+ * operations are stored again, one in a transaction.
+ */
+
 static ngx_int_t
-ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t n,
-    ngx_lyftr_tally_t *skew, ngx_lyftr_error_t *err)
+ngx_lyftr_lane_write_singly(ngx_lyftr_lane_t *lane)
 {
-    int64_t               start;
-    ngx_lyftr_status_t   *status;
-    ngx_lyftr_channel_t  *channel;
+    ngx_int_t             rc;
+    ngx_uint_t            i;
+    ngx_msec_t            deadline;
+    ngx_lyftr_op_t       *op;
+    ngx_lyftr_error_t     err;
+    ngx_lyftr_backend_t  *backend;
 
-    channel = lane->channel;
-    status = channel->store->status;
+    backend = lane->channel->store->backend;
+    deadline = ngx_lyftr_clock() + lane->channel->timeout;
 
-    start = ngx_lyftr_usec();
+    for (i = 0; i < lane->n; i++) {
+        op = ngx_lyftr_lane_op(lane->writes[i]);
 
-    if (channel->store->backend->commit(lane->seat->conn, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
+        rc = backend->turn(lane->seat->conn, deadline, &err);
 
-    if (channel->type == NGX_LYFTR_CHANNEL_WRITE) {
-        ngx_lyftr_histogram_add(&status->commit, &ngx_lyftr_seconds,
-                                ngx_lyftr_usec() - start);
-        ngx_lyftr_histogram_add(&status->batch, &ngx_lyftr_sizes, n);
-        ngx_lyftr_histogram_merge(&status->skew, skew);
-        ngx_lyftr_status_set(status->committed, ngx_lyftr_clock());
+        if (rc == NGX_OK) {
+            rc = ngx_lyftr_lane_commit(lane, i, 1, deadline, &err);
+
+            if (rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
+                op->rc = NGX_ERROR;
+                op->error = err.code;
+                lane->failed++;
+                continue;
+            }
+        }
+
+        if (rc != NGX_OK) {
+            lane->err = err;
+            ngx_lyftr_lane_fail(lane, &op->queue);
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
 }
 
 
-/*
- * A message that cannot be stored must not fail its
- * neighbours, so the operations are run again, one in a transaction.
- */
+/* stores n writes from the ith one on, and counts them; has the turn */
 
 static ngx_int_t
-ngx_lyftr_lane_run_singly(ngx_lyftr_lane_t *lane)
+ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t i, ngx_uint_t n,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    void                 *conn;
-    ngx_int_t             rc;
-    ngx_msec_t            deadline;
-    ngx_queue_t          *q;
+    int64_t               skew;
+    ngx_uint_t            k, sum;
     ngx_lyftr_op_t       *op;
-    ngx_lyftr_error_t     err;
-    ngx_lyftr_tally_t     skew;
-    ngx_lyftr_backend_t  *backend;
+    ngx_lyftr_batch_t     batch;
+    ngx_lyftr_store_t    *store;
+    ngx_lyftr_tally_t     skews;
+    ngx_lyftr_message_t  *m;
 
-    conn = lane->seat->conn;
-    backend = lane->channel->store->backend;
-    deadline = ngx_lyftr_clock() + lane->channel->timeout;
+    store = lane->channel->store;
 
-    for (q = ngx_queue_head(&lane->batch);
-         q != ngx_queue_sentinel(&lane->batch);
-         q = ngx_queue_next(q))
+    batch.writes = &lane->writes[i];
+    batch.n = n;
+
+    if (store->backend->write(lane->seat->conn, &batch, deadline, err)
+        != NGX_OK)
     {
-        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+        return NGX_ERROR;
+    }
 
-        rc = backend->begin(conn, 1, deadline, &err);
+    ngx_memzero(&skews, sizeof(ngx_lyftr_tally_t));
+    sum = 0;
 
-        if (rc == NGX_OK) {
-            ngx_memzero(&skew, sizeof(ngx_lyftr_tally_t));
+    for (n += i; i < n; i++) {
+        op = ngx_lyftr_lane_op(lane->writes[i]);
+        op->rc = NGX_OK;
 
-            op->rc = op->run(op, backend, conn, &err);
+        sum += op->write.n;
 
-            if (op->rc == NGX_ERROR && err.code == NGX_LYFTR_ERR_DATA) {
-                backend->rollback(conn);
-                op->error = err.code;
-                lane->failed++;
+        for (k = 0; k < op->write.n; k++) {
+            m = &op->write.messages[k];
+
+            if (m->known) {
                 continue;
             }
 
-            if (op->rc == NGX_OK) {
-                ngx_lyftr_tally_add(&skew, &ngx_lyftr_skews, op->skew);
-            }
+            skew = op->arrived - ngx_lyftr_instant_msec(&m->instant);
+            skew = ngx_min(skew, NGX_LYFTR_SKEW_MAX);
+            skew = ngx_max(skew, -NGX_LYFTR_SKEW_MAX);
 
-            rc = (op->rc == NGX_ERROR)
-                 ? NGX_ERROR : ngx_lyftr_lane_commit(lane, 1, &skew, &err);
+            ngx_lyftr_tally_add(&skews, &ngx_lyftr_skews, skew);
         }
-
-        if (rc != NGX_OK) {
-            backend->rollback(conn);
-            lane->err = err;
-            ngx_lyftr_lane_fail(lane, q);
-            return NGX_ERROR;
-        }
-
-        lane->commits++;
     }
+
+    lane->commits++;
+    lane->messages += sum;
+
+    ngx_lyftr_histogram_add(&store->status->commit, &ngx_lyftr_seconds,
+                            batch.usec);
+    ngx_lyftr_histogram_add(&store->status->batch, &ngx_lyftr_sizes, sum);
+    ngx_lyftr_histogram_merge(&store->status->skew, &skews);
+    ngx_lyftr_status_set(store->status->committed, ngx_lyftr_clock());
 
     return NGX_OK;
 }

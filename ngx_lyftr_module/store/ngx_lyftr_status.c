@@ -79,8 +79,7 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
 
     if (lane->commits) {
         (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
-        (void) ngx_atomic_fetch_add(&status->messages,
-                                    lane->n - lane->failed);
+        (void) ngx_atomic_fetch_add(&status->messages, lane->messages);
         ngx_lyftr_status_set(status->answered, ngx_current_msec);
     }
 

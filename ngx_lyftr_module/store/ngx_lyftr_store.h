@@ -157,9 +157,10 @@ struct ngx_lyftr_op_s {
     ngx_lyftr_channel_t          *channel;
     ngx_msec_t                    deadline;
     int64_t                       since;         /* usec */
-    int64_t                       skew;          /* msec, of a message */
+    int64_t                       arrived;       /* msec, of the calendar */
 
-    ngx_lyftr_op_run_pt           run;           /* in a pool thread */
+    ngx_lyftr_write_t             write;         /* of the writer's channel, */
+    ngx_lyftr_op_run_pt           run;           /* others; in a pool thread */
     ngx_lyftr_op_wake_pt          wake;          /* in the event loop */
     void                         *data;
 

@@ -81,6 +81,8 @@ storm_write(void *conn, unsigned n)
     char                 id[64];
     ngx_int_t            rc;
     unsigned long        i;
+    ngx_lyftr_batch_t    batch;
+    ngx_lyftr_write_t    write, *writes[1];
     ngx_lyftr_message_t  m;
 
     ngx_memzero(&m, sizeof(m));
@@ -95,19 +97,26 @@ storm_write(void *conn, unsigned n)
 
     m.message_id.data = (u_char *) id;
 
+    write.messages = &m;
+    write.n = 1;
+    writes[0] = &write;
+    batch.writes = writes;
+    batch.n = 1;
+
     for (i = 0; !storm->stop; i++) {
         m.message_id.len = snprintf(id, sizeof(id), "%lx.%u",
                                     i * 0x9e3779b97f4a7c15UL, n);
 
-        rc = b->begin(conn, 1, storm_in(STORM_PATIENCE), &err);
+        rc = b->turn(conn, storm_in(STORM_PATIENCE), &err);
 
         if (rc == NGX_DECLINED) {
             continue;
         }
 
         if (rc != NGX_OK
-            || b->insert(conn, &m, &err) != NGX_OK
-            || b->commit(conn, &err) != NGX_OK)
+            || b->write(conn, &batch, storm_in(STORM_PATIENCE), &err)
+               != NGX_OK
+            || m.known)
         {
             storm_failed("write");
             return;
@@ -136,7 +145,7 @@ storm_read(void *conn, unsigned n)
     ngx_lyftr_stats_t  stats;
 
     while (!storm->stop) {
-        if (b->begin(conn, 0, storm_in(STORM_PATIENCE), &err) == NGX_ERROR
+        if (b->begin(conn, storm_in(STORM_PATIENCE), &err) == NGX_ERROR
             || b->stats(conn, &stats, &err) == NGX_ERROR)
         {
             storm_failed("read");
@@ -146,7 +155,7 @@ storm_read(void *conn, unsigned n)
             }
         }
 
-        b->rollback(conn);
+        b->end(conn);
         usleep(1000);
     }
 }

@@ -74,6 +74,8 @@ static void
 walreset_write(unsigned n)
 {
     char                 id[32];
+    ngx_lyftr_batch_t    batch;
+    ngx_lyftr_write_t    write, *writes[1];
     ngx_lyftr_message_t  m;
 
     static u_char  text[WALRESET_TEXT];
@@ -91,6 +93,12 @@ walreset_write(unsigned n)
 
         ngx_memzero(&m, sizeof(m));
 
+        write.messages = &m;
+        write.n = 1;
+        writes[0] = &write;
+        batch.writes = writes;
+        batch.n = 1;
+
         ngx_str_set(&m.from, "+919876543210");
         ngx_str_set(&m.to, "+14155550100");
         ngx_str_set(&m.ts, "2025-01-15T10:00:00Z");
@@ -101,9 +109,8 @@ walreset_write(unsigned n)
         m.message_id.len = snprintf(id, sizeof(id), "m%u", rows);
 
         if (ngx_lyftr_instant_parse(m.ts.data, m.ts.len, &m.instant) != NGX_OK
-            || b->begin(conn, 1, walreset_in(5000), &err) != NGX_OK
-            || b->insert(conn, &m, &err) != NGX_OK
-            || b->commit(conn, &err) != NGX_OK)
+            || b->turn(conn, walreset_in(5000), &err) != NGX_OK
+            || b->write(conn, &batch, walreset_in(5000), &err) != NGX_OK)
         {
             walreset_fail("write");
         }

@@ -94,7 +94,7 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
     unit_tree_at(c, &cursor, nkeys);
 
     ngx_lyftr_iterator_free(&cursor);
-    b->rollback(c);
+    b->end(c);
 
     if (nkeys > 500) {
         assert_true(segment.height[n % NGX_LYFTR_TREES] > 2);
@@ -194,7 +194,7 @@ test_damage(void **state)
         assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
 
         ngx_lyftr_iterator_free(&cursor);
-        b->rollback(c);
+        b->end(c);
 
         unit_keys_free();
     }

@@ -3,12 +3,27 @@
 #include "unit_lane.h"
 
 
+static ngx_uint_t
+test_count(ngx_lyftr_histogram_t *h)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_LYFTR_BUCKETS; i++) {
+        n += h->bucket[i];
+    }
+
+    return n;
+}
+
+
 /* one message that the store cannot hold fails alone */
 
 static void
 test_singly(void **state)
 {
-    ops[1].data = &ops;
+    messages[1][0].text.data = test_large;
 
     test_thread();
 
@@ -37,7 +52,7 @@ test_singly_declined(void **state)
         begin_at = i;
 
         declined = (i & 1) ? NGX_LYFTR_ERR_BUSY : NGX_LYFTR_ERR_LOG;
-        ops[3].data = &ops;
+        messages[3][0].text.data = test_large;
 
         test_thread();
 
@@ -56,22 +71,137 @@ test_singly_declined(void **state)
 }
 
 
+/* an operation of many messages is stored together, or not at all */
+
+static void
+test_many(void **state)
+{
+    ops[1].write.n = TEST_MESSAGES;
+    messages[1][0].text.data = test_known;
+    messages[1][2].text.data = test_large;
+    channel.batch = 100;
+
+    test_thread();
+
+    assert_int_equal(stored, 3);
+    assert_int_equal(ops[1].rc, NGX_ERROR);
+    assert_int_equal(ops[1].error, NGX_LYFTR_ERR_DATA);
+    assert_int_equal(ops[2].rc, NGX_OK);
+    assert_int_equal(lane.messages, 3);
+
+    (void) test_setup(NULL);
+
+    ops[1].write.n = TEST_MESSAGES;
+    messages[1][1].text.data = test_known;
+    channel.batch = TEST_OPS + TEST_MESSAGES - 1;
+    channel.npending = channel.batch;
+
+    test_thread();
+
+    assert_int_equal(nwrites, 1);
+    assert_int_equal(stored, 5);
+    assert_int_equal(ops[1].rc, NGX_OK);
+    assert_int_equal(messages[1][0].known, 0);
+    assert_int_equal(messages[1][1].known, 1);
+    assert_int_equal(channel.npending, 0);
+
+    /* counted are messages, known ones too, but for their skew */
+
+    assert_int_equal(lane.n, TEST_OPS);
+    assert_int_equal(lane.commits, 1);
+    assert_int_equal(lane.messages, 6);
+    assert_int_equal(status.batch.sum, 6);
+    assert_int_equal(test_count(&status.batch), 1);
+    assert_int_equal(test_count(&status.commit), 1);
+    assert_int_equal(test_count(&status.skew), 5);
+}
+
+
+/* a batch has as many messages as it may, and none splits an operation */
+
+static void
+test_size(void **state)
+{
+    ngx_uint_t  i;
+
+    static struct {
+        ngx_uint_t  batch;
+        ngx_uint_t  n;                         /* of the operations */
+        ngx_uint_t  messages;
+    } tests[] = {
+        { 1, 1, TEST_MESSAGES },
+        { TEST_MESSAGES, 1, TEST_MESSAGES },
+        { TEST_MESSAGES + 1, 2, TEST_MESSAGES + 1 },
+        { TEST_MESSAGES + 2, 2, TEST_MESSAGES + 1 },
+        { TEST_MESSAGES + 3, 3, TEST_MESSAGES + 3 },
+        { 100, TEST_OPS, TEST_MESSAGES + 4 }
+    };
+
+    for (i = 0; i < unit_count(tests); i++) {
+        (void) test_setup(NULL);
+
+        ops[0].write.n = TEST_MESSAGES;
+        ops[2].write.n = 2;
+        channel.npending = TEST_MESSAGES + 4;
+        channel.batch = tests[i].batch;
+
+        test_thread();
+
+        assert_int_equal(lane.n, tests[i].n);
+        assert_int_equal(stored, tests[i].messages);
+        assert_int_equal(nwrites, 1);
+        assert_int_equal(channel.npending,
+                         TEST_MESSAGES + 4 - tests[i].messages);
+    }
+}
+
+
+/* what fails is not what is in it: nothing of it is tried again */
+
+static void
+test_failed(void **state)
+{
+    ngx_uint_t  i;
+
+    messages[1][0].text.data = test_known;
+    messages[3][0].text.data = test_fails;
+
+    test_thread();
+
+    assert_int_equal(nbegin, 1);
+    assert_int_equal(stored, 0);
+    assert_int_equal(lane.commits, 0);
+    assert_int_equal(lane.messages, 0);
+    assert_int_equal(lane.failed, TEST_OPS);
+    assert_null(seat.conn);
+
+    for (i = 0; i < TEST_OPS; i++) {
+        assert_int_equal(ops[i].rc, NGX_ERROR);
+        assert_int_equal(ops[i].error, NGX_LYFTR_ERR_FAILED);
+    }
+}
+
+
 /* what was created has come so late, whether it was stored alone or not */
 
 static void
 test_skew(void **state)
 {
-    ngx_uint_t  i, singly;
+    ngx_uint_t           i, singly;
+    ngx_lyftr_instant_t  epoch;
+
+    ngx_memzero(&epoch, sizeof(epoch));
 
     for (singly = 0; singly < 2; singly++) {
         (void) test_setup(NULL);
 
         for (i = 0; i < TEST_OPS; i++) {
-            ops[i].skew = 1000;
+            ops[i].arrived = ngx_lyftr_instant_msec(&epoch);
+            ops[i].arrived += 1000;
         }
 
         if (singly) {
-            ops[1].data = &ops;
+            messages[1][0].text.data = test_large;
         }
 
         test_thread();
@@ -118,7 +248,7 @@ test_commit_failed(void **state)
     /* those that are stored alone, too */
 
     (void) test_setup(NULL);
-    ops[0].data = &ops;
+    messages[0][0].text.data = test_large;
     commit_err = NGX_LYFTR_ERR_FULL;
 
     test_thread();
@@ -258,6 +388,9 @@ main(void)
         cmocka_unit_test_setup(test_singly_declined, test_setup),
         cmocka_unit_test_setup(test_skew, test_setup),
         cmocka_unit_test_setup(test_commit_failed, test_setup),
+        cmocka_unit_test_setup(test_many, test_setup),
+        cmocka_unit_test_setup(test_size, test_setup),
+        cmocka_unit_test_setup(test_failed, test_setup),
         cmocka_unit_test_setup(test_none_left, test_setup),
         cmocka_unit_test_setup(test_create, test_setup),
         cmocka_unit_test_setup(test_refused, test_setup),

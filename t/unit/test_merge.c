@@ -87,7 +87,7 @@ test_sources(void **state)
     upkeep = unit_open();
 
     for (step = 0; step < 8; step++) {
-        assert_int_equal(b->begin(c, 0, unit_in(20000), &err), NGX_OK);
+        assert_int_equal(b->begin(c, unit_in(20000), &err), NGX_OK);
         assert_int_equal(ngx_lyftr_sqlite_view(c, &err), NGX_OK);
 
         test_range(c, NGX_LYFTR_TREE_TIME, &none, &none);
@@ -105,7 +105,7 @@ test_sources(void **state)
             test_range(c, NGX_LYFTR_TREE_SENDER, &none, &h);
         }
 
-        b->rollback(c);
+        b->end(c);
 
         switch (step) {
         case 0:

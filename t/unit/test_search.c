@@ -59,7 +59,7 @@ test_add(void *c, ngx_uint_t n)
     ngx_str_t    s, text;
     test_row_t  *row;
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
 
     while (n--) {
         row = &rows[nrows];
@@ -81,7 +81,7 @@ test_add(void *c, ngx_uint_t n)
         nrows++;
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 
@@ -168,14 +168,14 @@ test_query(void *c, const char *q, ngx_uint_t since, ngx_uint_t sender,
         }
     }
 
-    assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(4000), &err), NGX_OK);
 
     if (b->list(c, &query, test_row, &got, &page, &err) != NGX_OK) {
         print_error("list: %.*s\n", (int) err.len, err.text);
         fail();
     }
 
-    b->rollback(c);
+    b->end(c);
 
     if (page.total != total || got.n != want.n || got.sum != want.sum) {
         print_error("\"%s\" since %d from %d offset %d limit %d of %d: "
@@ -449,7 +449,7 @@ test_damage(void **state)
 
         c = unit_open();
 
-        assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+        assert_int_equal(b->begin(c, unit_in(4000), &err), NGX_OK);
 
         rc = b->list(c, &query, test_row, &got, &page, &err);
         assert_int_equal(rc, n ? NGX_OK : NGX_ERROR);

@@ -20,7 +20,7 @@ test_add(void *c, const char *letters, ngx_uint_t n)
 
     text = unit_str(letters);
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
 
     while (n--) {
         (void) snprintf(id, sizeof(id), "m%u", (unsigned) rows++);
@@ -28,7 +28,7 @@ test_add(void *c, const char *letters, ngx_uint_t n)
         assert_true(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text));
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 
@@ -56,10 +56,10 @@ test_found(void *c, const char *q)
     query.limit = 100;
     query.q = unit_str(q);
 
-    assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(4000), &err), NGX_OK);
     assert_int_equal(b->list(c, &query, test_row, (void *) q, &page, &err),
                      NGX_OK);
-    b->rollback(c);
+    b->end(c);
 
     return page.total;
 }

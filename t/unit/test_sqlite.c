@@ -143,10 +143,10 @@ test_query(void **state)
 
     q.none = 0;
     rows.stop = 1;
-    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->list(c, &q, unit_rows, &rows, &page, &err),
                      NGX_ERROR);
-    b->rollback(c);
+    b->end(c);
 
     b->close(c);
 }
@@ -174,10 +174,10 @@ test_transaction(void **state)
 
     /* what is rolled back is gone; the lock is free again */
 
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
     assert_true(unit_insert(c, &id, "+1", "2025-01-15T10:00:00Z", &text));
-    b->rollback(c);
-    b->rollback(c);
+    b->end(c);
+    b->end(c);
     assert_int_equal(unit_list(r, &q, &rows, &page), NGX_OK);
     assert_int_equal(page.total, 0);
 
@@ -186,7 +186,7 @@ test_transaction(void **state)
     big = malloc(17 * 1024 * 1024);
     ngx_memset(big, 'x', 17 * 1024 * 1024);
 
-    assert_int_equal(b->begin(r, 1, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->turn(r, unit_in(1000), &err), NGX_OK);
     assert_true(unit_insert(r, &id, "+1", "2025-01-15T10:00:00Z", &text));
 
     m.message_id.data = (u_char *) big;
@@ -195,24 +195,24 @@ test_transaction(void **state)
     m.text = unit_str(NULL);
     m.instant.len = 0;
 
-    assert_int_equal(b->insert(r, &m, &err), NGX_ERROR);
+    assert_int_equal(unit_put(r, &m, &err), NGX_ERROR);
     assert_int_equal(err.code, NGX_LYFTR_ERR_DATA);
 
     m.message_id = unit_str("b");
     m.text.data = (u_char *) big;
     m.text.len = 16 * 1024 * 1024;
-    assert_int_equal(b->insert(r, &m, &err), NGX_ERROR);
+    assert_int_equal(unit_put(r, &m, &err), NGX_ERROR);
     assert_int_equal(err.code, NGX_LYFTR_ERR_DATA);
 
     m.text.len = 3 * 1024 * 1024;
-    assert_int_equal(b->insert(r, &m, &err), NGX_OK);
-    assert_int_equal(b->commit(r, &err), NGX_OK);
+    assert_int_equal(unit_put(r, &m, &err), NGX_OK);
+    assert_int_equal(unit_commit(r, &err), NGX_OK);
 
     free(big);
 
     /* a snapshot stays as it was */
 
-    assert_int_equal(b->begin(r, 0, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(4000), &err), NGX_OK);
     rows.n = 0;
     rows.stop = 0;
     q.limit = 1;
@@ -220,7 +220,7 @@ test_transaction(void **state)
     assert_int_equal(unit_one(c, "z"), NGX_OK);
     assert_int_equal(b->list(r, &q, unit_rows, &rows, &page, &err), NGX_OK);
     assert_int_equal(page.total, 2);
-    assert_int_equal(b->commit(r, &err), NGX_OK);
+    assert_int_equal(unit_commit(r, &err), NGX_OK);
     assert_int_equal(unit_list(r, &q, &rows, &page), NGX_OK);
     assert_int_equal(page.total, 3);
 
@@ -233,7 +233,7 @@ test_transaction(void **state)
              " SELECT 1, x'00', i, '', '', '', hex(zeroblob(50000)) FROM n");
 
     q.q = unit_str("nothing");
-    assert_int_equal(b->begin(r, 0, unit_in(10), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(10), &err), NGX_OK);
     assert_int_equal(b->list(r, &q, unit_rows, &rows, &page, &err),
                      NGX_ERROR);
     assert_int_equal(err.code, NGX_LYFTR_ERR_TIMEOUT);
@@ -258,15 +258,15 @@ test_busy(void **state)
 
     /* our own writers wait for each other */
 
-    assert_int_equal(b->begin(d, 1, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->turn(d, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->probe(c, 1, &err), NGX_DECLINED);
 
     start = ngx_lyftr_clock();
-    assert_int_equal(b->begin(c, 1, start + 200, &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, start + 200, &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
     assert_in_range(ngx_lyftr_clock() - start, 190, 400);
 
-    b->rollback(c);
+    b->end(c);
     b->close(d);
     assert_int_equal(unit_one(c, "a"), NGX_OK);
 
@@ -281,7 +281,7 @@ test_busy(void **state)
     assert_int_equal(b->probe(c, 1, &err), NGX_DECLINED);
     assert_true(ngx_lyftr_clock() - start < 50);
 
-    assert_int_equal(b->begin(c, 1, start + 200, &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, start + 200, &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
     assert_in_range(ngx_lyftr_clock() - start, 150, 500);
 
@@ -318,7 +318,7 @@ test_watch(void **state)
     for (i = 0; i < 2000; i++) {
 
         if (i % 100 == 0) {
-            assert_int_equal(b->begin(c, 1, unit_in(4000), &err), NGX_OK);
+            assert_int_equal(b->turn(c, unit_in(4000), &err), NGX_OK);
         }
 
         (void) snprintf(id, sizeof(id), "m%lu", (unsigned long) i);
@@ -326,7 +326,7 @@ test_watch(void **state)
         (void) unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text);
 
         if (i % 100 == 99) {
-            assert_int_equal(b->commit(c, &err), NGX_OK);
+            assert_int_equal(unit_commit(c, &err), NGX_OK);
             unit_maintain_all(c);
         }
     }
@@ -340,11 +340,89 @@ test_watch(void **state)
     assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
 
     stop = 1;
-    assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(4000), &err), NGX_OK);
     assert_int_equal(b->list(c, &q, unit_rows, &rows, &page, &err), NGX_ERROR);
     assert_int_equal(err.code, NGX_LYFTR_ERR_TIMEOUT);
 
     b->close(c);
+}
+
+
+/* a batch is stored as a whole, and tells of each message, or not at all */
+
+static void
+test_write(void **state)
+{
+    void                 *c, *r;
+    char                 *big;
+    ngx_uint_t            i;
+    unit_rows_t           rows;
+    ngx_lyftr_page_t      page;
+    ngx_lyftr_query_t     q;
+    ngx_lyftr_batch_t     batch;
+    ngx_lyftr_write_t     write[2], *writes[2];
+    ngx_lyftr_message_t   m[4];
+
+    static const char    *ids[] = { "a", "b", "a", "c" };
+
+    c = unit_open();
+    r = unit_open();
+
+    ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
+    q.limit = 10;
+
+    for (i = 0; i < 4; i++) {
+        m[i].message_id = unit_str(ids[i]);
+        m[i].from = m[i].to = unit_str("+1");
+        m[i].ts = unit_str("2025-01-15T10:00:00Z");
+        m[i].text = unit_str("");
+        assert_int_equal(ngx_lyftr_instant_parse(m[i].ts.data, m[i].ts.len,
+                                                 &m[i].instant), NGX_OK);
+    }
+
+    write[0].messages = &m[0];
+    write[0].n = 3;
+    write[1].messages = &m[3];
+    write[1].n = 1;
+    writes[0] = &write[0];
+    writes[1] = &write[1];
+    batch.writes = writes;
+    batch.n = 2;
+
+    /* the last one cannot be stored, so that none is; the turn has ended */
+
+    big = malloc(17 * 1024 * 1024);
+    ngx_memset(big, 'x', 17 * 1024 * 1024);
+    m[3].text.data = (u_char *) big;
+    m[3].text.len = 17 * 1024 * 1024;
+
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->write(c, &batch, unit_in(1000), &err), NGX_ERROR);
+    assert_int_equal(err.code, NGX_LYFTR_ERR_DATA);
+    assert_int_equal(unit_list(r, &q, &rows, &page), NGX_OK);
+    assert_int_equal(page.total, 0);
+
+    m[3].text = unit_str(NULL);
+
+    assert_int_equal(b->turn(r, unit_in(1000), &err), NGX_OK);
+    b->end(r);
+
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
+        batch.usec = -1;
+        assert_int_equal(b->write(c, &batch, unit_in(1000), &err), NGX_OK);
+        assert_true(batch.usec >= 0);
+        assert_int_equal(m[0].known, i);
+        assert_int_equal(m[1].known, i);
+        assert_int_equal(m[2].known, 1);
+        assert_int_equal(m[3].known, i);
+        assert_int_equal(unit_list(r, &q, &rows, &page), NGX_OK);
+        assert_int_equal(page.total, 3);
+    }
+
+    free(big);
+    b->close(c);
+    b->close(r);
 }
 
 
@@ -356,6 +434,7 @@ main(void)
         unit_fresh(test_files),
         unit_fresh(test_query),
         unit_fresh(test_transaction),
+        unit_fresh(test_write),
         unit_fresh(test_busy),
         unit_fresh(test_watch)
     };

@@ -120,14 +120,14 @@ test_adopt(void **state)
         assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
         assert_int_equal(page.total, 3);
 
-        assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+        assert_int_equal(b->begin(c, unit_in(1000), &err), NGX_OK);
         assert_int_equal(b->stats(c, &s, &err), NGX_OK);
         assert_int_equal(s.total, 5);
         assert_int_equal(s.senders, 2);
         unit_equal(s.top[0].from.data, s.top[0].from.len, "+3");
         unit_equal(s.first.data, s.first.len, "2025-01-15T10:00:00Z");
         unit_equal(s.last.data, s.last.len, "2025-01-15T10:00:00.5Z");
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
 
         assert_int_equal(unit_one(c, "m1"), NGX_DECLINED);
         assert_int_equal(unit_one(c, "m3"), NGX_OK);
@@ -341,7 +341,7 @@ test_follow(void)
     (void) unit_maintain(upkeep);
 
     if (s->last - s->state.indexed > NGX_LYFTR_MOST) {
-        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
+        assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_DECLINED);
         assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
     }
 

@@ -288,9 +288,9 @@ test_damages(void **state)
         str = unit_str(id);
         text = unit_str(i % 3 ? "the same, and the same" : "something else");
 
-        assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+        assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
         assert_true(unit_insert(c, &str, from, ts, &text));
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
     }
 
     unit_maintain_all(c);

@@ -19,7 +19,7 @@ test_failed(void **state)
 
     assert_true(unit_begin(c, "failed"));
     bad_sync = 1;
-    assert_int_equal(b->commit(c, &err), NGX_ERROR);
+    assert_int_equal(unit_commit(c, &err), NGX_ERROR);
     assert_int_equal(bad_sync, 0);
     b->close(c);
 
@@ -30,7 +30,7 @@ test_failed(void **state)
     syncs = 0;
     assert_true(unit_begin(d, "failed"));
     assert_true(syncs > 0);
-    assert_int_equal(b->commit(d, &err), NGX_OK);
+    assert_int_equal(unit_commit(d, &err), NGX_OK);
     assert_int_equal(words[NGX_LYFTR_WORD_UNSYNCED], 0);
 
     syncs = 0;
@@ -73,7 +73,7 @@ test_failed_checkpoint(void **state)
             }
         }
 
-        assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
+        assert_int_equal(b->begin(r, unit_in(20000), &err), NGX_OK);
         assert_int_equal(b->stats(r, &s, &err), NGX_OK);
 
         unit_maintain_all(upkeep);
@@ -86,24 +86,24 @@ test_failed_checkpoint(void **state)
         } else {
             b->close(c);
             c = unit_open();
-            assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_ERROR);
+            assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_ERROR);
             b->close(c);
             c = unit_open();
         }
 
         assert_int_equal(bad_sync, 0);
 
-        if (b->begin(c, 1, unit_in(300), &err) != NGX_OK) {
+        if (b->turn(c, unit_in(300), &err) != NGX_OK) {
             assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
-            b->rollback(r);
+            b->end(r);
         }
 
-        b->rollback(c);
+        b->end(c);
 
         (void) sprintf(id, "acknowledged%d", (int) n);
         assert_int_equal(unit_one(c, id), NGX_OK);
 
-        b->rollback(r);
+        b->end(r);
         b->close(r);
         b->close(c);
         b->close(upkeep);
@@ -128,19 +128,19 @@ test_failed_again(void **state)
 
     assert_true(unit_begin(c, "failed"));
     bad_sync = 1;
-    assert_int_equal(b->commit(c, &err), NGX_ERROR);
+    assert_int_equal(unit_commit(c, &err), NGX_ERROR);
     b->close(c);
 
     c = unit_open();
     bad_sync = 1;
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_ERROR);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_ERROR);
     assert_int_equal(bad_sync, 0);
     assert_true(words[NGX_LYFTR_WORD_UNSYNCED] != 0);
     b->close(c);
 
     c = unit_open();
     assert_false(unit_begin(c, "failed"));
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
     assert_int_equal(words[NGX_LYFTR_WORD_UNSYNCED], 0);
     b->close(c);
 }
@@ -161,7 +161,7 @@ test_failed_flag(void **state)
     /* the first is of the header of the log */
 
     bad_sync = 2;
-    assert_int_equal(b->commit(c, &err), NGX_ERROR);
+    assert_int_equal(unit_commit(c, &err), NGX_ERROR);
     assert_int_equal(bad_sync, 0);
     b->close(c);
 
@@ -169,7 +169,7 @@ test_failed_flag(void **state)
     syncs = 0;
     assert_false(unit_begin(c, "failed"));
     assert_true(syncs >= 2);
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
     b->close(c);
 }
 
@@ -193,24 +193,24 @@ test_failed_frames(void **state)
 
     assert_true(unit_begin(c, "failed"));
     bad_sync = 1;
-    assert_int_equal(b->commit(c, &err), NGX_ERROR);
+    assert_int_equal(unit_commit(c, &err), NGX_ERROR);
     b->close(c);
 
-    assert_int_equal(b->begin(r, 0, unit_in(10000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(10000), &err), NGX_OK);
     assert_int_equal(b->stats(r, &s, &err), NGX_OK);
 
     c = unit_open();
 
-    if (b->begin(c, 1, unit_in(300), &err) != NGX_OK) {
+    if (b->turn(c, unit_in(300), &err) != NGX_OK) {
         assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
-        b->rollback(r);
+        b->end(r);
     }
 
-    b->rollback(c);
+    b->end(c);
 
     assert_int_equal(unit_one(c, "acknowledged"), NGX_OK);
 
-    b->rollback(r);
+    b->end(r);
     b->close(r);
     b->close(c);
 

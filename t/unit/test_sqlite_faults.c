@@ -62,7 +62,7 @@ test_batch(test_lane_t *lane, ngx_uint_t from, ngx_uint_t n)
         return NGX_ERROR;
     }
 
-    rc = b->begin(lane->c, 1, unit_in(500), &err);
+    rc = b->turn(lane->c, unit_in(500), &err);
 
     if (rc == NGX_DECLINED) {
         return rc;
@@ -76,7 +76,7 @@ test_batch(test_lane_t *lane, ngx_uint_t from, ngx_uint_t n)
         m.text = model[i].text;
         m.instant = model[i].t;
 
-        rc = b->insert(lane->c, &m, &err);
+        rc = unit_put(lane->c, &m, &err);
 
         if (rc == NGX_DECLINED) {
             rc = NGX_OK;
@@ -84,12 +84,12 @@ test_batch(test_lane_t *lane, ngx_uint_t from, ngx_uint_t n)
     }
 
     if (rc == NGX_OK) {
-        rc = b->commit(lane->c, &err);
+        rc = unit_commit(lane->c, &err);
         lane->flags = (rc == NGX_OK) ? 0 : NGX_LYFTR_OPEN_FAILED;
     }
 
     if (rc != NGX_OK) {
-        b->rollback(lane->c);
+        b->end(lane->c);
         test_lane_close(lane);
     }
 
@@ -136,15 +136,15 @@ test_read(test_lane_t *lane, ngx_uint_t least)
         return;
     }
 
-    if (b->begin(lane->c, 0, unit_in(500), &err) == NGX_OK
+    if (b->begin(lane->c, unit_in(500), &err) == NGX_OK
         && b->stats(lane->c, &stats, &err) == NGX_OK)
     {
         assert_in_range(stats.total, least, nmodel);
-        b->rollback(lane->c);
+        b->end(lane->c);
         return;
     }
 
-    b->rollback(lane->c);
+    b->end(lane->c);
     test_lane_close(lane);
 }
 

@@ -146,10 +146,10 @@ test_pages(void *c, test_case_t *t)
     q.limit = 100;
 
     do {
-        assert_int_equal(b->begin(c, 0, unit_in(60000), &err), NGX_OK);
+        assert_int_equal(b->begin(c, unit_in(60000), &err), NGX_OK);
         assert_int_equal(b->list(c, &q, test_row, &seen, &page, &err),
                          NGX_OK);
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
 
         assert_int_equal(page.total, t->segments * t->rows);
         q.after = page.next;
@@ -166,12 +166,12 @@ test_stats(void *c, test_case_t *t)
 {
     ngx_lyftr_stats_t  s;
 
-    assert_int_equal(b->begin(c, 0, unit_in(60000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(60000), &err), NGX_OK);
     assert_int_equal(b->stats(c, &s, &err), NGX_OK);
     assert_int_equal(s.total, t->segments * (t->rows + 1));
     assert_int_equal(s.senders, 2);
     assert_int_equal(s.top[0].count, t->segments * t->rows);
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 
@@ -189,7 +189,7 @@ test_known(void *c, test_case_t *t)
     ngx_memset(p, 'x', t->id);
     text = unit_str("");
 
-    assert_int_equal(b->begin(c, 1, unit_in(60000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(60000), &err), NGX_OK);
 
     for (i = 0; i < t->segments; i++) {
         for (k = 1; k <= t->rows + 1; k += 1 + t->rows / 20) {
@@ -201,7 +201,7 @@ test_known(void *c, test_case_t *t)
         }
     }
 
-    b->rollback(c);
+    b->end(c);
 
     free(p);
 }

@@ -313,7 +313,7 @@ test_stuck(void **state)
     }
 
     for (i = 0; i < 2; i++) {
-        rc = b->begin(c, 1, unit_in(100), &err);
+        rc = b->turn(c, unit_in(100), &err);
 
         assert_int_equal(rc, NGX_DECLINED);
         assert_int_equal(err.code, NGX_LYFTR_ERR_STUCK);

@@ -60,11 +60,11 @@ test_insert(void *c, size_t len)
 {
     ngx_int_t  rc;
 
-    rc = b->begin(c, 1, unit_in(4000), &err);
+    rc = b->turn(c, unit_in(4000), &err);
 
     if (rc == NGX_OK) {
         assert_int_equal(unit_model_insert(c, test_row(len)), NGX_OK);
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
     }
 
     return rc;

@@ -34,7 +34,7 @@ test_add(void *c, ngx_uint_t n)
     ngx_int_t            rc;
     ngx_lyftr_message_t  m;
 
-    rc = b->begin(c, 1, unit_in(2000), &err);
+    rc = b->turn(c, unit_in(2000), &err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -53,10 +53,10 @@ test_add(void *c, ngx_uint_t n)
 
     while (n--) {
         m.message_id.len = snprintf(id, sizeof(id), "m%u", (int) added++);
-        assert_int_equal(b->insert(c, &m, &err), NGX_OK);
+        assert_int_equal(unit_put(c, &m, &err), NGX_OK);
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 
     return NGX_OK;
 }
@@ -89,7 +89,7 @@ test_limit(void **state)
 
     assert_int_equal(test_add(c, 1), NGX_OK);
 
-    assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(20000), &err), NGX_OK);
     assert_int_equal(b->stats(r, &stats, &err), NGX_OK);
 
     rc = NGX_OK;
@@ -108,14 +108,14 @@ test_limit(void **state)
      */
 
     (void) test_add(p, 1);
-    assert_int_equal(b->begin(p, 1, unit_in(1000), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(p, unit_in(1000), &err), NGX_DECLINED);
     assert_int_equal(b->probe(p, 1, &err), NGX_ERROR);
     assert_int_equal(err.code, NGX_LYFTR_ERR_LOG);
 
-    assert_int_equal(b->begin(p, 0, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->begin(p, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->stats(p, &stats, &err), NGX_OK);
     assert_int_equal(stats.total, added);
-    b->rollback(p);
+    b->end(p);
 
     /* the upkeep finds it locked, and empties it when the reader has gone */
 
@@ -123,7 +123,7 @@ test_limit(void **state)
 
     assert_true(i < 20);
 
-    b->rollback(r);
+    b->end(r);
 
     for (i = 0; test_wal() > TEST_WAL && i < 200; i++) {
         (void) unit_maintain(c);
@@ -168,7 +168,7 @@ test_content(void **state)
     dsn.max_wal = TEST_WAL / 2;
     assert_true(test_wal() > TEST_WAL);
 
-    assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(20000), &err), NGX_OK);
     assert_int_equal(b->stats(r, &stats, &err), NGX_OK);
 
     rc = NGX_OK;

@@ -169,7 +169,7 @@ test_add_senders(void *c, ngx_uint_t n)
     ngx_str_set(&s[2], "2025-01-15T10:00:00Z");
     ngx_str_null(&s[3]);
 
-    assert_int_equal(b->begin(c, 1, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(4000), &err), NGX_OK);
 
     while (n--) {
         (void) sprintf(id, "i%d", (int) nmodel);
@@ -181,7 +181,7 @@ test_add_senders(void *c, ngx_uint_t n)
         assert_int_equal(unit_model_insert(c, r), NGX_OK);
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 
@@ -273,7 +273,7 @@ test_snapshots(void **state)
             test_add(c, 25, upkeep);
             n[i] = nmodel;
 
-            assert_int_equal(b->begin(r[i], 0, unit_in(20000), &err), NGX_OK);
+            assert_int_equal(b->begin(r[i], unit_in(20000), &err), NGX_OK);
             assert_int_equal(b->stats(r[i], &s, &err), NGX_OK);
             assert_int_equal(s.total, n[i]);
         }
@@ -288,7 +288,7 @@ test_snapshots(void **state)
         for (i = 0; i < 5; i++) {
             assert_int_equal(b->stats(r[i], &s, &err), NGX_OK);
             assert_int_equal(s.total, n[i]);
-            assert_int_equal(b->commit(r[i], &err), NGX_OK);
+            assert_int_equal(unit_commit(r[i], &err), NGX_OK);
             unit_check(r[i], 1, 1);
         }
     }
@@ -318,7 +318,7 @@ test_most(void **state)
         unit_model_add(c, 100);
     }
 
-    assert_int_equal(b->begin(c, 1, unit_in(100), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, unit_in(100), &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
 
     assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);

@@ -19,17 +19,17 @@ test_moved(void **state)
 
     for (i = 0; i < unit_count(suffixes); i++) {
         c = unit_open();
-        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
+        assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
 
         (void) snprintf(path, sizeof(path), "%s/t.db%s", dir, suffixes[i]);
         (void) snprintf(other, sizeof(other), "%s.away", path);
         assert_int_equal(rename(path, other), 0);
 
-        assert_int_equal(b->commit(c, &err), NGX_ERROR);
+        assert_int_equal(unit_commit(c, &err), NGX_ERROR);
         assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-        assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_ERROR);
+        assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_ERROR);
         assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
-        assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_ERROR);
+        assert_int_equal(b->begin(c, unit_in(1000), &err), NGX_ERROR);
         assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
         assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
         assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
@@ -156,7 +156,7 @@ test_racing(int rows)
     assert_int_equal(n, 20);
 
     c = unit_open();
-    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->stats(c, &s, &err), NGX_OK);
     assert_int_equal(s.total, rows + 20);
     b->close(c);

@@ -15,7 +15,7 @@ test_add(void *c, ngx_uint_t n)
 
     text = unit_str("text");
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
 
     while (n--) {
         (void) sprintf(id, "m%u", (unsigned) added++);
@@ -25,7 +25,7 @@ test_add(void *c, ngx_uint_t n)
                                 &text));
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 
@@ -53,9 +53,9 @@ test_bytes(void **state)
     for (n = 0; n < 12; n++) {
         (void) sprintf(name, "m%d", n);
         id = unit_str(name);
-        assert_int_equal(b->begin(c, 1, unit_in(4000), &err), NGX_OK);
+        assert_int_equal(b->turn(c, unit_in(4000), &err), NGX_OK);
         assert_true(unit_insert(c, &id, "+1", "2025-01-15T10:00:00Z", &text));
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
     }
 
     free(s);

@@ -23,8 +23,8 @@ test_order(void **state)
     assert_int_equal(syncs, 1);
     assert_int_equal(locked, 1);
 
-    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
     assert_int_equal(syncs, 1);
 
     b->close(other);
@@ -93,14 +93,14 @@ test_reader(void **state)
 
     assert_int_equal(unit_one(c, "first"), NGX_OK);
 
-    assert_int_equal(b->begin(r, 0, unit_in(10000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(10000), &err), NGX_OK);
     assert_int_equal(b->stats(r, &s, &err), NGX_OK);
     assert_int_equal(s.total, 1);
 
     assert_int_equal(unit_one(c, "second"), NGX_OK);
 
     d = unit_open_as(NGX_LYFTR_OPEN_FAILED);
-    assert_int_equal(b->begin(d, 1, unit_in(300), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(d, unit_in(300), &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
     b->close(d);
 
@@ -108,7 +108,7 @@ test_reader(void **state)
     syncs = 0;
     assert_false(unit_begin(d, "second"));
     assert_true(syncs > 0);
-    assert_int_equal(b->commit(d, &err), NGX_OK);
+    assert_int_equal(unit_commit(d, &err), NGX_OK);
 
     b->close(d);
     b->close(r);

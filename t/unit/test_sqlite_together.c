@@ -163,9 +163,9 @@ test_reader(void *data)
 
     for (last = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); last = s.total) {
 
-        if (b->begin(c, 0, unit_in(20000), &e) != NGX_OK
+        if (b->begin(c, unit_in(20000), &e) != NGX_OK
             || b->stats(c, &s, &e) != NGX_OK
-            || b->commit(c, &e) != NGX_OK)
+            || unit_commit(c, &e) != NGX_OK)
         {
             return "stats";
         }
@@ -227,13 +227,13 @@ test_threads(void **state)
             unit_check(c, 1, 0);
         }
 
-        if (b->begin(c, 1, unit_in(20000), &err) == NGX_DECLINED) {
+        if (b->turn(c, unit_in(20000), &err) == NGX_DECLINED) {
             assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
             (void) usleep(1000);
             continue;
         }
 
-        b->rollback(c);
+        b->end(c);
         unit_model_add(c, 4);
     }
 

@@ -140,7 +140,7 @@ test_cursor(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     unit_tree_seek(c, &cursor, (u_char *) "", 0);
 
     ngx_lyftr_iterator_free(&cursor);
-    b->rollback(c);
+    b->end(c);
 }
 
 

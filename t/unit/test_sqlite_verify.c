@@ -33,7 +33,7 @@ test_add(void *c, ngx_uint_t n)
     char       id[32], s[100];
     ngx_str_t  str, text;
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
 
     while (n--) {
         (void) sprintf(id, "m%u", (unsigned) added);
@@ -47,7 +47,7 @@ test_add(void *c, ngx_uint_t n)
                                 &text));
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 

@@ -77,7 +77,7 @@ test_begin(void *c, ngx_uint_t n, size_t len)
 
     static u_char  x[TEST_LONG];
 
-    rc = b->begin(c, 1, unit_in(2000), &err);
+    rc = b->turn(c, unit_in(2000), &err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -105,7 +105,7 @@ test_add(void *c, ngx_uint_t n, size_t len)
     rc = test_begin(c, n, len);
 
     if (rc == NGX_OK) {
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
     }
 
     return rc;
@@ -122,7 +122,7 @@ test_reader(void)
 
     r = unit_open();
 
-    assert_int_equal(b->begin(r, 0, unit_in(20000), &err), NGX_OK);
+    assert_int_equal(b->begin(r, unit_in(20000), &err), NGX_OK);
     assert_int_equal(b->stats(r, &stats, &err), NGX_OK);
 
     return r;
@@ -146,11 +146,11 @@ test_content(void **state)
     assert_int_equal(test_size("-wal"), 32 + s->wal.pages * TEST_FRAME);
 
     dsn.max_wal = s->wal.pages * TEST_FRAME + 1;
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
-    b->rollback(c);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
+    b->end(c);
 
     dsn.max_wal = s->wal.pages * TEST_FRAME;
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_LOG);
 
     b->close(c);
@@ -176,19 +176,19 @@ test_retry(void **state)
     assert_int_equal(s->wal.retry, 0);
 
     start = ngx_lyftr_clock();
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_DECLINED);
     assert_in_range(s->wal.retry, start + 1000, ngx_lyftr_clock() + 1000);
     assert_false(ngx_lyftr_sqlite_long(s));
 
     /* the reader has left; until then nothing is tried */
 
-    b->rollback(r);
+    b->end(r);
     s->wal.retry = unit_in(60000);
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_DECLINED);
 
     s->wal.retry = ngx_lyftr_clock();
-    assert_int_equal(b->begin(c, 1, unit_in(1000), &err), NGX_OK);
-    b->rollback(c);
+    assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
+    b->end(c);
     assert_int_equal(test_size("-wal"), 0);
 
     b->close(c);
@@ -293,7 +293,7 @@ test_cutting(ngx_uint_t full)
     disk = full ? test_size("") + test_size("-wal") + test_size("-shm") : 0;
 
     c = unit_open_as(NGX_LYFTR_OPEN_FAILED);
-    assert_int_equal(b->begin(c, 1, unit_in(200), &err), NGX_DECLINED);
+    assert_int_equal(b->turn(c, unit_in(200), &err), NGX_DECLINED);
     assert_int_equal(test_size("-wal"), end);
 
     assert_int_equal(b->stats(r, &stats, &err), NGX_OK);
@@ -305,7 +305,7 @@ test_cutting(ngx_uint_t full)
     b->close(c);
 
     c = unit_open();
-    assert_int_equal(b->begin(c, 0, unit_in(1000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(1000), &err), NGX_OK);
     assert_int_equal(b->stats(c, &stats, &err), NGX_OK);
     assert_int_equal(stats.total, 111);
     b->close(c);

@@ -42,7 +42,7 @@ test_long(void **state)
 
         r = &model[nmodel - 1];
 
-        assert_int_equal(b->begin(c, 1, unit_in(10000), &err), NGX_OK);
+        assert_int_equal(b->turn(c, unit_in(10000), &err), NGX_OK);
 
         if (unit_model_insert(c, r) == NGX_DECLINED) {
             free(r->id.data);
@@ -52,7 +52,7 @@ test_long(void **state)
             nmodel--;
         }
 
-        assert_int_equal(b->commit(c, &err), NGX_OK);
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
         (void) unit_maintain(upkeep);
     }
 
@@ -106,7 +106,7 @@ test_all_known(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t ties)
 
     static uint64_t  hash;
 
-    assert_int_equal(b->begin(c, 1, unit_in(20000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(20000), &err), NGX_OK);
 
     most = ties ? (int) (1 + c->nsegments * (4 + 9)) : (int) n;
 
@@ -124,7 +124,7 @@ test_all_known(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t ties)
     assert_in_range(test_reads(c, "", 77, NGX_OK), 0, most);
     assert_in_range(test_reads(c, "new", 77, NGX_OK), 0, most);
 
-    b->rollback(c);
+    b->end(c);
 }
 
 
@@ -138,7 +138,7 @@ test_put(ngx_uint_t from, ngx_uint_t n)
     c = unit_open();
     text = unit_str("");
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
 
     for (n += from; from < n; from++) {
         (void) sprintf(id, "i%d", (int) from);
@@ -146,7 +146,7 @@ test_put(ngx_uint_t from, ngx_uint_t n)
         assert_true(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text));
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 
     b->close(c);
 
@@ -289,7 +289,7 @@ test_rollbacks(void **state)
     for (i = 0, n = 0; i < 300; i++) {
         k = rand_r(&seed) % 3;
 
-        assert_int_equal(b->begin(c[k], 1, unit_in(2000), &err), NGX_OK);
+        assert_int_equal(b->turn(c[k], unit_in(2000), &err), NGX_OK);
 
         /* those that are there, and the one that was rolled back before */
 
@@ -302,11 +302,11 @@ test_rollbacks(void **state)
         }
 
         if (rand_r(&seed) % 2) {
-            b->rollback(c[k]);
+            b->end(c[k]);
             continue;
         }
 
-        assert_int_equal(b->commit(c[k], &err), NGX_OK);
+        assert_int_equal(unit_commit(c[k], &err), NGX_OK);
         n += 3;
 
         (void) unit_maintain(upkeep);
@@ -359,17 +359,17 @@ test_rolled_back(void **state)
     for (i = 0; i < 20; i++) {
         (void) sprintf(name, "gone%d", (int) i);
 
-        assert_int_equal(b->begin(one, 1, unit_in(2000), &err), NGX_OK);
+        assert_int_equal(b->turn(one, unit_in(2000), &err), NGX_OK);
         test_batch(one, name, 1 + i, 1);
-        b->rollback(one);
+        b->end(one);
 
         (void) sprintf(name, "kept%d", (int) i);
 
-        assert_int_equal(b->begin(two, 1, unit_in(2000), &err), NGX_OK);
+        assert_int_equal(b->turn(two, unit_in(2000), &err), NGX_OK);
         test_batch(two, name, 1 + i, 1);
-        assert_int_equal(b->commit(two, &err), NGX_OK);
+        assert_int_equal(unit_commit(two, &err), NGX_OK);
 
-        assert_int_equal(b->begin(one, 1, unit_in(2000), &err), NGX_OK);
+        assert_int_equal(b->turn(one, unit_in(2000), &err), NGX_OK);
         test_batch(one, name, 1 + i, 0);
 
         (void) sprintf(name, "gone%d", (int) i);
@@ -378,15 +378,15 @@ test_rolled_back(void **state)
         test_batch(one, name, 1 + i, 0);
 
         if (i % 2) {
-            b->rollback(one);
+            b->end(one);
             continue;
         }
 
-        assert_int_equal(b->commit(one, &err), NGX_OK);
+        assert_int_equal(unit_commit(one, &err), NGX_OK);
 
-        assert_int_equal(b->begin(two, 1, unit_in(2000), &err), NGX_OK);
+        assert_int_equal(b->turn(two, unit_in(2000), &err), NGX_OK);
         test_batch(two, name, 1 + i, 0);
-        b->rollback(two);
+        b->end(two);
     }
 
     assert_int_equal(unit_sql_int("SELECT count(*) = count(DISTINCT"

@@ -145,6 +145,7 @@ test_counts(void **state)
         lane.n = tests[i].n;
         lane.failed = tests[i].failed;
         lane.commits = tests[i].commits;
+        lane.messages = tests[i].messages;
 
         test_report(NGX_LYFTR_ERR_NONE, NGX_LYFTR_ERR_NONE);
 

@@ -301,7 +301,7 @@ unit_check(void *c, ngx_uint_t lists, ngx_uint_t all)
 {
     unit_model_sort();
 
-    if (b->begin(c, 0, unit_in(120000), &err) != NGX_OK) {
+    if (b->begin(c, unit_in(120000), &err) != NGX_OK) {
         fail_msg("begin: %.*s", (int) err.len, err.text);
     }
 
@@ -311,7 +311,7 @@ unit_check(void *c, ngx_uint_t lists, ngx_uint_t all)
         unit_check_list(c, all);
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 

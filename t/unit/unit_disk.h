@@ -187,7 +187,7 @@ unit_begin(void *c, const char *id)
     s = unit_str(id);
     text = unit_str("x");
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
 
     return unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text);
 }

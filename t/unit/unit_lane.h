@@ -9,7 +9,8 @@
 #include <ngx_lyftr_channel.h>
 
 
-#define TEST_OPS   4
+#define TEST_OPS       4
+#define TEST_MESSAGES  3
 
 
 static ngx_lyftr_channel_t  channel;
@@ -18,8 +19,10 @@ static ngx_lyftr_seat_t     seat;
 static ngx_lyftr_store_t    store;
 static ngx_lyftr_status_t   status;
 static ngx_lyftr_op_t       ops[TEST_OPS];
+static ngx_lyftr_message_t  messages[TEST_OPS][TEST_MESSAGES];
+static ngx_lyftr_write_t   *writes[TEST_OPS];
 
-/* the begin() that declines, and how the others fare */
+/* the turn() that declines, and how the others fare */
 static ngx_lyftr_err_e      declined;
 static ngx_uint_t           begin_at;
 static ngx_uint_t           nbegin;
@@ -45,10 +48,11 @@ static ngx_int_t            adopted;
 static ngx_lyftr_err_e      commit_err;
 static ngx_uint_t           nclosed;
 
-/* in this transaction, and durable */
-static ngx_uint_t           begun;         /* it is open */
-static ngx_uint_t           written;
-static ngx_uint_t           stored;
+/* of the writer */
+static ngx_uint_t           begun;         /* it has its turn */
+static ngx_uint_t           stored;        /* rows, */
+static ngx_uint_t           nwrites;       /* in so many transactions */
+static u_char               test_large[1], test_fails[1], test_known[1];
 
 
 ngx_int_t
@@ -101,7 +105,7 @@ test_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags, ngx_msec_t deadline,
     open_flags = flags;
     err->code = open_err;
 
-    return open_err ? NULL : &written;
+    return open_err ? NULL : &stored;
 }
 
 
@@ -113,10 +117,8 @@ test_close(void *conn)
 
 
 static ngx_int_t
-test_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+test_turn(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    written = 0;
     begun = 1;
 
     if (expires) {
@@ -134,26 +136,59 @@ test_begin(void *conn, ngx_uint_t write, ngx_msec_t deadline,
 }
 
 
+/*
+ * The text of a message says what becomes of it: it is too much, the store
+ * fails, or the id is known.  All of that is told with the commit only.
+ */
+
 static ngx_int_t
-test_commit(void *conn, ngx_lyftr_error_t *err)
+test_write(void *conn, ngx_lyftr_batch_t *batch, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
 {
-    if (commit_err) {
+    ngx_uint_t            i, n, rows;
+    ngx_lyftr_message_t  *m;
+
+    assert_int_equal(begun, 1);
+
+    begun = 0;
+    rows = 0;
+    err->code = NGX_LYFTR_ERR_NONE;
+
+    for (i = 0; i < batch->n; i++) {
+        for (n = 0; n < batch->writes[i]->n; n++) {
+            m = &batch->writes[i]->messages[n];
+
+            if (m->text.data == test_large) {
+                err->code = NGX_LYFTR_ERR_DATA;
+
+            } else if (m->text.data == test_fails) {
+                err->code = NGX_LYFTR_ERR_FAILED;
+            }
+
+            m->known = (m->text.data == test_known);
+            rows += !m->known;
+        }
+    }
+
+    if (err->code == NGX_LYFTR_ERR_NONE) {
         err->code = commit_err;
+    }
+
+    if (err->code) {
         return NGX_ERROR;
     }
 
-    stored += written;
-    written = 0;
-    begun = 0;
+    batch->usec = 1000;
+    stored += rows;
+    nwrites++;
 
     return NGX_OK;
 }
 
 
 static void
-test_rollback(void *conn)
+test_end(void *conn)
 {
-    written = 0;
     begun = 0;
 }
 
@@ -211,29 +246,12 @@ test_probe(void *conn, ngx_uint_t write, ngx_lyftr_error_t *err)
 }
 
 
-/* the data of an operation: the store cannot hold it */
-
-static ngx_int_t
-test_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend, void *conn,
-    ngx_lyftr_error_t *err)
-{
-    if (op->data) {
-        err->code = NGX_LYFTR_ERR_DATA;
-        return NGX_ERROR;
-    }
-
-    written++;
-
-    return NGX_OK;
-}
-
-
 static ngx_lyftr_backend_t  backend = {
     .open = test_open,
     .close = test_close,
-    .begin = test_begin,
-    .commit = test_commit,
-    .rollback = test_rollback,
+    .turn = test_turn,
+    .write = test_write,
+    .end = test_end,
     .probe = test_probe,
     .maintain = test_maintain,
     .gauges = test_gauges,
@@ -252,6 +270,7 @@ test_setup(void **state)
     ngx_memzero(&store, sizeof(store));
     ngx_memzero(&status, sizeof(status));
     ngx_memzero(ops, sizeof(ops));
+    ngx_memzero(messages, sizeof(messages));
 
     store.backend = &backend;
     store.status = &status;
@@ -270,10 +289,12 @@ test_setup(void **state)
 
     lane.channel = &channel;
     lane.seat = &seat;
+    lane.writes = writes;
     ngx_queue_init(&lane.batch);
 
     for (i = 0; i < TEST_OPS; i++) {
-        ops[i].run = test_run;
+        ops[i].write.messages = messages[i];
+        ops[i].write.n = 1;
         ops[i].deadline = ngx_lyftr_clock() + 4000;
         ngx_queue_insert_tail(&channel.pending, &ops[i].queue);
         channel.npending++;
@@ -301,6 +322,7 @@ test_setup(void **state)
     commit_err = NGX_LYFTR_ERR_NONE;
     nclosed = 0;
     stored = 0;
+    nwrites = 0;
 
     return 0;
 }

@@ -135,7 +135,7 @@ unit_model_insert(void *c, unit_row_t *r)
     m.text = r->text;
     m.instant = r->t;
 
-    rc = b->insert(c, &m, &err);
+    rc = unit_put(c, &m, &err);
 
     if (rc == NGX_ERROR) {
         fail_msg("insert: %.*s", (int) err.len, err.text);
@@ -152,7 +152,7 @@ unit_model_add(void *c, ngx_uint_t n)
 {
     unit_row_t  *r;
 
-    assert_int_equal(b->begin(c, 1, unit_in(60000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(60000), &err), NGX_OK);
 
     while (n--) {
         r = unit_model_random();
@@ -164,7 +164,7 @@ unit_model_add(void *c, ngx_uint_t n)
         assert_int_equal(unit_model_insert(c, r), NGX_DECLINED);
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 
@@ -175,13 +175,13 @@ unit_model_known(void *c)
 {
     ngx_uint_t  i;
 
-    assert_int_equal(b->begin(c, 1, unit_in(60000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(60000), &err), NGX_OK);
 
     for (i = 0; i < nmodel; i++) {
         assert_int_equal(unit_model_insert(c, &model[i]), NGX_DECLINED);
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 }
 
 

@@ -14,6 +14,10 @@
 
 #define unit_in(msec)  (ngx_lyftr_clock() + (msec))
 
+/* the steps of a write, which the boundary has as one */
+#define unit_put       ngx_lyftr_sqlite_insert
+#define unit_commit    ngx_lyftr_sqlite_commit
+
 /* a test with a store that is not there yet */
 #define unit_fresh(f)                                                         \
     cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
@@ -189,7 +193,7 @@ unit_insert(void *c, ngx_str_t *id, const char *from, const char *ts,
     assert_int_equal(ngx_lyftr_instant_parse(m.ts.data, m.ts.len, &m.instant),
                      NGX_OK);
 
-    rc = b->insert(c, &m, &err);
+    rc = unit_put(c, &m, &err);
     assert_int_not_equal(rc, NGX_ERROR);
 
     return rc == NGX_OK;
@@ -207,9 +211,9 @@ unit_one(void *c, const char *id)
     s = unit_str(id);
     text = unit_str("");
 
-    assert_int_equal(b->begin(c, 1, unit_in(2000), &err), NGX_OK);
+    assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
     fresh = unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &text);
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 
     return fresh ? NGX_OK : NGX_DECLINED;
 }
@@ -260,14 +264,14 @@ unit_list(void *c, ngx_lyftr_query_t *q, unit_rows_t *rows,
     rows->n = 0;
     rows->stop = 0;
 
-    assert_int_equal(b->begin(c, 0, unit_in(4000), &err), NGX_OK);
+    assert_int_equal(b->begin(c, unit_in(4000), &err), NGX_OK);
     rc = b->list(c, q, unit_rows, rows, page, &err);
 
     if (rc == NGX_ERROR) {
         print_error("list: %.*s\n", (int) err.len, err.text);
     }
 
-    assert_int_equal(b->commit(c, &err), NGX_OK);
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
 
     return rc;
 }

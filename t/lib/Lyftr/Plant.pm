@@ -29,7 +29,7 @@ OLD
     r->write_event_handler = ngx_http_request_empty_handler;
     op->state = NGX_LYFTR_OP_DONE;
     op->state = NGX_LYFTR_OP_DONE;
-    rc = answer(r);
+    rc = ctx->answer(r);
     op->state = NGX_LYFTR_OP_EXPIRED;
     ctx->expired = 1;
     return rc;
@@ -45,8 +45,9 @@ NEW
     # what comes of a commit does not matter
 
     commit_ignored => [['ngx_lyftr_lane.c',
-        'ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err) == NGX_OK',
-        '(ngx_lyftr_lane_commit(lane, lane->n, &skew, &lane->err), 1)']],
+        "store->backend->write(lane->seat->conn, &batch, deadline, err)\n"
+        . "        != NGX_OK",
+        '(store->backend->write(lane->seat->conn, &batch, deadline, err), 0)']],
 
     # whatever is there is taken for ours
 
@@ -86,8 +87,8 @@ NEW
          "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n"
          . "ngx_msleep(12000);\n"],
         ['ngx_lyftr_lane.c',
-         "&& !ngx_lyftr_lane_sound(lane->err.code))\n    {\n",
-         "&& !ngx_lyftr_lane_sound(lane->err.code))\n    {\n"
+         "if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {\n",
+         "if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {\n"
          . "ngx_msleep(12000);\n"],
     ],
 
