@@ -44,14 +44,16 @@ sub shell {
     print $out $lines;
     close $out;
 
-    my $written = qx(cd $folder && bash -e -o pipefail $dir/lines 2>$dir/stderr);
+    my $bash = "bash -e -o pipefail $dir/lines 2>$dir/stderr";
+    my $written = qx(cd $folder && $bash);
 
     return $written, $? >> 8;
 }
 
 
 for my $name (@documents) {
-    my ($block) = grep { (shell('.', "set -n\n$_"))[1] != 0 } blocks($name, 'sh');
+    my ($block) = grep { (shell('.', "set -n\n$_"))[1] != 0 }
+        blocks($name, 'sh');
 
     is($block, undef, "$name: its shell lines are shell");
 }
@@ -111,7 +113,7 @@ sub taken {
     my $load = $module ? "load_module $module;" : '';
     my $store = $piece =~ /lyftr_store/ ? '' : 'lyftr_store main sqlite:///x;';
 
-    for my $conf ("$store server { lyftr_secret x; location = /one { $piece } }",
+    for my $conf ("$store lyftr_secret x; server { location = /one { $piece } }",
                   "$store lyftr_secret x; server { $piece }",
                   "$store $piece")
     {

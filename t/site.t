@@ -1,5 +1,5 @@
 # The sample site of the Debian package: who may read, what the lines of its log
-# say, and that no query comes into the error log.  And the synopsis of README.md.
+# say, and that no query comes into the error log; and README.md's synopsis.
 
 use strict;
 use warnings;
@@ -161,7 +161,8 @@ ok(Lyftr::Server::wait_for(sub {
        $server->request('GET /health/ready')->{status} == 200;
    }), 'the synopsis: ready');
 is($server->post($body)->{status}, 200, 'the synopsis: a delivery');
-is($server->request("GET $_")->{status}, 200, "the synopsis: GET $_") for @reads;
+is($server->request("GET $_")->{status}, 200, "the synopsis: GET $_")
+    for @reads;
 like(join('', grep { /webhook/ } do {
          open my $in, '<', "$server->{dir}/lyftr.log" or die "lyftr.log: $!";
          <$in>;
