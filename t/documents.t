@@ -113,7 +113,7 @@ sub taken {
     my $load = $module ? "load_module $module;" : '';
     my $store = $piece =~ /lyftr_store/ ? '' : 'lyftr_store main sqlite:///x;';
 
-    for my $conf ("$store lyftr_secret x; server { location = /one { $piece } }",
+    for my $conf ("$store lyftr_secret x; server { location /one { $piece } }",
                   "$store lyftr_secret x; server { $piece }",
                   "$store $piece")
     {
