@@ -31,7 +31,7 @@ my $guard = ['ngx_lyftr_request.c',
 my $no_commit = ['ngx_lyftr_lane.c',
     "store->backend->write(lane->seat->conn, &batch, deadline, err)\n"
     . "        != NGX_OK",
-    '(store->backend->end(lane->seat->conn), 0)'];
+    '(batch.usec = 0, store->backend->end(lane->seat->conn), 0)'];
 
 
 sub seen {
