@@ -55,7 +55,8 @@ ngx_lyftr_builder_add(ngx_lyftr_builder_t *build, u_char *key, size_t len,
 /* rank is that of the first entry of level 0 that the entry stands for */
 
 static ngx_int_t
-ngx_lyftr_builder_push(ngx_lyftr_builder_t *build, ngx_uint_t level, u_char *key,
+ngx_lyftr_builder_push(ngx_lyftr_builder_t *build, ngx_uint_t level,
+    u_char *key,
     size_t len, int64_t value, int64_t rank)
 {
     size_t                    n;
@@ -213,7 +214,8 @@ ngx_lyftr_builder_filter(ngx_lyftr_builder_t *build, u_char *filter, size_t len)
     for (n = 0; len; n++) {
         size = ngx_min(len, NGX_LYFTR_FILTER_PART);
 
-        if (ngx_lyftr_builder_out(build, NGX_LYFTR_LEVEL_FILTER, n, filter, size)
+        if (ngx_lyftr_builder_out(build, NGX_LYFTR_LEVEL_FILTER, n, filter,
+                                  size)
             != NGX_OK)
         {
             return NGX_ERROR;

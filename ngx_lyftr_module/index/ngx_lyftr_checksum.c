@@ -67,7 +67,8 @@ ngx_lyftr_checksum_row(sqlite3_stmt *st)
     sum = ngx_lyftr_checksum(0, &seq, sizeof(seq));
 
     for (i = 1;
-         i < sizeof(ngx_lyftr_checksum_columns) / sizeof(ngx_lyftr_checksum_columns[0]);
+         i < sizeof(ngx_lyftr_checksum_columns)
+             / sizeof(ngx_lyftr_checksum_columns[0]);
          i++)
     {
         n = ngx_lyftr_checksum_columns[i];

@@ -342,7 +342,8 @@ ngx_lyftr_compaction_ended(ngx_lyftr_compaction_t *job)
 
 
 static ngx_int_t
-ngx_lyftr_compaction_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+ngx_lyftr_compaction_register(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     ngx_lyftr_error_t *err)
 {
     ngx_uint_t     i;

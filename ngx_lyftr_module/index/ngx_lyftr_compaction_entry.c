@@ -11,9 +11,11 @@ static ngx_int_t ngx_lyftr_compaction_entry_merged(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_compaction_less(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_compaction_t *job, ngx_uint_t a, ngx_uint_t b, ngx_uint_t *less,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_compaction_id(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+static ngx_int_t ngx_lyftr_compaction_id(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     ngx_uint_t i, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_compaction_add(ngx_lyftr_compaction_t *job, u_char *key,
+static ngx_int_t ngx_lyftr_compaction_add(ngx_lyftr_compaction_t *job,
+    u_char *key,
     size_t len, int64_t seq);
 
 
@@ -26,7 +28,8 @@ ngx_lyftr_compaction_entry(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
     }
 
     return ngx_lyftr_compaction_entry_row(job) == NGX_OK ? NGX_OK
-                                                  : ngx_lyftr_compaction_memory(err);
+                                                  : ngx_lyftr_compaction_memory(
+                                                      err);
 }
 
 
@@ -52,7 +55,8 @@ ngx_lyftr_compaction_entry_row(ngx_lyftr_compaction_t *job)
 
 
 static ngx_int_t
-ngx_lyftr_compaction_entry_merged(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+ngx_lyftr_compaction_entry_merged(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     ngx_lyftr_error_t *err)
 {
     ngx_uint_t           i, least, less;
@@ -70,7 +74,8 @@ ngx_lyftr_compaction_entry_merged(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t 
         less = (least == job->nfrom);
 
         if (!less
-            && ngx_lyftr_compaction_less(c, job, i, least, &less, err) != NGX_OK)
+            && ngx_lyftr_compaction_less(c, job, i, least, &less,
+                                         err) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -99,7 +104,8 @@ ngx_lyftr_compaction_entry_merged(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t 
 /* of the entries that two cursors are at; ids of one hash are compared */
 
 static ngx_int_t
-ngx_lyftr_compaction_less(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job, ngx_uint_t a,
+ngx_lyftr_compaction_less(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+    ngx_uint_t a,
     ngx_uint_t b, ngx_uint_t *less, ngx_lyftr_error_t *err)
 {
     int                  cmp;
@@ -132,7 +138,8 @@ ngx_lyftr_compaction_less(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job, ng
 /* reads the id of the entry that a cursor is at, once */
 
 static ngx_int_t
-ngx_lyftr_compaction_id(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job, ngx_uint_t i,
+ngx_lyftr_compaction_id(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+    ngx_uint_t i,
     ngx_lyftr_error_t *err)
 {
     int64_t  seq;
@@ -156,7 +163,8 @@ ngx_lyftr_compaction_id(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job, ngx_
 
 
 static ngx_int_t
-ngx_lyftr_compaction_add(ngx_lyftr_compaction_t *job, u_char *key, size_t len, int64_t seq)
+ngx_lyftr_compaction_add(ngx_lyftr_compaction_t *job, u_char *key, size_t len,
+    int64_t seq)
 {
     uint64_t  hash;
 

@@ -197,7 +197,8 @@ ngx_lyftr_iterator_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
             n = cut ? n : below;
         }
 
-        if (ngx_lyftr_iterator_below(c, cursor, level - 1, key, len, n, high, &n,
+        if (ngx_lyftr_iterator_below(c, cursor, level - 1, key, len, n, high,
+                                     &n,
                                      err)
             != NGX_OK)
         {

@@ -32,8 +32,10 @@ static ngx_lyftr_chunk_t *ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent,
 static u_char *ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data,
     size_t len);
 static void ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk);
-static void ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *recent, int64_t seq);
-static void ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+static void ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *recent,
+    int64_t seq);
+static void ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows,
+    ngx_uint_t n,
     ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare);
 static ngx_int_t ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
     ngx_lyftr_memtable_row_t *b, ngx_lyftr_tree_e kind);
@@ -176,7 +178,8 @@ ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk)
 
 
 ngx_int_t
-ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent, ngx_lyftr_memtable_row_t *row)
+ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent,
+    ngx_lyftr_memtable_row_t *row)
 {
     u_char                  *key;
     ngx_lyftr_chunk_t       *chunk;
@@ -456,7 +459,8 @@ ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
 
 
 static ngx_int_t
-ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a, ngx_lyftr_memtable_row_t *b,
+ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
+    ngx_lyftr_memtable_row_t *b,
     ngx_lyftr_tree_e kind)
 {
     size_t   alen, blen;

@@ -21,7 +21,7 @@
 /* bytes of keys, after which a row gets the first number of the next chunk */
 #define NGX_LYFTR_CHUNK_LEN        (1024 * 1024)
 
-#define ngx_lyftr_memtable_number(seq)                                          \
+#define ngx_lyftr_memtable_number(seq)                                        \
     (((seq) - 1) & ~(int64_t) (NGX_LYFTR_CHUNK - 1))
 
 

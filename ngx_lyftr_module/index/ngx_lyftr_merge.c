@@ -61,7 +61,8 @@ ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     for (i = 0; i < c->view.nchunks; i++) {
         source = &sources->elts[sources->n++];
 
-        if (ngx_lyftr_merge_child_chunk(c, source, &c->view.chunks[i], kind, err)
+        if (ngx_lyftr_merge_child_chunk(c, source, &c->view.chunks[i], kind,
+                                        err)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -73,7 +74,8 @@ ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
 
 static ngx_int_t
-ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *source,
+ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_child_t *source,
     ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind,
     ngx_lyftr_error_t *err)
 {
@@ -124,7 +126,8 @@ ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
-        if ((low->len && ngx_lyftr_merge_child_bound(c, source, low, &source->low,
+        if ((low->len && ngx_lyftr_merge_child_bound(c, source, low,
+                                                     &source->low,
                                                      err)
                          != NGX_OK)
             || (high->len && ngx_lyftr_merge_child_bound(c, source, high,
@@ -171,7 +174,8 @@ ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 /* the rank of the first entry whose key is not less */
 
 static ngx_int_t
-ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *source,
+ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_child_t *source,
     ngx_str_t *key, int64_t *rank, ngx_lyftr_error_t *err)
 {
     size_t    len;
@@ -180,7 +184,8 @@ ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *sour
 
     if (source->chunk == NULL) {
 
-        if (ngx_lyftr_iterator_seek(c, &source->cursor, key->data, key->len, err)
+        if (ngx_lyftr_iterator_seek(c, &source->cursor, key->data, key->len,
+                                    err)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -217,7 +222,8 @@ ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *sour
 
 
 ngx_int_t
-ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_child_t *source,
+ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_child_t *source,
     int64_t rank, ngx_lyftr_error_t *err)
 {
     ngx_int_t                rc;
@@ -433,7 +439,8 @@ ngx_lyftr_merge_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
             continue;
         }
 
-        if (ngx_lyftr_merge_child_load(c, source, source->high - 1, err) != NGX_OK)
+        if (ngx_lyftr_merge_child_load(c, source, source->high - 1,
+                                       err) != NGX_OK)
         {
             return NGX_ERROR;
         }

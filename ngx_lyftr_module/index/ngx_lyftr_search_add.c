@@ -107,7 +107,8 @@ ngx_lyftr_search_add_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
 
 
 static ngx_int_t
-ngx_lyftr_search_add_state(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_state_t *state,
+ngx_lyftr_search_add_state(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_add_state_t *state,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t      rc;
@@ -143,7 +144,8 @@ ngx_lyftr_search_add_state(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_state_t *
 /* its blocks first, then itself */
 
 static ngx_int_t
-ngx_lyftr_search_add_sweep(ngx_lyftr_sqlite_t *c, int64_t id, ngx_msec_t deadline,
+ngx_lyftr_search_add_sweep(ngx_lyftr_sqlite_t *c, int64_t id,
+    ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t      rc;
@@ -292,7 +294,8 @@ ngx_lyftr_search_add_texts(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
 /* as many as are stored in one turn; what is there is stored first */
 
 static ngx_int_t
-ngx_lyftr_search_add_blocks(ngx_lyftr_search_add_t *grow, ngx_lyftr_error_t *err)
+ngx_lyftr_search_add_blocks(ngx_lyftr_search_add_t *grow,
+    ngx_lyftr_error_t *err)
 {
     u_char                 *p;
     ngx_uint_t              i;
@@ -396,7 +399,8 @@ ngx_lyftr_search_add_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
 
 
 static ngx_int_t
-ngx_lyftr_search_add_register(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
+ngx_lyftr_search_add_register(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_add_t *grow,
     uint64_t sum, ngx_lyftr_error_t *err)
 {
     sqlite3_stmt  *st;

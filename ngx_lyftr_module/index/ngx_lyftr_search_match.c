@@ -103,7 +103,8 @@ ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
 /* a part may have rows that the one before has, too */
 
 static ngx_int_t
-ngx_lyftr_search_match_parts(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_match_t *match,
+ngx_lyftr_search_match_parts(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_match_t *match,
     ngx_lyftr_bitmap_t *bits, int64_t *covered, ngx_lyftr_error_t *err)
 {
     int            rc;
@@ -128,7 +129,8 @@ ngx_lyftr_search_match_parts(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_match_t *ma
 
         } else if (last > *covered) {
             ok = ngx_lyftr_search_match_part(c, match, bits,
-                                             sqlite3_column_int64(st, 0), first, err);
+                                             sqlite3_column_int64(st, 0),
+                                             first, err);
             *covered = last;
         }
     }
@@ -152,7 +154,8 @@ ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match)
     end = match->needle->len - NGX_LYFTR_GRAM;
 
     match->n = (match->needle->len + NGX_LYFTR_GRAM - 1) / NGX_LYFTR_GRAM;
-    match->grams = sqlite3_malloc64(match->n * sizeof(ngx_lyftr_search_match_gram_t));
+    match->grams =
+        sqlite3_malloc64(match->n * sizeof(ngx_lyftr_search_match_gram_t));
 
     if (match->grams == NULL) {
         return NGX_ERROR;
@@ -162,7 +165,8 @@ ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match)
         offset = ngx_min(i * NGX_LYFTR_GRAM, end);
 
         match->grams[i].gram =
-                             ngx_lyftr_postings_of(match->needle->data + offset);
+                             ngx_lyftr_postings_of(
+                                 match->needle->data + offset);
         match->grams[i].offset = offset;
         match->grams[i].len = 0;
     }
@@ -172,7 +176,8 @@ ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match)
 
 
 static ngx_int_t
-ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_match_t *match,
+ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_match_t *match,
     ngx_lyftr_bitmap_t *bits, int64_t id, int64_t first, ngx_lyftr_error_t *err)
 {
     int64_t                  seq;
@@ -278,7 +283,8 @@ ngx_lyftr_search_match_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_buf_t *list,
     while (more && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         block = (u_char *) sqlite3_column_blob(st, 1);
 
-        found = ngx_lyftr_postings_find(block, sqlite3_column_bytes(st, 1), gram,
+        found = ngx_lyftr_postings_find(block, sqlite3_column_bytes(st, 1),
+                                        gram,
                                         &piece, &more);
 
         /* the block is that of a gram before, of this part or another */
@@ -417,7 +423,8 @@ ngx_lyftr_search_match_next(ngx_lyftr_search_match_t *match, uint32_t offset)
 
 
 static ngx_int_t
-ngx_lyftr_search_match_texts(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_match_t *match,
+ngx_lyftr_search_match_texts(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_match_t *match,
     ngx_lyftr_bitmap_t *bits, int64_t first, ngx_lyftr_error_t *err)
 {
     int64_t      seq;

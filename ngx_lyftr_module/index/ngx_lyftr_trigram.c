@@ -22,7 +22,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_lyftr_trigrams_grow(ngx_lyftr_trigrams_t *grams);
-static ngx_lyftr_postings_t *ngx_lyftr_trigrams_slot(ngx_lyftr_trigrams_t *grams,
+static ngx_lyftr_postings_t *ngx_lyftr_trigrams_slot(
+    ngx_lyftr_trigrams_t *grams,
     uint32_t gram);
 static ngx_int_t ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams,
     ngx_lyftr_postings_t *gram, uint32_t row, uint32_t pos);
@@ -35,7 +36,7 @@ static u_char *ngx_lyftr_trigrams_copy(ngx_lyftr_trigrams_t *grams, u_char *p,
     size_t len);
 
 
-#define ngx_lyftr_trigrams_piece(grams, i)                                       \
+#define ngx_lyftr_trigrams_piece(grams, i)                                    \
     ((ngx_lyftr_postings_piece_t *) (grams)->memory.data + (i))
 
 
@@ -149,7 +150,8 @@ ngx_lyftr_trigrams_slot(ngx_lyftr_trigrams_t *grams, uint32_t gram)
 /* the rows since the last place; of the same row, the bytes since that */
 
 static ngx_int_t
-ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams, ngx_lyftr_postings_t *gram,
+ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams,
+    ngx_lyftr_postings_t *gram,
     uint32_t row, uint32_t pos)
 {
     uint32_t  from;
@@ -170,7 +172,8 @@ ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams, ngx_lyftr_postings_t *gram
 
 
 static ngx_int_t
-ngx_lyftr_trigrams_number(ngx_lyftr_trigrams_t *grams, ngx_lyftr_postings_t *gram,
+ngx_lyftr_trigrams_number(ngx_lyftr_trigrams_t *grams,
+    ngx_lyftr_postings_t *gram,
     uint32_t n)
 {
     while (n >= 0x80) {
@@ -370,7 +373,8 @@ ngx_lyftr_postings_read(u_char **p, u_char *last, uint64_t *n)
 
 
 ngx_int_t
-ngx_lyftr_postings_find(u_char *block, size_t len, uint32_t gram, ngx_str_t *list,
+ngx_lyftr_postings_find(u_char *block, size_t len, uint32_t gram,
+    ngx_str_t *list,
     ngx_uint_t *more)
 {
     u_char    *p, *last;

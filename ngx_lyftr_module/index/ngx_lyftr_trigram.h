@@ -35,11 +35,11 @@
 
 /* the key of a block: of its first gram, and the pieces of it before */
 #define NGX_LYFTR_GRAM_PART        40
-#define ngx_lyftr_postings_no(id, gram, piece)                                    \
+#define ngx_lyftr_postings_no(id, gram, piece)                                \
     ((int64_t) (id) << NGX_LYFTR_GRAM_PART                                    \
      | (int64_t) (gram) << 16 | (int64_t) (piece))
 
-#define ngx_lyftr_postings_of(p)                                                  \
+#define ngx_lyftr_postings_of(p)                                              \
     ((uint32_t) (p)[0] << 16 | (p)[1] << 8 | (p)[2])
 
 
@@ -112,7 +112,8 @@ typedef struct {
 
 
 /* NGX_DONE: there is nothing to do */
-ngx_int_t ngx_lyftr_search_add_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
+ngx_int_t ngx_lyftr_search_add_step(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_add_t *grow,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_search_add_free(ngx_lyftr_search_add_t *grow);
 
@@ -130,9 +131,9 @@ typedef struct {
 
 
 #define ngx_lyftr_bitmap_words(last)        ((last) / 64 + 1)
-#define ngx_lyftr_bitmap_set(bits, seq)                                         \
+#define ngx_lyftr_bitmap_set(bits, seq)                                       \
     ((bits)->words[(seq) / 64] |= (uint64_t) 1 << (seq) % 64)
-#define ngx_lyftr_bitmap_has(bits, seq)                                         \
+#define ngx_lyftr_bitmap_has(bits, seq)                                       \
     ((bits)->words[(seq) / 64] >> (seq) % 64 & 1)
 
 
@@ -145,7 +146,8 @@ int64_t ngx_lyftr_bitmap_count(ngx_lyftr_bitmap_t *bits);
 int64_t ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq);
 
 /* sets the bits of all rows in the range of the sources */
-ngx_int_t ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+ngx_int_t ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err);
 
 /* clears those of the rows that are not in it */

@@ -89,10 +89,10 @@ typedef struct {
         ngx_memcpy(p, &h__, sizeof(uint64_t));                                \
     } while (0)
 
-#define ngx_lyftr_iterator_end(cursor)                                          \
+#define ngx_lyftr_iterator_end(cursor)  \
     ((cursor)->rank >= (cursor)->segment->rows)
 
-#define ngx_lyftr_iterator_seq(cursor)                                          \
+#define ngx_lyftr_iterator_seq(cursor)  \
     ((cursor)->segment->first + (cursor)->block.value)
 
 void ngx_lyftr_iterator_init(ngx_lyftr_iterator_t *cursor,
@@ -186,16 +186,19 @@ typedef struct {
 
 
 /* of the rows after first, up to last */
-ngx_int_t ngx_lyftr_compaction_flush(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+ngx_int_t ngx_lyftr_compaction_flush(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     int64_t first, int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 /* of n segments, which follow each other */
-ngx_int_t ngx_lyftr_compaction_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+ngx_int_t ngx_lyftr_compaction_merge(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
 
 /* the next piece; NGX_DONE: the segment is in its place */
-ngx_int_t ngx_lyftr_compaction_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+ngx_int_t ngx_lyftr_compaction_step(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_compaction_free(ngx_lyftr_compaction_t *job);
 
@@ -210,7 +213,8 @@ ngx_int_t ngx_lyftr_compaction_memory(ngx_lyftr_error_t *err);
 /* ngx_lyftr_compaction_entry.c */
 
 /* adds the next entry to the tree that is being made */
-ngx_int_t ngx_lyftr_compaction_entry(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
+ngx_int_t ngx_lyftr_compaction_entry(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_compaction_t *job,
     ngx_lyftr_error_t *err);
 
 

@@ -206,8 +206,8 @@ ngx_lyftr_sqlite_wrong(int64_t version, ngx_lyftr_error_t *err)
 /*
  * A file that is empty, or that a service of the same contract wrote.  One that
  * is half adopted knows which version has begun that: this one goes on with its
- * own and begins those of older ones anew, for the old table still has all rows,
- * and leaves those of newer ones to them.
+ * own and begins those of older ones anew, for the old table still has all
+ * rows, and leaves those of newer ones to them.
  */
 
 static ngx_int_t

@@ -86,7 +86,8 @@ test_cut(void **state)
     for (i = 1; i <= TEST_ROWS; i++) {
         slot = 0;
 
-        assert_int_equal(ngx_lyftr_sqlite_idset_find(&tail, test_hash(i), &slot),
+        assert_int_equal(ngx_lyftr_sqlite_idset_find(&tail, test_hash(i),
+                                                     &slot),
                          i > 2000 && i <= TEST_ROWS - 10 ? i : 0);
     }
 

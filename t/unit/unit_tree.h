@@ -111,7 +111,8 @@ unit_tree_bound(u_char *key, size_t len)
 /* the cursor is there, and goes on from there */
 
 static ngx_inline void
-unit_tree_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor, ngx_uint_t rank)
+unit_tree_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+             ngx_uint_t rank)
 {
     ngx_uint_t  i;
 
