@@ -44,6 +44,8 @@ typedef struct {
     ngx_str_t            to;
     ngx_str_t            ts;
     ngx_str_t            text;             /* data == NULL: null */
+    ngx_str_t            type;             /* the same */
+    ngx_str_t            raw;              /* the same: JSON, as it came */
     ngx_lyftr_instant_t  instant;          /* of ts; not set in a row read */
     ngx_uint_t           known;            /* set by a store: it had the id */
 } ngx_lyftr_message_t;

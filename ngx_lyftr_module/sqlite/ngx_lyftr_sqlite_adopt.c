@@ -172,6 +172,8 @@ ngx_lyftr_adopt_row(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st, size_t *len,
         return NGX_OK;
     }
 
+    ngx_memzero(&m, sizeof(ngx_lyftr_message_t));
+
     ngx_lyftr_sqlite_column(st, 0, &m.message_id);
     ngx_lyftr_sqlite_column(st, 1, &m.from);
     ngx_lyftr_sqlite_column(st, 2, &m.to);

@@ -186,6 +186,8 @@ test_transaction(void **state)
     big = malloc(17 * 1024 * 1024);
     ngx_memset(big, 'x', 17 * 1024 * 1024);
 
+    ngx_memzero(&m, sizeof(m));
+
     assert_int_equal(b->turn(r, unit_in(1000), &err), NGX_OK);
     assert_true(unit_insert(r, &id, "+1", "2025-01-15T10:00:00Z", &text));
 
@@ -370,6 +372,8 @@ test_write(void **state)
 
     ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
     q.limit = 10;
+
+    ngx_memzero(m, sizeof(m));
 
     for (i = 0; i < 4; i++) {
         m[i].message_id = unit_str(ids[i]);

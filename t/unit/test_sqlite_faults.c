@@ -68,6 +68,8 @@ test_batch(test_lane_t *lane, ngx_uint_t from, ngx_uint_t n)
         return rc;
     }
 
+    ngx_memzero(&m, sizeof(m));
+
     for (i = from; rc == NGX_OK && i < from + n; i++) {
         m.message_id = model[i].id;
         m.from = model[i].from;

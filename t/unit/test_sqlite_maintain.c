@@ -41,6 +41,7 @@ test_add(void *c, ngx_uint_t n)
     }
 
     ngx_memset(text, 'x', sizeof(text));
+    ngx_memzero(&m, sizeof(m));
 
     ngx_str_set(&m.from, "+1");
     ngx_str_set(&m.to, "+2");

@@ -128,6 +128,8 @@ unit_model_insert(void *c, unit_row_t *r)
     ngx_int_t            rc;
     ngx_lyftr_message_t  m;
 
+    ngx_memzero(&m, sizeof(m));
+
     m.message_id = r->id;
     m.from = r->from;
     m.to = unit_str("+200");

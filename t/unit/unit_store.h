@@ -184,6 +184,8 @@ unit_insert(void *c, ngx_str_t *id, const char *from, const char *ts,
     ngx_int_t            rc;
     ngx_lyftr_message_t  m;
 
+    ngx_memzero(&m, sizeof(m));
+
     m.message_id = *id;
     m.from = unit_str(from);
     m.to = unit_str("+200");
