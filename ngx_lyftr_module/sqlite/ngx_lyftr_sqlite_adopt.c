@@ -61,24 +61,25 @@ ngx_lyftr_sqlite_adopt_step(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return NGX_DONE;
     }
 
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_WRITE, deadline, err);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     n = 0;
     last = 0;
 
-    rc = ngx_lyftr_sqlite_check(c, err);
+    rc = ngx_lyftr_sqlite_check_here(c, err);
 
     if (rc == NGX_OK) {
         /* another process was first */
+        ngx_lyftr_sqlite_rollback(c);
         ngx_lyftr_sqlite_adopt_free(c);
         return NGX_OK;
     }
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_WRITE, deadline, err);
-
-    if (rc == NGX_OK) {
+    if (rc != NGX_ERROR) {
         rc = ngx_lyftr_sqlite_adopt_state(c, err);
     }
 

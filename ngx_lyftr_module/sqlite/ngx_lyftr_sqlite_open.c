@@ -83,8 +83,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
 
     if (rc == NGX_ERROR
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK
-        || (rc == NGX_AGAIN && ngx_lyftr_sqlite_adopt_open(c, err) != NGX_OK))
+        || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK)
     {
         goto failed;
     }
@@ -116,7 +115,7 @@ ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-/* sets up what is not ours yet, or not there; NGX_AGAIN: is to be adopted */
+/* sets up what is not ours yet, or not there, or begins to adopt it */
 
 static ngx_int_t
 ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
@@ -143,6 +142,10 @@ ngx_lyftr_sqlite_make(ngx_lyftr_sqlite_t *c, ngx_uint_t flags,
 
     if (rc != NGX_ERROR) {
         rc = ngx_lyftr_sqlite_setup(c, deadline, err);
+    }
+
+    if (rc == NGX_AGAIN) {
+        rc = ngx_lyftr_sqlite_adopt_open(c, err);
     }
 
     ngx_lyftr_sqlite_unlock(c);

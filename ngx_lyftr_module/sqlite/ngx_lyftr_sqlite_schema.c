@@ -9,14 +9,14 @@
 #define NGX_LYFTR_SQLITE_RETRY     20000000
 
 
-static ngx_int_t ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_wrong(int64_t version,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_is_wal(ngx_lyftr_sqlite_t *c,
     const char *sql, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_inspect(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_set_wal(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
@@ -151,7 +151,7 @@ ngx_lyftr_sqlite_check(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    rc = ngx_lyftr_sqlite_check_app(c, err);
+    rc = ngx_lyftr_sqlite_check_here(c, err);
 
     (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 
@@ -159,8 +159,8 @@ ngx_lyftr_sqlite_check(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-static ngx_int_t
-ngx_lyftr_sqlite_check_app(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+ngx_int_t
+ngx_lyftr_sqlite_check_here(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int64_t  app, version;
 
@@ -285,29 +285,18 @@ ngx_int_t
 ngx_lyftr_sqlite_rehearse(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int64_t    pages;
-    ngx_int_t  rc, wal;
+    ngx_int_t  rc;
 
-    rc = ngx_lyftr_sqlite_check(c, err);
-
-    if (rc == NGX_OK || rc == NGX_ERROR) {
-        return rc;
-    }
-
-    wal = ngx_lyftr_sqlite_is_wal(c, "PRAGMA journal_mode", err);
-
-    if (wal == NGX_ERROR
-        || ngx_lyftr_sqlite_get(c, "PRAGMA page_count", &pages, err) != NGX_OK
-        || (rc == NGX_AGAIN
-            && ngx_lyftr_sqlite_adopt_sound(c, err) != NGX_OK))
-    {
+    if (ngx_lyftr_sqlite_exec(c, "BEGIN", err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    /* in WAL mode the one transaction that fails changes nothing either */
+    rc = ngx_lyftr_sqlite_inspect(c, err);
 
-    if (pages == 0 || (rc == NGX_DECLINED && wal == NGX_OK)) {
-        return NGX_OK;
+    (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+
+    if (rc == NGX_OK || rc == NGX_ERROR) {
+        return rc;
     }
 
     (void) sqlite3_busy_timeout(c->db, (int) ngx_lyftr_flock_left(deadline));
@@ -325,6 +314,36 @@ ngx_lyftr_sqlite_rehearse(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 
     return rc;
+}
+
+
+/* in one snapshot; NGX_OK: there is no more to be known */
+
+static ngx_int_t
+ngx_lyftr_sqlite_inspect(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int64_t    pages;
+    ngx_int_t  rc, wal;
+
+    rc = ngx_lyftr_sqlite_check_here(c, err);
+
+    if (rc == NGX_OK || rc == NGX_ERROR) {
+        return rc;
+    }
+
+    wal = ngx_lyftr_sqlite_is_wal(c, "PRAGMA journal_mode", err);
+
+    if (wal == NGX_ERROR
+        || ngx_lyftr_sqlite_get(c, "PRAGMA page_count", &pages, err) != NGX_OK
+        || (rc == NGX_AGAIN
+            && ngx_lyftr_sqlite_adopt_sound(c, err) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    /* in WAL mode the one transaction that fails changes nothing either */
+
+    return (pages == 0 || (rc == NGX_DECLINED && wal == NGX_OK)) ? NGX_OK : rc;
 }
 
 
@@ -406,7 +425,7 @@ ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    rc = ngx_lyftr_sqlite_check_app(c, err);
+    rc = ngx_lyftr_sqlite_check_here(c, err);
 
     if (rc == NGX_AGAIN) {
         return ngx_lyftr_sqlite_adopt_begin(c, ngx_lyftr_sqlite_tables, err)

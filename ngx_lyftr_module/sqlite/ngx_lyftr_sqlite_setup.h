@@ -43,6 +43,10 @@ struct ngx_lyftr_adopt_s {
 ngx_int_t ngx_lyftr_sqlite_check(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
+/* the same in a transaction that has begun */
+ngx_int_t ngx_lyftr_sqlite_check_here(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
 /* NGX_ERROR: a set-up would be refused, and nothing has changed */
 ngx_int_t ngx_lyftr_sqlite_rehearse(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
@@ -65,7 +69,7 @@ ngx_int_t ngx_lyftr_sqlite_adopted(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sqlite_adopt_version(ngx_lyftr_sqlite_t *c,
     int64_t *version, ngx_lyftr_error_t *err);
 
-/* NGX_ERROR: the database is damaged.  Reads all of it. */
+/* NGX_ERROR: the database is damaged.  Reads all of it; in a transaction. */
 ngx_int_t ngx_lyftr_sqlite_adopt_sound(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
@@ -76,7 +80,7 @@ ngx_int_t ngx_lyftr_sqlite_adopt_sound(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sqlite_adopt_begin(ngx_lyftr_sqlite_t *c,
     const char *tables, ngx_lyftr_error_t *err);
 
-/* sets c->adopt */
+/* sets c->adopt; under the file lock, or another process ends it meanwhile */
 ngx_int_t ngx_lyftr_sqlite_adopt_open(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_adopt_free(ngx_lyftr_sqlite_t *c);

@@ -182,12 +182,64 @@ test_race_adopt(void **state)
 }
 
 
+/* what ends an adoption, by another process, before a writer's transaction */
+
+static int
+test_end(unsigned type, void *data, void *st, void *sql)
+{
+    if (strncmp(sql, "BEGIN IMMEDIATE", sizeof("BEGIN IMMEDIATE") - 1) == 0
+        && (*(ngx_uint_t *) data)++ == 0)
+    {
+        unit_sql("BEGIN; DROP TABLE lyftr_adopt;"
+                 "ALTER TABLE messages RENAME TO messages_adopted;"
+                 "CREATE VIEW messages AS SELECT * FROM lyftr_message;"
+                 "PRAGMA application_id = 0x4c594652;"
+                 "PRAGMA user_version = 3; COMMIT");
+    }
+
+    return 0;
+}
+
+
+static void
+test_ended(void **state)
+{
+    ngx_uint_t           n;
+    ngx_lyftr_sqlite_t  *u;
+
+    unit_sql("CREATE TABLE messages (message_id, from_msisdn, to_msisdn,"
+             " ts, text);"
+             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1"
+             " FROM n WHERE i < 300) INSERT INTO messages"
+             " SELECT i, '+1', '+2', '2025', 'x' FROM n");
+
+    u = unit_open_as(NGX_LYFTR_OPEN_UPKEEP);
+    assert_int_equal(unit_maintain(u), NGX_OK);
+    assert_non_null(u->adopt);
+
+    n = 0;
+    (void) sqlite3_trace_v2(u->db, SQLITE_TRACE_STMT, test_end, &n);
+
+    while (n == 0) {
+        assert_int_equal(unit_maintain(u), NGX_OK);
+    }
+
+    assert_null(u->adopt);
+
+    (void) sqlite3_trace_v2(u->db, 0, NULL, NULL);
+
+    unit_maintain_all(u);
+    b->close(u);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         unit_fresh(test_race),
         unit_fresh(test_race_adopt),
+        unit_fresh(test_ended),
         unit_fresh(test_moved),
         unit_fresh(test_pins)
     };
