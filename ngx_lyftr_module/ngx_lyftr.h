@@ -5,13 +5,13 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_lyftr_metrics.h>
 #include <ngx_lyftr_scheme.h>
 #include <ngx_lyftr_store.h>
 #include <ngx_lyftr_text.h>
 
 
 typedef struct ngx_lyftr_ctx_s        ngx_lyftr_ctx_t;
-typedef struct ngx_lyftr_zone_s       ngx_lyftr_zone_t;
 
 
 /* that of CHANGES.md */
@@ -55,12 +55,6 @@ typedef enum {
     NGX_LYFTR_LABEL_STORE,
     NGX_LYFTR_LABELS
 } ngx_lyftr_label_e;
-
-
-typedef struct {
-    ngx_str_t                     name;
-    void                         *slot;          /* of the zone */
-} ngx_lyftr_label_t;
 
 
 /* how a secret is written; the order is that of ngx_lyftr_secret_encodings[] */
@@ -118,9 +112,7 @@ typedef struct {
     ngx_array_t                   stores;        /* ngx_lyftr_store_t * */
     ngx_lyftr_backend_t         **backends;      /* those that there are */
     ngx_array_t                   endpoints;     /* ngx_lyftr_endpoint_t * */
-    ngx_array_t                   labels[NGX_LYFTR_LABELS];
-    ngx_shm_zone_t               *shm_zone;
-    ngx_lyftr_zone_t             *zone;          /* set when it is mapped */
+    ngx_lyftr_zone_t              zone;
 } ngx_lyftr_main_conf_t;
 
 
@@ -262,30 +254,29 @@ char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
     ngx_lyftr_loc_conf_t *conf);
 
 
-/* ngx_lyftr_zone.c */
+/* ngx_lyftr_counters.c */
 
-/* finds or adds a label; its index, or NGX_ERROR */
-ngx_int_t ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
-    ngx_str_t *name);
+/* the zone of a configuration, with the label of all other locations */
+ngx_int_t ngx_lyftr_counters_create(ngx_conf_t *cf,
+    ngx_lyftr_main_conf_t *lmcf);
 
-/* adds the zone */
-ngx_int_t ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
+/* from now on requests are counted */
+ngx_int_t ngx_lyftr_counters_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
 
-/* gives the labels their slots, now that the configuration is in force */
-void ngx_lyftr_zone_commit(ngx_lyftr_main_conf_t *lmcf);
+/* the configuration is in force: what the zone has of it is known */
+void ngx_lyftr_counters_commit(ngx_lyftr_main_conf_t *lmcf);
+
+void ngx_lyftr_counters_result(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_result_e result);
+void ngx_lyftr_counters_verified(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_secret_t *secret);
+void ngx_lyftr_counters_refused(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_refusal_e reason);
 
 
-/* ngx_lyftr_metrics.c */
+/* ngx_lyftr_report.c */
 
 ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
-ngx_int_t ngx_lyftr_metrics_log_handler(ngx_http_request_t *r);
-
-void ngx_lyftr_metrics_result(ngx_lyftr_main_conf_t *lmcf,
-    ngx_lyftr_result_e result);
-void ngx_lyftr_metrics_verified(ngx_lyftr_main_conf_t *lmcf,
-    ngx_lyftr_secret_t *secret);
-void ngx_lyftr_metrics_refused(ngx_lyftr_main_conf_t *lmcf,
-    ngx_lyftr_refusal_e reason);
 
 
 /* ngx_lyftr_variables.c */

@@ -166,21 +166,12 @@ ngx_module_t  ngx_http_lyftr_module = {
 static void *
 ngx_lyftr_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_uint_t              i;
-    ngx_lyftr_label_t      *other;
     ngx_lyftr_main_conf_t  *lmcf;
 
     lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_lyftr_main_conf_t));
     if (lmcf == NULL) {
         return NULL;
     }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     lmcf->shm_zone = NULL;
-     *     lmcf->zone = NULL;
-     */
 
     lmcf->backends = ngx_lyftr_backends;
 
@@ -198,22 +189,9 @@ ngx_lyftr_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    for (i = 0; i < NGX_LYFTR_LABELS; i++) {
-        if (ngx_array_init(&lmcf->labels[i], cf->pool, 8,
-                           sizeof(ngx_lyftr_label_t))
-            != NGX_OK)
-        {
-            return NULL;
-        }
-    }
-
-    other = ngx_array_push(&lmcf->labels[NGX_LYFTR_LABEL_PATH]);
-    if (other == NULL) {
+    if (ngx_lyftr_counters_create(cf, lmcf) != NGX_OK) {
         return NULL;
     }
-
-    ngx_str_set(&other->name, "other");
-    other->slot = NULL;
 
     return lmcf;
 }
@@ -278,7 +256,7 @@ ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    store->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_STORE,
+    store->label = ngx_lyftr_zone_label(cf, &lmcf->zone, NGX_LYFTR_LABEL_STORE,
                                         &store->name);
     if (store->label == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -324,8 +302,8 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     endpoint->kind = cmd->post;
     endpoint->conf = llcf;
 
-    endpoint->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_PATH,
-                                              &clcf->name);
+    endpoint->label = ngx_lyftr_zone_label(cf, &lmcf->zone,
+                                           NGX_LYFTR_LABEL_PATH, &clcf->name);
     if (endpoint->label == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
@@ -357,11 +335,9 @@ ngx_lyftr_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_lyftr_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_uint_t                  i;
-    ngx_http_handler_pt        *h;
-    ngx_lyftr_endpoint_t      **endpoint;
-    ngx_lyftr_main_conf_t      *lmcf;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_uint_t               i;
+    ngx_lyftr_endpoint_t   **endpoint;
+    ngx_lyftr_main_conf_t   *lmcf;
 
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
 
@@ -383,22 +359,11 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_lyftr_zone_init(cf, lmcf) != NGX_OK
-        || ngx_lyftr_location_init(cf) != NGX_OK)
-    {
+    if (ngx_lyftr_location_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_lyftr_metrics_log_handler;
-
-    return NGX_OK;
+    return ngx_lyftr_counters_init(cf, lmcf);
 }
 
 
@@ -411,8 +376,8 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
 
     lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
 
-    if (lmcf && lmcf->zone) {
-        ngx_lyftr_zone_commit(lmcf);
+    if (lmcf && lmcf->zone.shared) {
+        ngx_lyftr_counters_commit(lmcf);
     }
 
     if (lmcf && !ngx_test_config) {

@@ -39,11 +39,12 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_lyftr_loc_conf_t *llcf = conf;
 
-    char                 *rv;
-    ngx_int_t             rc;
-    ngx_str_t            *value, name;
-    ngx_uint_t            i;
-    ngx_lyftr_secret_t   *secret, **s;
+    char                   *rv;
+    ngx_int_t               rc;
+    ngx_str_t              *value, name;
+    ngx_uint_t              i;
+    ngx_lyftr_secret_t     *secret, **s;
+    ngx_lyftr_main_conf_t  *lmcf;
 
     value = cf->args->elts;
 
@@ -103,7 +104,10 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *s = secret;
 
-    secret->label = ngx_lyftr_zone_label(cf, NGX_LYFTR_LABEL_SECRET, &name);
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
+
+    secret->label = ngx_lyftr_zone_label(cf, &lmcf->zone,
+                                         NGX_LYFTR_LABEL_SECRET, &name);
 
     return secret->label == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
 }

@@ -67,7 +67,7 @@ ngx_lyftr_signature_read(ngx_http_request_t *r, ngx_lyftr_proof_t *proof)
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_lyftr_module);
 
-    ngx_lyftr_metrics_refused(lmcf, ngx_lyftr_signature_reasons[reason]);
+    ngx_lyftr_counters_refused(lmcf, ngx_lyftr_signature_reasons[reason]);
 
     return NGX_DECLINED;
 }

@@ -281,8 +281,8 @@ static ngx_int_t
 ngx_lyftr_variable_secret_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_lyftr_ctx_t    *ctx;
-    ngx_lyftr_label_t  *label;
+    ngx_str_t        *name;
+    ngx_lyftr_ctx_t  *ctx;
 
     ctx = ngx_lyftr_request_ctx(r);
 
@@ -291,10 +291,10 @@ ngx_lyftr_variable_secret_name(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    label = ctx->main->labels[NGX_LYFTR_LABEL_SECRET].elts;
-    label += ctx->secret->label;
+    name = ngx_lyftr_zone_name(&ctx->main->zone, NGX_LYFTR_LABEL_SECRET,
+                               ctx->secret->label);
 
-    return ngx_lyftr_variable_text(r, v, label->name.data, label->name.len,
+    return ngx_lyftr_variable_text(r, v, name->data, name->len,
                                    NGX_LYFTR_LOG_SECRET_LEN);
 }
 

@@ -272,18 +272,18 @@ ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
     }
 
     if (delivery->verified == NGX_DECLINED) {
-        ngx_lyftr_metrics_refused(ctx->main, NGX_LYFTR_SIGNATURE_MISMATCH);
+        ngx_lyftr_counters_refused(ctx->main, NGX_LYFTR_SIGNATURE_MISMATCH);
         return ngx_lyftr_webhook_forged(r);
     }
 
     if (ngx_lyftr_signature_timely(r, &delivery->proof) != NGX_OK) {
-        ngx_lyftr_metrics_refused(ctx->main, NGX_LYFTR_SIGNATURE_WINDOW);
+        ngx_lyftr_counters_refused(ctx->main, NGX_LYFTR_SIGNATURE_WINDOW);
         return ngx_lyftr_webhook_forged(r);
     }
 
     ctx->secret = delivery->proof.secret;
 
-    ngx_lyftr_metrics_verified(ctx->main, ctx->secret);
+    ngx_lyftr_counters_verified(ctx->main, ctx->secret);
 
     if (delivery->parsed == NGX_ERROR) {
         return ngx_lyftr_webhook_fault(r);
@@ -394,7 +394,7 @@ ngx_lyftr_webhook_done(ngx_lyftr_ctx_t *ctx)
 
     ctx->counted = 1;
 
-    ngx_lyftr_metrics_result(ctx->main, ctx->result);
+    ngx_lyftr_counters_result(ctx->main, ctx->result);
 }
 
 

@@ -1,4 +1,4 @@
-#include <ngx_lyftr_histogram.h>
+#include <ngx_lyftr_metrics.h>
 
 
 static ngx_uint_t ngx_lyftr_histogram_bucket(ngx_lyftr_scale_t *scale,

@@ -1,68 +1,100 @@
-#include <ngx_lyftr_zone.h>
+#include <ngx_lyftr_metrics.h>
 
 
-/* where the zone keeps a kind of label, and how many there may be */
+/*
+ * The zone has a fixed size, and its slots are found by their labels, so that
+ * it is kept over a reload whatever the new configuration says.  There is no
+ * lock: counters are atomic, and a slot is only given away by the master, once
+ * a new configuration is in force and no process has the old label any more.
+ */
 
 typedef struct {
-    size_t                        offset;
+    ngx_uint_t                    last;          /* configuration with it */
+    size_t                        len;
+    u_char                        name[NGX_LYFTR_LABEL_LEN];
+} ngx_lyftr_slot_t;
+
+
+/* what needs no label follows it, and then the slots of each kind */
+
+struct ngx_lyftr_zone_shared_s {
+    ngx_uint_t                    generation;    /* the one in force */
+    ngx_uint_t                    oldest;        /* that a process may have */
+};
+
+
+/* where those of a kind are, in the zone */
+
+typedef struct {
+    u_char                       *first;
     size_t                        size;
-    ngx_uint_t                    max;
+    ngx_uint_t                    n;
 } ngx_lyftr_slots_t;
 
 
+#define ngx_lyftr_slot_of(data)    ((ngx_lyftr_slot_t *) (data) - 1)
+
+
 static ngx_int_t ngx_lyftr_zone_find(ngx_array_t *labels, ngx_str_t *name);
-static ngx_int_t ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_int_t ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone,
-    ngx_lyftr_slots_t *slots, ngx_array_t *labels, ngx_log_t *log);
-static ngx_lyftr_slot_t *ngx_lyftr_zone_slot(ngx_lyftr_zone_t *zone,
-    ngx_lyftr_slots_t *slots, ngx_str_t *name);
+static size_t ngx_lyftr_zone_size(ngx_lyftr_zone_t *zone);
+static ngx_int_t ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data);
+static void ngx_lyftr_zone_slots(ngx_lyftr_zone_t *zone, ngx_uint_t kind,
+    ngx_lyftr_slots_t *slots);
+static ngx_int_t ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone, ngx_uint_t kind,
+    ngx_log_t *log);
+static ngx_lyftr_slot_t *ngx_lyftr_zone_slot(ngx_lyftr_slots_t *slots,
+    ngx_str_t *name);
 static ngx_lyftr_slot_t *ngx_lyftr_zone_unused(ngx_lyftr_zone_t *zone,
     ngx_lyftr_slots_t *slots, ngx_array_t *labels);
 static ngx_uint_t ngx_lyftr_zone_taken(ngx_array_t *labels,
     ngx_lyftr_slot_t *slot);
-static ngx_uint_t ngx_lyftr_zone_oldest(ngx_lyftr_zone_t *zone);
+static ngx_uint_t ngx_lyftr_zone_oldest(ngx_lyftr_zone_shared_t *shared);
 
 
-/* the order is that of ngx_lyftr_label_e */
-
-static ngx_lyftr_slots_t  ngx_lyftr_slots[] = {
-
-    { offsetof(ngx_lyftr_zone_t, paths),
-      sizeof(ngx_lyftr_path_t),
-      NGX_LYFTR_PATHS_MAX },
-
-    { offsetof(ngx_lyftr_zone_t, secrets),
-      sizeof(ngx_lyftr_verifier_t),
-      NGX_LYFTR_SECRETS_MAX },
-
-    { offsetof(ngx_lyftr_zone_t, stores),
-      sizeof(ngx_lyftr_store_slot_t),
-      NGX_LYFTR_STORES_MAX }
-};
-
-
+static ngx_str_t  ngx_lyftr_zone_name = ngx_string("lyftr");
 static ngx_str_t  ngx_lyftr_zone_other = ngx_string("other");
+
+
+ngx_int_t
+ngx_lyftr_zone_create(ngx_conf_t *cf, ngx_lyftr_zone_t *zone,
+    ngx_lyftr_zone_kind_t *kinds, ngx_uint_t n, size_t size)
+{
+    ngx_uint_t  i;
+
+    zone->kinds = kinds;
+    zone->n = n;
+    zone->size = size;
+    zone->data = NULL;
+    zone->shared = NULL;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_array_init(&zone->labels[i], cf->pool, 8,
+                           sizeof(ngx_lyftr_label_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
 
 
 /*
  * What does not fit counts with all others, for a location is not called after
- * the metrics.  Only a store has a condition of its own.
+ * the metrics, unless the kind is strict.
  */
 
 ngx_int_t
-ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
+ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_zone_t *zone, ngx_uint_t kind,
     ngx_str_t *name)
 {
-    ngx_int_t               i;
-    ngx_uint_t              fits, room;
-    ngx_array_t            *labels;
-    ngx_lyftr_label_t      *label;
-    ngx_lyftr_main_conf_t  *lmcf;
+    ngx_int_t           i;
+    ngx_uint_t          fits, room;
+    ngx_array_t        *labels;
+    ngx_lyftr_label_t  *label;
 
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
-
-    labels = &lmcf->labels[kind];
+    labels = &zone->labels[kind];
 
     i = ngx_lyftr_zone_find(labels, name);
     if (i != NGX_ERROR) {
@@ -70,9 +102,9 @@ ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
     }
 
     fits = (name->len != 0 && name->len <= NGX_LYFTR_LABEL_LEN);
-    room = ngx_lyftr_slots[kind].max - labels->nelts;
+    room = zone->kinds[kind].max - labels->nelts;
 
-    if (kind != NGX_LYFTR_LABEL_STORE) {
+    if (!zone->kinds[kind].strict) {
         i = ngx_lyftr_zone_find(labels, &ngx_lyftr_zone_other);
 
         if (!fits || room == (i == NGX_ERROR)) {
@@ -103,7 +135,7 @@ ngx_lyftr_zone_label(ngx_conf_t *cf, ngx_lyftr_label_e kind,
     }
 
     label->name = *name;
-    label->slot = NULL;
+    label->data = NULL;
 
     return labels->nelts - 1;
 }
@@ -130,27 +162,35 @@ ngx_lyftr_zone_find(ngx_array_t *labels, ngx_str_t *name)
 
 
 ngx_int_t
-ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf)
+ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_zone_t *zone, void *tag)
 {
-    size_t     size;
-    ngx_str_t  name;
+    size_t           size;
+    ngx_shm_zone_t  *shm_zone;
 
     /* the slab allocator takes a share for itself */
 
-    size = ngx_align(2 * sizeof(ngx_lyftr_zone_t), ngx_pagesize);
+    size = ngx_align(2 * ngx_lyftr_zone_size(zone), ngx_pagesize);
 
-    ngx_str_set(&name, "lyftr");
-
-    lmcf->shm_zone = ngx_shared_memory_add(cf, &name, size,
-                                           &ngx_http_lyftr_module);
-    if (lmcf->shm_zone == NULL) {
+    shm_zone = ngx_shared_memory_add(cf, &ngx_lyftr_zone_name, size, tag);
+    if (shm_zone == NULL) {
         return NGX_ERROR;
     }
 
-    lmcf->shm_zone->init = ngx_lyftr_zone_map;
-    lmcf->shm_zone->data = lmcf;
+    shm_zone->init = ngx_lyftr_zone_map;
+    shm_zone->data = zone;
 
     return NGX_OK;
+}
+
+
+static size_t
+ngx_lyftr_zone_size(ngx_lyftr_zone_t *zone)
+{
+    ngx_lyftr_slots_t  slots;
+
+    ngx_lyftr_zone_slots(zone, zone->n, &slots);
+
+    return slots.first - (u_char *) zone->shared;
 }
 
 
@@ -159,84 +199,109 @@ ngx_lyftr_zone_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf)
 static ngx_int_t
 ngx_lyftr_zone_map(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_lyftr_main_conf_t  *olmcf = data;
+    ngx_lyftr_zone_t  *before = data;
 
-    ngx_uint_t               i, kind;
-    ngx_slab_pool_t         *shpool;
-    ngx_lyftr_label_t       *label;
-    ngx_lyftr_store_t      **store;
-    ngx_lyftr_main_conf_t   *lmcf;
-    ngx_lyftr_store_slot_t  *slot;
+    ngx_uint_t         kind;
+    ngx_slab_pool_t   *shpool;
+    ngx_lyftr_zone_t  *zone;
 
-    lmcf = shm_zone->data;
+    zone = shm_zone->data;
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    if (olmcf) {
-        lmcf->zone = olmcf->zone;
+    if (before) {
+        zone->shared = before->shared;
 
     } else if (shm_zone->shm.exists) {
-        lmcf->zone = shpool->data;
+        zone->shared = shpool->data;
 
     } else {
-        lmcf->zone = ngx_slab_calloc(shpool, sizeof(ngx_lyftr_zone_t));
-        if (lmcf->zone == NULL) {
+        zone->shared = ngx_slab_calloc(shpool, ngx_lyftr_zone_size(zone));
+        if (zone->shared == NULL) {
             return NGX_ERROR;
         }
 
-        shpool->data = lmcf->zone;
+        shpool->data = zone->shared;
     }
 
-    for (kind = 0; kind < NGX_LYFTR_LABELS; kind++) {
-        if (ngx_lyftr_zone_place(lmcf->zone, &ngx_lyftr_slots[kind],
-                                 &lmcf->labels[kind], shm_zone->shm.log)
-            != NGX_OK)
-        {
+    zone->data = zone->shared + 1;
+
+    for (kind = 0; kind < zone->n; kind++) {
+        if (ngx_lyftr_zone_place(zone, kind, shm_zone->shm.log) != NGX_OK) {
             return NGX_ERROR;
         }
-    }
-
-    label = lmcf->labels[NGX_LYFTR_LABEL_STORE].elts;
-    store = lmcf->stores.elts;
-
-    for (i = 0; i < lmcf->stores.nelts; i++) {
-        slot = label[store[i]->label].slot;
-        ngx_lyftr_status_attach(store[i], &slot->status);
     }
 
     return NGX_OK;
 }
 
 
+static void
+ngx_lyftr_zone_slots(ngx_lyftr_zone_t *zone, ngx_uint_t kind,
+    ngx_lyftr_slots_t *slots)
+{
+    ngx_uint_t  i;
+
+    slots->first = (u_char *) zone->shared + sizeof(ngx_lyftr_zone_shared_t)
+                   + ngx_align(zone->size, sizeof(ngx_atomic_t));
+    slots->size = 0;
+    slots->n = 0;
+
+    for (i = 0; /* void */ ; i++) {
+        slots->first += slots->n * slots->size;
+
+        if (i == zone->n) {
+            return;
+        }
+
+        slots->size = sizeof(ngx_lyftr_slot_t)
+                      + ngx_align(zone->kinds[i].size, sizeof(ngx_atomic_t));
+        slots->n = NGX_LYFTR_SLOTS(zone->kinds[i].max);
+
+        if (i == kind) {
+            return;
+        }
+    }
+}
+
+
 /* labels that are known keep their slots, and the others get unused ones */
 
 static ngx_int_t
-ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
-    ngx_array_t *labels, ngx_log_t *log)
+ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone, ngx_uint_t kind, ngx_log_t *log)
 {
     ngx_uint_t          i;
+    ngx_array_t        *labels;
+    ngx_lyftr_slot_t   *slot;
+    ngx_lyftr_slots_t   slots;
     ngx_lyftr_label_t  *label;
 
+    ngx_lyftr_zone_slots(zone, kind, &slots);
+
+    labels = &zone->labels[kind];
     label = labels->elts;
 
     for (i = 0; i < labels->nelts; i++) {
-        label[i].slot = ngx_lyftr_zone_slot(zone, slots, &label[i].name);
+        slot = ngx_lyftr_zone_slot(&slots, &label[i].name);
+        label[i].data = slot ? slot + 1 : NULL;
     }
 
     for (i = 0; i < labels->nelts; i++) {
 
-        if (label[i].slot) {
+        if (label[i].data) {
             continue;
         }
 
-        label[i].slot = ngx_lyftr_zone_unused(zone, slots, labels);
+        slot = ngx_lyftr_zone_unused(zone, &slots, labels);
 
-        if (label[i].slot == NULL) {
+        if (slot == NULL) {
             ngx_log_error(NGX_LOG_EMERG, log, 0,
                           "the metrics have no room for \"%V\" until workers "
                           "of older configurations have exited",
                           &label[i].name);
             return NGX_ERROR;
         }
+
+        label[i].data = slot + 1;
     }
 
     return NGX_OK;
@@ -244,20 +309,19 @@ ngx_lyftr_zone_place(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
 
 
 static ngx_lyftr_slot_t *
-ngx_lyftr_zone_slot(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
-    ngx_str_t *name)
+ngx_lyftr_zone_slot(ngx_lyftr_slots_t *slots, ngx_str_t *name)
 {
     u_char            *p;
     ngx_uint_t         i;
     ngx_lyftr_slot_t  *slot;
 
-    p = (u_char *) zone + slots->offset;
+    p = slots->first;
 
-    for (i = 0; i < NGX_LYFTR_SLOTS(slots->max); i++, p += slots->size) {
+    for (i = 0; i < slots->n; i++, p += slots->size) {
         slot = (ngx_lyftr_slot_t *) p;
 
         if (slot->len == name->len
-            && ngx_memcmp(slot->data, name->data, name->len) == 0)
+            && ngx_memcmp(slot->name, name->data, name->len) == 0)
         {
             return slot;
         }
@@ -277,11 +341,11 @@ ngx_lyftr_zone_unused(ngx_lyftr_zone_t *zone, ngx_lyftr_slots_t *slots,
     ngx_uint_t         i, oldest;
     ngx_lyftr_slot_t  *slot, *unused;
 
-    p = (u_char *) zone + slots->offset;
-    oldest = ngx_lyftr_zone_oldest(zone);
+    p = slots->first;
+    oldest = ngx_lyftr_zone_oldest(zone->shared);
     unused = NULL;
 
-    for (i = 0; i < NGX_LYFTR_SLOTS(slots->max); i++, p += slots->size) {
+    for (i = 0; i < slots->n; i++, p += slots->size) {
         slot = (ngx_lyftr_slot_t *) p;
 
         if (ngx_lyftr_zone_taken(labels, slot)) {
@@ -312,7 +376,7 @@ ngx_lyftr_zone_taken(ngx_array_t *labels, ngx_lyftr_slot_t *slot)
     label = labels->elts;
 
     for (i = 0; i < labels->nelts; i++) {
-        if (label[i].slot == slot) {
+        if (label[i].data == slot + 1) {
             return 1;
         }
     }
@@ -327,7 +391,7 @@ ngx_lyftr_zone_taken(ngx_array_t *labels, ngx_lyftr_slot_t *slot)
  */
 
 static ngx_uint_t
-ngx_lyftr_zone_oldest(ngx_lyftr_zone_t *zone)
+ngx_lyftr_zone_oldest(ngx_lyftr_zone_shared_t *shared)
 {
     ngx_int_t  i;
 
@@ -335,54 +399,50 @@ ngx_lyftr_zone_oldest(ngx_lyftr_zone_t *zone)
         if (ngx_processes[i].pid != -1 && ngx_processes[i].exiting
             && !ngx_processes[i].exited)
         {
-            return zone->oldest;
+            return shared->oldest;
         }
     }
 
-    return zone->generation;
+    return shared->generation;
 }
 
 
 void
-ngx_lyftr_zone_commit(ngx_lyftr_main_conf_t *lmcf)
+ngx_lyftr_zone_commit(ngx_lyftr_zone_t *zone)
 {
-    ngx_uint_t            i, kind;
-    ngx_str_t            *name;
-    ngx_array_t          *labels;
-    ngx_lyftr_slot_t     *slot;
-    ngx_lyftr_zone_t     *zone;
-    ngx_lyftr_label_t    *label;
-    ngx_lyftr_store_t   **store;
+    ngx_uint_t                i, kind;
+    ngx_str_t                *name;
+    ngx_array_t              *labels;
+    ngx_lyftr_slot_t         *slot;
+    ngx_lyftr_slots_t         slots;
+    ngx_lyftr_label_t        *label;
+    ngx_lyftr_zone_shared_t  *shared;
 
-    zone = lmcf->zone;
+    shared = zone->shared;
 
-    zone->oldest = ngx_lyftr_zone_oldest(zone);
-    zone->generation++;
+    shared->oldest = ngx_lyftr_zone_oldest(shared);
+    shared->generation++;
 
-    for (kind = 0; kind < NGX_LYFTR_LABELS; kind++) {
-        labels = &lmcf->labels[kind];
+    for (kind = 0; kind < zone->n; kind++) {
+        ngx_lyftr_zone_slots(zone, kind, &slots);
+
+        labels = &zone->labels[kind];
         label = labels->elts;
 
         for (i = 0; i < labels->nelts; i++) {
-            slot = label[i].slot;
+            slot = ngx_lyftr_slot_of(label[i].data);
             name = &label[i].name;
 
             if (slot->len != name->len
-                || ngx_memcmp(slot->data, name->data, name->len) != 0)
+                || ngx_memcmp(slot->name, name->data, name->len) != 0)
             {
-                ngx_memzero(slot, ngx_lyftr_slots[kind].size);
+                ngx_memzero(slot, slots.size);
 
                 slot->len = name->len;
-                ngx_memcpy(slot->data, name->data, name->len);
+                ngx_memcpy(slot->name, name->data, name->len);
             }
 
-            slot->last = zone->generation;
+            slot->last = shared->generation;
         }
-    }
-
-    store = lmcf->stores.elts;
-
-    for (i = 0; i < lmcf->stores.nelts; i++) {
-        ngx_lyftr_status_renew(store[i]);
     }
 }

@@ -48,13 +48,8 @@ ngx_lyftr_status_attach(ngx_lyftr_store_t *store, ngx_lyftr_status_t *status)
     store->status = status;
     store->dsn.words = status->words;
     store->dsn.jobs = status->jobs;
-}
 
-
-void
-ngx_lyftr_status_renew(ngx_lyftr_store_t *store)
-{
-    ngx_memzero((void *) store->status->words,
+    ngx_memzero((void *) status->words,
                 NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
 }
 

@@ -14,7 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_backend.h>
-#include <ngx_lyftr_histogram.h>
+#include <ngx_lyftr_metrics.h>
 
 
 typedef struct ngx_lyftr_op_s         ngx_lyftr_op_t;
@@ -204,12 +204,12 @@ void ngx_lyftr_store_exit(ngx_array_t *stores);
 
 /* ngx_lyftr_status.c */
 
-/* its condition and counters, which all processes share, are there now */
+/*
+ * Its condition and counters, which all processes share, are there now.  With a
+ * reload the operator says that what is there is right.
+ */
 void ngx_lyftr_status_attach(ngx_lyftr_store_t *store,
     ngx_lyftr_status_t *status);
-
-/* with a reload the operator says that what is there is right */
-void ngx_lyftr_status_renew(ngx_lyftr_store_t *store);
 
 /* a plain sentence for the caller */
 ngx_str_t *ngx_lyftr_status_text(ngx_lyftr_err_e error);

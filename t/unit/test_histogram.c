@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include <ngx_lyftr_histogram.h>
+#include <ngx_lyftr_metrics.h>
 
 
 static struct {

@@ -159,6 +159,33 @@ test_counts(void **state)
 }
 
 
+/* what a reload forgets of a store, and what it keeps */
+
+static void
+test_attach(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_LYFTR_WORDS; i++) {
+        status.words[i] = i + 1;
+    }
+
+    status.commits = 5;
+
+    ngx_lyftr_status_attach(&store, &status);
+
+    assert_ptr_equal(store.status, &status);
+    assert_ptr_equal(store.dsn.words, status.words);
+    assert_ptr_equal(store.dsn.jobs, status.jobs);
+    assert_int_equal(status.commits, 5);
+
+    for (i = 0; i < NGX_LYFTR_WORDS; i++) {
+        assert_int_equal(status.words[i],
+                         i < NGX_LYFTR_WORDS_FORGOTTEN ? 0 : i + 1);
+    }
+}
+
+
 /* which outcome says that the store is ready, locked or broken */
 
 static void
@@ -303,6 +330,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_counts, test_setup),
+        cmocka_unit_test_setup(test_attach, test_setup),
         cmocka_unit_test_setup(test_condition, test_setup),
         cmocka_unit_test_setup(test_flood, test_setup),
         cmocka_unit_test_setup(test_each, test_setup),

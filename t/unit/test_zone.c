@@ -16,10 +16,10 @@ test_serve(ngx_uint_t number)
     test_begin(0);
     test_paths(0, 'a', number);
     assert_int_equal(test_map(0, 0), NGX_OK);
-    ngx_lyftr_zone_commit(&confs[0].main);
+    ngx_lyftr_zone_commit(&confs[0].zone);
 
     for (i = 0; i <= number; i++) {
-        test_path(0, i)->status[1] = i + 1;
+        test_path(0, i)->n[1] = i + 1;
     }
 }
 
@@ -30,7 +30,7 @@ test_reload(ngx_uint_t n, char prefix, ngx_uint_t number)
     test_begin(n);
     test_paths(n, prefix, number);
     assert_int_equal(test_map(n, 1), NGX_OK);
-    ngx_lyftr_zone_commit(&confs[n].main);
+    ngx_lyftr_zone_commit(&confs[n].zone);
 }
 
 
@@ -62,21 +62,21 @@ test_failed(void **state)
 
     test_serve(TEST_MAX - 1);
 
-    before = zone;
+    ngx_memcpy(before, shared, sizeof(shared));
 
     test_begin(1);
     test_paths(1, 'b', TEST_MAX - 1);
     assert_int_equal(test_map(1, 1), NGX_OK);
 
-    assert_memory_equal(&zone, &before, sizeof(zone));
+    assert_memory_equal(shared, before, sizeof(shared));
 
     /* the one after it works, and none counts where another does */
 
     test_reload(1, 'c', TEST_MAX - 1);
 
     for (i = 0; i < TEST_MAX; i++) {
-        assert_int_equal(test_path(0, i)->status[1], i + 1);
-        assert_int_equal(test_path(1, i)->status[1], i ? 0 : 1);
+        assert_int_equal(test_path(0, i)->n[1], i + 1);
+        assert_int_equal(test_path(1, i)->n[1], i ? 0 : 1);
     }
 }
 
@@ -89,16 +89,16 @@ test_kept(void **state)
     test_serve(3);
 
     test_begin(1);
-    (void) test_label(1, NGX_LYFTR_LABEL_PATH, "other", 5);
-    (void) test_label(1, NGX_LYFTR_LABEL_PATH, "/new", 4);
-    (void) test_label(1, NGX_LYFTR_LABEL_PATH, "/a2", 3);
+    (void) test_label(1, TEST_PATH, "other", 5);
+    (void) test_label(1, TEST_PATH, "/new", 4);
+    (void) test_label(1, TEST_PATH, "/a2", 3);
 
     assert_int_equal(test_map(1, 1), NGX_OK);
-    ngx_lyftr_zone_commit(&confs[1].main);
+    ngx_lyftr_zone_commit(&confs[1].zone);
 
-    assert_int_equal(test_path(1, 0)->status[1], 1);
-    assert_int_equal(test_path(1, 1)->status[1], 0);
-    assert_int_equal(test_path(1, 2)->status[1], 4);
+    assert_int_equal(test_path(1, 0)->n[1], 1);
+    assert_int_equal(test_path(1, 1)->n[1], 0);
+    assert_int_equal(test_path(1, 2)->n[1], 4);
 }
 
 
@@ -107,33 +107,52 @@ test_kept(void **state)
 static void
 test_kinds(void **state)
 {
-    ngx_uint_t  i;
+    u_char       *secret, *store;
+    test_path_t  *path;
 
     ngx_last_process = 0;
     log_unused.log_level = NGX_LOG_EMERG;
 
     test_begin(0);
-    (void) test_label(0, NGX_LYFTR_LABEL_SECRET, "same", 4);
-    (void) test_label(0, NGX_LYFTR_LABEL_STORE, "alike", 5);
+    (void) test_label(0, TEST_SECRET, "same", 4);
+    (void) test_label(0, TEST_STORE, "alike", 5);
     assert_int_equal(test_map(0, 0), NGX_OK);
-    ngx_lyftr_zone_commit(&confs[0].main);
+    ngx_lyftr_zone_commit(&confs[0].zone);
 
     test_begin(1);
-    (void) test_label(1, NGX_LYFTR_LABEL_PATH, "same", 4);
-    (void) test_label(1, NGX_LYFTR_LABEL_SECRET, "alike", 5);
+    (void) test_label(1, TEST_PATH, "same", 4);
+    (void) test_label(1, TEST_SECRET, "alike", 5);
     assert_int_equal(test_map(1, 1), NGX_OK);
-    ngx_lyftr_zone_commit(&confs[1].main);
+    ngx_lyftr_zone_commit(&confs[1].zone);
 
-    for (i = 0; i < NGX_LYFTR_SLOTS(NGX_LYFTR_PATHS_MAX); i++) {
-        if (test_path(1, 0) == &zone.paths[i]) {
-            break;
-        }
-    }
+    /* each has what its kind has room for, and none meets what has no label */
 
-    assert_true(i < NGX_LYFTR_SLOTS(NGX_LYFTR_PATHS_MAX));
+    path = test_path(1, 0);
+    secret = ngx_lyftr_zone_data(&confs[1].zone, TEST_SECRET, 0);
+    store = ngx_lyftr_zone_data(&confs[0].zone, TEST_STORE, 0);
 
-    assert_true((u_char *) elts[1][NGX_LYFTR_LABEL_SECRET][0].slot
-                < (u_char *) zone.stores);
+    assert_true((u_char *) confs[1].zone.data + sizeof(ngx_atomic_t)
+                <= (u_char *) path);
+    assert_true((u_char *) (path + 1) <= secret);
+    assert_true(secret + 1 <= store);
+    assert_true((uintptr_t) store % sizeof(ngx_atomic_t) == 0);
+
+    ngx_memset(path, 1, sizeof(test_path_t));
+    ngx_memset(secret, 1, 1);
+    ngx_memset(store, 1, 12);
+    ngx_memset(confs[1].zone.data, 1, sizeof(ngx_atomic_t));
+
+    test_begin(0);
+    (void) test_label(0, TEST_STORE, "alike", 5);
+    (void) test_label(0, TEST_SECRET, "alike", 5);
+    (void) test_label(0, TEST_PATH, "same", 4);
+    assert_int_equal(test_map(0, 1), NGX_OK);
+
+    assert_ptr_equal(test_path(0, 0), path);
+    assert_ptr_equal(ngx_lyftr_zone_data(&confs[0].zone, TEST_SECRET, 0),
+                     secret);
+    assert_ptr_equal(ngx_lyftr_zone_data(&confs[0].zone, TEST_STORE, 0),
+                     store);
 }
 
 
@@ -159,18 +178,18 @@ test_full(void **state)
 
         for (i = 1; i < TEST_MAX; i++) {
             assert_ptr_not_equal(test_path(0, i), test_path(1, i));
-            assert_int_equal(test_path(!n, i)->status[1], i + 1);
+            assert_int_equal(test_path(!n, i)->n[1], i + 1);
         }
 
-        ngx_lyftr_zone_commit(&confs[n].main);
+        ngx_lyftr_zone_commit(&confs[n].zone);
 
         for (i = 1; i < TEST_MAX; i++) {
-            assert_int_equal(test_path(n, i)->status[1], 0);
-            test_path(n, i)->status[1] = i + 1;
+            assert_int_equal(test_path(n, i)->n[1], 0);
+            test_path(n, i)->n[1] = i + 1;
         }
     }
 
-    assert_int_equal(test_path(1, 0)->status[1], 1);
+    assert_int_equal(test_path(1, 0)->n[1], 1);
 }
 
 
@@ -190,12 +209,12 @@ test_exiting(void **state)
 
     test_begin(0);
     test_paths(0, 'c', TEST_MAX - 1);
-    before = zone;
+    ngx_memcpy(before, shared, sizeof(shared));
     told = 0;
 
     assert_int_equal(test_map(0, 1), NGX_ERROR);
     assert_int_equal(told, 1);
-    assert_memory_equal(&zone, &before, sizeof(zone));
+    assert_memory_equal(shared, before, sizeof(shared));
 
     /* there is one slot that was never taken, the last, and it is kept */
 
@@ -204,11 +223,10 @@ test_exiting(void **state)
     assert_int_equal(test_map(0, 1), NGX_ERROR);
 
     test_reload(0, 'c', 1);
-    test_path(0, 1)->status[1] = 77;
+    test_path(0, 1)->n[1] = 77;
 
     test_reload(1, 'c', 1);
-    assert_int_equal(test_path(1, 1)->status[1], 77);
-    assert_int_equal(test_path(1, 0)->slot.len, 5);
+    assert_int_equal(test_path(1, 1)->n[1], 77);
 
     /* it has gone, though the master has not heard of it yet */
 
@@ -218,7 +236,7 @@ test_exiting(void **state)
     test_reload(0, 'c', TEST_MAX - 1);
 
     for (i = 2; i < TEST_MAX; i++) {
-        assert_int_equal(test_path(0, i)->status[1], 0);
+        assert_int_equal(test_path(0, i)->n[1], 0);
     }
 }
 
@@ -237,7 +255,7 @@ test_exiting_later(void **state)
     test_workers(1);
 
     test_reload(1, 'c', TEST_MAX - 1);
-    assert_int_equal(test_path(1, 1)->status[1], 0);
+    assert_int_equal(test_path(1, 1)->n[1], 0);
 }
 
 
@@ -254,7 +272,7 @@ test_longest(void **state)
     test_reload(1, 'b', TEST_MAX - 1);
 
     for (i = 1; i < TEST_MAX; i++) {
-        test_path(1, i)->status[1] = i + 1;
+        test_path(1, i)->n[1] = i + 1;
     }
 
     test_reload(0, 'c', 1);
@@ -262,7 +280,7 @@ test_longest(void **state)
     test_reload(0, 'b', TEST_MAX - 1);
 
     for (i = 1; i < TEST_MAX; i++) {
-        assert_int_equal(test_path(0, i)->status[1], i + 1);
+        assert_int_equal(test_path(0, i)->n[1], i + 1);
     }
 }
 
@@ -272,7 +290,7 @@ test_longest(void **state)
 static void
 test_exiting_long(void **state)
 {
-    ngx_lyftr_path_t  *first;
+    test_path_t  *first;
 
     test_serve(TEST_MAX / 2);
     test_workers(0);
@@ -288,55 +306,7 @@ test_exiting_long(void **state)
     test_paths(1, 'd', TEST_MAX - 1);
     assert_int_equal(test_map(1, 1), NGX_ERROR);
 
-    assert_int_equal(first->status[1], 2);
-    assert_int_equal(first->slot.len, 3);
-}
-
-
-/* what a reload forgets of a store, and what it keeps */
-
-static void
-test_words(void **state)
-{
-    ngx_uint_t           i, n;
-    ngx_lyftr_status_t  *status;
-
-    ngx_last_process = 0;
-
-    for (n = 0; n < 2; n++) {
-        test_begin(n);
-        test_paths(n, 'a', 1);
-
-        confs[n].stores[0] = &confs[n].store;
-        confs[n].main.stores.nelts = 1;
-        confs[n].store.label = test_label(n, NGX_LYFTR_LABEL_STORE, "main", 4);
-
-        assert_int_equal(test_map(n, n), NGX_OK);
-
-        status = confs[n].store.status;
-        assert_ptr_equal(confs[n].store.dsn.words, status->words);
-
-        if (n == 1) {
-            assert_ptr_equal(status, confs[0].store.status);
-
-            for (i = 0; i < NGX_LYFTR_WORDS; i++) {
-                assert_int_equal(status->words[i], i + 1);
-            }
-        }
-
-        ngx_lyftr_zone_commit(&confs[n].main);
-
-        for (i = 0; i < NGX_LYFTR_WORDS; i++) {
-            assert_int_equal(status->words[i],
-                             (n && i >= NGX_LYFTR_WORDS_FORGOTTEN) ? i + 1
-                                                                   : 0);
-            status->words[i] = i + 1;
-        }
-
-        status->commits += 5;
-    }
-
-    assert_int_equal(status->commits, 10);
+    assert_int_equal(first->n[1], 2);
 }
 
 
@@ -354,47 +324,47 @@ test_labels(void **state)
     test_begin(0);
     told = 0;
 
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_PATH, "other", 5), 0);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_PATH, "", 0), 0);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_PATH, name, sizeof(name)),
+    assert_int_equal(test_label(0, TEST_PATH, "other", 5), 0);
+    assert_int_equal(test_label(0, TEST_PATH, "", 0), 0);
+    assert_int_equal(test_label(0, TEST_PATH, name, sizeof(name)),
                      0);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_PATH, name,
+    assert_int_equal(test_label(0, TEST_PATH, name,
                                 sizeof(name) - 1), 1);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_PATH, name,
+    assert_int_equal(test_label(0, TEST_PATH, name,
                                 sizeof(name) - 1), 1);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_PATH, name,
+    assert_int_equal(test_label(0, TEST_PATH, name,
                                 sizeof(name) - 2), 2);
 
-    for (i = 0; i < NGX_LYFTR_SECRETS_MAX - 1; i++) {
+    for (i = 0; i < TEST_MAX - 1; i++) {
         (void) snprintf((char *) names[0][i], 16, "%u", (unsigned) i);
-        assert_int_equal(test_label(0, NGX_LYFTR_LABEL_SECRET,
+        assert_int_equal(test_label(0, TEST_SECRET,
                                     (char *) names[0][i],
                                     strlen((char *) names[0][i])), i);
     }
 
-    other = test_label(0, NGX_LYFTR_LABEL_SECRET, "one", 3);
-    assert_int_equal(other, NGX_LYFTR_SECRETS_MAX - 1);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_SECRET, "more", 4), other);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_SECRET, name,
+    other = test_label(0, TEST_SECRET, "one", 3);
+    assert_int_equal(other, TEST_MAX - 1);
+    assert_int_equal(test_label(0, TEST_SECRET, "more", 4), other);
+    assert_int_equal(test_label(0, TEST_SECRET, name,
                                 sizeof(name)), other);
-    unit_equal(elts[0][NGX_LYFTR_LABEL_SECRET][other].name.data,
-               elts[0][NGX_LYFTR_LABEL_SECRET][other].name.len, "other");
+    unit_equal(elts[0][TEST_SECRET][other].name.data,
+               elts[0][TEST_SECRET][other].name.len, "other");
     assert_int_equal(told, 0);
 
     /* stores share nothing */
 
-    for (i = 0; i < NGX_LYFTR_STORES_MAX; i++) {
-        assert_int_equal(test_label(0, NGX_LYFTR_LABEL_STORE,
+    for (i = 0; i < TEST_FEW; i++) {
+        assert_int_equal(test_label(0, TEST_STORE,
                                     (char *) names[0][i],
                                     strlen((char *) names[0][i])), i);
     }
 
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_STORE, "more", 4),
+    assert_int_equal(test_label(0, TEST_STORE, "more", 4),
                      NGX_ERROR);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_STORE, "1", 1), 1);
+    assert_int_equal(test_label(0, TEST_STORE, "1", 1), 1);
 
     test_begin(0);
-    assert_int_equal(test_label(0, NGX_LYFTR_LABEL_STORE, name,
+    assert_int_equal(test_label(0, TEST_STORE, name,
                                 sizeof(name)), NGX_ERROR);
     assert_int_equal(told, 2);
 }
@@ -412,7 +382,6 @@ main(void)
         cmocka_unit_test(test_exiting_later),
         cmocka_unit_test(test_exiting_long),
         cmocka_unit_test(test_longest),
-        cmocka_unit_test(test_words),
         cmocka_unit_test(test_labels)
     };
 

@@ -6,44 +6,45 @@
 
 #include "unit.h"
 
-#include <ngx_lyftr_zone.h>
+#include <ngx_lyftr_metrics.h>
 
 
-/* of nginx, for the files beside it */
-
-volatile ngx_cycle_t  *ngx_cycle;
-volatile ngx_msec_t    ngx_current_msec;
+#define TEST_MAX   64
+#define TEST_FEW   16
 
 
-u_char *
-ngx_sprintf(u_char *buf, const char *fmt, ...)
-{
-    return buf;
-}
+/* three kinds, of which the last is strict */
+
+enum { TEST_PATH = 0, TEST_SECRET, TEST_STORE, TEST_KINDS };
+
+typedef struct {
+    ngx_atomic_t           n[5];
+} test_path_t;
+
+static ngx_lyftr_zone_kind_t  kinds[] = {
+    { sizeof(test_path_t), TEST_MAX, 0 },
+    { 1, TEST_MAX, 0 },
+    { 12, TEST_FEW, 1 }
+};
 
 
-#define TEST_MAX   NGX_LYFTR_PATHS_MAX
-
-
-ngx_module_t               ngx_http_lyftr_module;
 ngx_process_t              ngx_processes[NGX_MAX_PROCESSES];
 ngx_int_t                  ngx_last_process;
 ngx_uint_t                 ngx_pagesize = 4096;
 
-static ngx_lyftr_zone_t    zone, before;
+static u_char              shared[512 * 1024], before[sizeof(shared)];
+static size_t              size_asked;
 static ngx_slab_pool_t     shpool;
 static ngx_log_t           log_unused;
 static ngx_uint_t          told;
 
-static ngx_lyftr_label_t   elts[2][NGX_LYFTR_LABELS][TEST_MAX];
+static ngx_lyftr_label_t   elts[2][TEST_KINDS][TEST_MAX];
 static u_char              names[2][TEST_MAX][16];
 
 
 static struct test_conf_s {
-    ngx_lyftr_main_conf_t  main;
+    ngx_lyftr_zone_t       zone;
     ngx_shm_zone_t         shm_zone;
-    ngx_lyftr_store_t      store;
-    ngx_lyftr_store_t     *stores[1];
 } confs[2];
 
 
@@ -75,7 +76,7 @@ ngx_array_push(ngx_array_t *a)
 ngx_shm_zone_t *
 ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
 {
-    assert_true(size >= sizeof(ngx_lyftr_zone_t));
+    size_asked = size;
 
     return cf->handler_conf;
 }
@@ -84,9 +85,19 @@ ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
 void *
 ngx_slab_calloc(ngx_slab_pool_t *pool, size_t size)
 {
-    ngx_memzero(&zone, sizeof(zone));
+    assert_true(size <= size_asked && size <= sizeof(shared));
+    ngx_memzero(shared, sizeof(shared));
 
-    return &zone;
+    return shared;
+}
+
+
+/* those of nginx, which the zone makes, are full when a test says so */
+
+void *
+ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    return (void *) pool;
 }
 
 
@@ -94,42 +105,38 @@ static void
 test_begin(ngx_uint_t n)
 {
     ngx_uint_t           i;
+    ngx_conf_t           cf;
     struct test_conf_s  *conf;
 
     conf = &confs[n];
     ngx_memzero(conf, sizeof(struct test_conf_s));
+    ngx_memzero(&cf, sizeof(ngx_conf_t));
+    cf.pool = (ngx_pool_t *) elts;
 
-    for (i = 0; i < NGX_LYFTR_LABELS; i++) {
-        conf->main.labels[i].elts = elts[n][i];
-        conf->main.labels[i].size = sizeof(ngx_lyftr_label_t);
-        conf->main.labels[i].nalloc = TEST_MAX;
+    assert_int_equal(ngx_lyftr_zone_create(&cf, &conf->zone, kinds, TEST_KINDS,
+                                           sizeof(ngx_atomic_t)), NGX_OK);
+
+    for (i = 0; i < TEST_KINDS; i++) {
+        conf->zone.labels[i].elts = elts[n][i];
+        conf->zone.labels[i].nalloc = TEST_MAX;
     }
-
-    conf->main.stores.elts = conf->stores;
 }
 
 
 /* adds a label to a configuration that is being parsed */
 
 static ngx_int_t
-test_label(ngx_uint_t n, ngx_lyftr_label_e kind, char *data, size_t len)
+test_label(ngx_uint_t n, ngx_uint_t kind, char *data, size_t len)
 {
-    ngx_str_t            name;
-    ngx_conf_t           cf;
-    ngx_http_conf_ctx_t  ctx;
-    void                *main_conf[1];
+    ngx_str_t   name;
+    ngx_conf_t  cf;
 
     ngx_memzero(&cf, sizeof(cf));
-    ngx_memzero(&ctx, sizeof(ctx));
-
-    main_conf[0] = &confs[n].main;
-    ctx.main_conf = main_conf;
-    cf.ctx = &ctx;
 
     name.data = (u_char *) data;
     name.len = len;
 
-    return ngx_lyftr_zone_label(&cf, kind, &name);
+    return ngx_lyftr_zone_label(&cf, &confs[n].zone, kind, &name);
 }
 
 
@@ -140,12 +147,12 @@ test_paths(ngx_uint_t n, char prefix, ngx_uint_t number)
 {
     ngx_uint_t  i;
 
-    (void) test_label(n, NGX_LYFTR_LABEL_PATH, "other", 5);
+    (void) test_label(n, TEST_PATH, "other", 5);
 
     for (i = 0; i < number; i++) {
         (void) snprintf((char *) names[n][i], 16, "/%c%u", prefix,
                         (unsigned) i);
-        (void) test_label(n, NGX_LYFTR_LABEL_PATH, (char *) names[n][i],
+        (void) test_label(n, TEST_PATH, (char *) names[n][i],
                           strlen((char *) names[n][i]));
     }
 }
@@ -164,17 +171,17 @@ test_map(ngx_uint_t n, ngx_uint_t reload)
     conf->shm_zone.shm.addr = (u_char *) &shpool;
     conf->shm_zone.shm.log = &log_unused;
 
-    assert_int_equal(ngx_lyftr_zone_init(&cf, &conf->main), NGX_OK);
+    assert_int_equal(ngx_lyftr_zone_init(&cf, &conf->zone, NULL), NGX_OK);
 
     return conf->shm_zone.init(&conf->shm_zone,
-                               reload ? &confs[!n].main : NULL);
+                               reload ? &confs[!n].zone : NULL);
 }
 
 
-static ngx_lyftr_path_t *
+static test_path_t *
 test_path(ngx_uint_t n, ngx_uint_t i)
 {
-    return elts[n][NGX_LYFTR_LABEL_PATH][i].slot;
+    return ngx_lyftr_zone_data(&confs[n].zone, TEST_PATH, i);
 }
 
 

@@ -155,30 +155,28 @@ NEW
     # the metrics have a lock, which a worker keeps that is killed
 
     lock_kept => [
-        ['ngx_lyftr_metrics.c',
+        ['ngx_lyftr_counters.c',
             '(void) ngx_atomic_fetch_add(&path->status[n], 1);', <<'NEW'],
-    ngx_spinlock(&lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified, 1,
-                 1024);
+    ngx_spinlock(((ngx_lyftr_counters_t *) lmcf->zone.data)->results, 1, 1024);
     (void) ngx_atomic_fetch_add(&path->status[n], 1);
-    lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified = 0;
+    ((ngx_lyftr_counters_t *) lmcf->zone.data)->results[0] = 0;
 NEW
-        ['ngx_lyftr_metrics.c',
+        ['ngx_lyftr_report.c',
             'ngx_lyftr_output_init(&out, r->pool);', <<'NEW'],
     ngx_lyftr_output_init(&out, r->pool);
-    ngx_spinlock(&lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified, 1,
-                 1024);
+    ngx_spinlock(((ngx_lyftr_counters_t *) lmcf->zone.data)->results, 1, 1024);
     ngx_msleep(2);
 NEW
-        ['ngx_lyftr_metrics.c',
+        ['ngx_lyftr_report.c',
             'return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK,', <<'NEW'],
-    lmcf->zone->secrets[NGX_LYFTR_SECRETS_MAX - 1].verified = 0;
+    ((ngx_lyftr_counters_t *) lmcf->zone.data)->results[0] = 0;
     return ngx_lyftr_http_send_chain(r, NGX_HTTP_OK,
 NEW
     ],
 
     # the URI of a request makes a series
 
-    series_by_uri => [['ngx_lyftr_metrics.c',
+    series_by_uri => [['ngx_lyftr_counters.c',
         'n = (status >= 100 && status <= 599) ? status - 99 : 0;',
         'n = 1 + (status + ngx_hash_key(r->uri.data, r->uri.len)) % 500;']],
 

@@ -1,0 +1,44 @@
+/*
+ * What is counted of requests, in the zone.
+ */
+
+
+#ifndef _NGX_LYFTR_COUNTERS_H_INCLUDED_
+#define _NGX_LYFTR_COUNTERS_H_INCLUDED_
+
+
+#include <ngx_lyftr.h>
+
+
+#define NGX_LYFTR_PATHS_MAX        64
+#define NGX_LYFTR_SECRETS_MAX      64
+#define NGX_LYFTR_STORES_MAX       16
+
+/* statuses from 100 to 599, and one for all others */
+#define NGX_LYFTR_STATUSES         501
+
+
+/* of a path */
+
+typedef struct {
+    ngx_atomic_t                  status[NGX_LYFTR_STATUSES];
+    ngx_lyftr_histogram_t         duration;
+} ngx_lyftr_path_t;
+
+
+/* of a secret */
+
+typedef struct {
+    ngx_atomic_t                  verified;
+} ngx_lyftr_verifier_t;
+
+
+/* of all */
+
+typedef struct {
+    ngx_atomic_t                  results[NGX_LYFTR_RESULTS];
+    ngx_atomic_t                  refusals[NGX_LYFTR_REFUSALS];
+} ngx_lyftr_counters_t;
+
+
+#endif /* _NGX_LYFTR_COUNTERS_H_INCLUDED_ */
