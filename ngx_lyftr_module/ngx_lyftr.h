@@ -143,6 +143,7 @@ struct ngx_lyftr_ctx_s {
     ngx_lyftr_done_pt             done;          /* before it; or NULL */
     unsigned                      counted:1;     /* the result */
     unsigned                      expired:1;     /* answered, thread goes on */
+    unsigned                      half_closed:1; /* by the client */
 };
 
 

@@ -288,9 +288,9 @@ SKIP: {
 
 SKIP: {
     my $filter = '/usr/lib/nginx/modules/ngx_http_image_filter_module.so';
-    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 8;
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 10;
 
-    -e $filter or skip 'no image filter', 8;
+    -e $filter or skip 'no image filter', 10;
 
     $server = eval {
         Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
@@ -304,12 +304,11 @@ location = /page {
 }
 END
 
-    $server or skip 'another image filter', 8;
+    $server or skip 'another image filter', 10;
 
     Lyftr::Scenario::warm($server);
 
     my ($worker) = $server->workers;
-    my $n = 1;
 
     for (['image', qr/^415$/], ['page', qr/^(?:0|200)$/]) {
         my ($id, $status) = @$_;
@@ -324,9 +323,16 @@ END
         like($first->response(2)->{status}, $status, "$id: another answer");
         $stall->off;
 
-        $n++;
-        Lyftr::Server::wait_for { ($server->created // 0) == $n } 10;
-        is($server->created, $n, "$id: what is stored is counted");
+        # the commit that stood still may have been the housekeeping's, for which
+        # this one has waited in vain
+
+        Lyftr::Scenario::post(my $next = $server->client, "after $id");
+        is($next->response->{status}, 200, "$id: the next is stored");
+
+        my $rows = @{ $server->rows };
+
+        Lyftr::Server::wait_for { ($server->created // 0) == $rows } 10;
+        is($server->created, $rows, "$id: what is stored is counted");
     }
 
     is_deeply([ $server->workers ], [ $worker ], 'a filter: no crash');

@@ -75,11 +75,19 @@ is($server->get('/stats')->{status}, 200, 'readers that leave');
 is_deeply([ $server->workers ], \@workers, 'the worker is the same');
 
 
+# a client that ends its sending, and waits for the answer
+
+$client = $server->client;
+$client->send("GET /messages?q=ahead HTTP/1.1\r\nHost: a\r\n\r\n");
+$client->finish;
+is($client->response->{status}, 200, 'half a close: the answer');
+
+
 # reads whose clients have left before their turn are not done: while a commit
 # stands still it has the pool's only thread
 
 SKIP: {
-    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 5;
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 6;
     my $other = Lyftr::Server->new(workers => 1, preload => $stall,
                                    store => 'timeout=20s readers=8',
                                    main => 'thread_pool default threads=1;');
@@ -97,6 +105,13 @@ SKIP: {
     $_->reset for @readers;
     Lyftr::Server::wait_for { $other->connections('01') <= 2 };
     is($other->get('/health/live')->{status}, 200, 'they are gone');
+
+    my $closes = $other->client;
+    $closes->send("GET /stats HTTP/1.1\r\nHost: a\r\n\r\n");
+    $other->drained;
+    $closes->close;
+    ok(Lyftr::Server::wait_for { $other->connections('08') == 0 },
+       'one that closes is gone, too');
     $stall->off;
 
     is($stalled->response->{status}, 200, 'the commit goes on');

@@ -7,6 +7,10 @@
 /* r->blocked has eight bits */
 #define NGX_LYFTR_BLOCKED_MAX      255
 
+/* milliseconds: what a client gets that has ended its sending, as one that has
+ * left does */
+#define NGX_LYFTR_HALF_CLOSED      1000
+
 
 static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
@@ -15,6 +19,7 @@ static ngx_int_t ngx_lyftr_request_queue(ngx_http_request_t *r,
     ngx_lyftr_ctx_t *ctx, ngx_lyftr_channel_e channel);
 static ngx_int_t ngx_lyftr_request_watch(ngx_http_request_t *r,
     ngx_lyftr_ctx_t *ctx);
+static void ngx_lyftr_request_reading(ngx_http_request_t *r);
 static void ngx_lyftr_request_cancel(void *data);
 static void ngx_lyftr_request_overload(ngx_lyftr_op_t *op);
 static void ngx_lyftr_request_wake(ngx_lyftr_op_t *op);
@@ -233,7 +238,7 @@ ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx)
         return NGX_OK;
     }
 
-    r->read_event_handler = ngx_http_test_reading;
+    r->read_event_handler = ngx_lyftr_request_reading;
 
     rev = r->connection->read;
 
@@ -243,6 +248,54 @@ ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx)
     }
 
     return ngx_handle_read_event(rev, 0);
+}
+
+
+/*
+ * The read event handler of a read under way.  The end of what a client sends
+ * may be half of a close (RFC 9112, 9.6, and shutdown(2)), or all of it: it has
+ * NGX_LYFTR_HALF_CLOSED milliseconds for its answer, an error has none.
+ */
+
+static void
+ngx_lyftr_request_reading(ngx_http_request_t *r)
+{
+    u_char            buf[1];
+    ssize_t           n;
+    ngx_event_t      *rev;
+    ngx_lyftr_ctx_t  *ctx;
+
+    rev = r->connection->read;
+
+    if (r->write_event_handler != ngx_lyftr_request_resume
+        || r->http_version >= NGX_HTTP_VERSION_20
+        || rev->timedout)
+    {
+        ngx_http_test_reading(r);
+        return;
+    }
+
+    n = recv(r->connection->fd, (char *) buf, 1, MSG_PEEK);
+
+    if (n == -1 || (n == 1 && !rev->pending_eof)) {
+        ngx_http_test_reading(r);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    if (!ctx->half_closed) {
+        ctx->half_closed = 1;
+        ngx_add_timer(rev, NGX_LYFTR_HALF_CLOSED);
+    }
+
+    /* a level-triggered event would come again at once */
+
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active
+        && ngx_del_event(rev, NGX_READ_EVENT, 0) != NGX_OK)
+    {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
 }
 
 
@@ -412,6 +465,10 @@ ngx_lyftr_request_resume(ngx_http_request_t *r)
     }
 
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (ctx->half_closed && r->connection->read->timer_set) {
+        ngx_del_timer(r->connection->read);
+    }
 
     ngx_http_finalize_request(r, ctx->answer(r));
 

@@ -188,6 +188,15 @@ sub close {
 }
 
 
+# ends what it sends, and still reads
+
+sub finish {
+    my ($self) = @_;
+
+    shutdown $self->{socket}, 1;
+}
+
+
 # closes by a reset
 
 sub reset {
