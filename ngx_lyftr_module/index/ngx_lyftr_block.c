@@ -6,6 +6,20 @@
 #define NGX_LYFTR_BLOCK_NUMBER     10      /* bytes of the longest number */
 
 
+/* an entry, by where its parts are */
+
+typedef struct {
+    u_char              *own;              /* what of the key is not shared */
+    u_char              *end;
+    size_t               shared;
+    size_t               len;              /* of the key */
+    int64_t              value;
+} ngx_lyftr_block_mark_t;
+
+
+static ngx_int_t ngx_lyftr_block_entry(ngx_lyftr_block_t *block,
+    ngx_lyftr_block_mark_t *mark);
+static ngx_int_t ngx_lyftr_block_marks(ngx_lyftr_block_t *block);
 static u_char *ngx_lyftr_block_write(u_char *p, uint64_t n);
 static ngx_int_t ngx_lyftr_block_read(ngx_lyftr_block_t *block, uint64_t *n);
 
@@ -120,12 +134,15 @@ ngx_lyftr_block_open(ngx_lyftr_block_t *block, u_char *data, size_t len)
     block->p = data;
     block->last = data + len;
     block->key.len = 0;
+    block->n = 0;
+    block->marks.len = 0;
 
     if (ngx_lyftr_block_read(block, &n) != NGX_OK) {
         return NGX_DECLINED;
     }
 
     block->first = (int64_t) n;
+    block->entries = block->p;
 
     return NGX_OK;
 }
@@ -133,6 +150,37 @@ ngx_lyftr_block_open(ngx_lyftr_block_t *block, u_char *data, size_t len)
 
 ngx_int_t
 ngx_lyftr_block_next(ngx_lyftr_block_t *block)
+{
+    ngx_int_t               rc;
+    ngx_lyftr_block_mark_t  mark;
+
+    mark.len = block->key.len;
+
+    rc = ngx_lyftr_block_entry(block, &mark);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    block->key.len = mark.shared;
+
+    if (ngx_lyftr_buf_add(&block->key, mark.own, mark.len - mark.shared)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    block->value = mark.value;
+    block->n++;
+
+    return NGX_OK;
+}
+
+
+/* the entry at p; mark has the length of the key before */
+
+static ngx_int_t
+ngx_lyftr_block_entry(ngx_lyftr_block_t *block, ngx_lyftr_block_mark_t *mark)
 {
     uint64_t  shared, len, value;
 
@@ -142,17 +190,15 @@ ngx_lyftr_block_next(ngx_lyftr_block_t *block)
 
     if (ngx_lyftr_block_read(block, &shared) != NGX_OK
         || ngx_lyftr_block_read(block, &len) != NGX_OK
-        || shared > block->key.len
+        || shared > mark->len
         || len > (uint64_t) (block->last - block->p))
     {
         return NGX_DECLINED;
     }
 
-    block->key.len = shared;
-
-    if (ngx_lyftr_buf_add(&block->key, block->p, len) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    mark->own = block->p;
+    mark->shared = shared;
+    mark->len = shared + len;
 
     block->p += len;
 
@@ -160,9 +206,109 @@ ngx_lyftr_block_next(ngx_lyftr_block_t *block)
         return NGX_DECLINED;
     }
 
-    block->value = (int64_t) value;
+    mark->end = block->p;
+    mark->value = (int64_t) value;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_block_prev(ngx_lyftr_block_t *block)
+{
+    size_t                   need, kept, from;
+    ngx_int_t                rc;
+    ngx_lyftr_block_mark_t  *mark, *part;
+
+    if (block->n < 2) {
+        return NGX_DONE;
+    }
+
+    rc = ngx_lyftr_block_marks(block);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    block->n--;
+
+    mark = (ngx_lyftr_block_mark_t *) block->marks.data + block->n - 1;
+
+    /* what the one after shares with it is in the key */
+
+    kept = mark[1].shared;
+    need = mark->len;
+
+    block->key.len = kept;
+
+    if (ngx_lyftr_buf_reserve(&block->key, need - kept) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (part = mark; need > kept; part--) {
+
+        if (part->shared < need) {
+            from = ngx_max(part->shared, kept);
+            ngx_memcpy(block->key.data + from,
+                       part->own + (from - part->shared), need - from);
+            need = from;
+        }
+    }
+
+    block->key.len = mark->len;
+    block->value = mark->value;
+    block->p = mark->end;
+
+    return NGX_OK;
+}
+
+
+/* of all entries up to the one that was read */
+
+static ngx_int_t
+ngx_lyftr_block_marks(ngx_lyftr_block_t *block)
+{
+    u_char                  *end;
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_lyftr_block_mark_t  *last, mark;
+
+    n = block->marks.len / sizeof(ngx_lyftr_block_mark_t);
+
+    if (n >= block->n) {
+        return NGX_OK;
+    }
+
+    end = block->p;
+    block->p = block->entries;
+    mark.len = 0;
+
+    if (n) {
+        last = (ngx_lyftr_block_mark_t *) block->marks.data + n - 1;
+        block->p = last->end;
+        mark.len = last->len;
+    }
+
+    for (rc = NGX_OK; rc == NGX_OK && block->p < end; /* void */) {
+
+        rc = ngx_lyftr_block_entry(block, &mark);
+
+        if (rc == NGX_OK) {
+            rc = ngx_lyftr_buf_add(&block->marks, &mark, sizeof(mark));
+        }
+    }
+
+    block->p = end;
+
+    return rc;
+}
+
+
+void
+ngx_lyftr_block_free(ngx_lyftr_block_t *block)
+{
+    ngx_lyftr_buf_free(&block->key);
+    ngx_lyftr_buf_free(&block->marks);
 }
 
 

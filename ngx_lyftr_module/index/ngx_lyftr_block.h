@@ -27,7 +27,11 @@ typedef struct {
 } ngx_lyftr_buf_t;
 
 
-/* reads the entries of a block, one after the other */
+/*
+ * Reads the entries of a block, one after the other, both ways.  The key of the
+ * one before is made of what that does not share, and of entries before it: so
+ * these are marked once, when the first goes back.
+ */
 
 typedef struct {
     u_char              *p;
@@ -35,6 +39,10 @@ typedef struct {
     int64_t              first;            /* the block's number */
     ngx_lyftr_buf_t      key;              /* of the entry that was read */
     int64_t              value;
+
+    u_char              *entries;          /* where the first begins */
+    ngx_uint_t           n;                /* entries before p */
+    ngx_lyftr_buf_t      marks;            /* of those that are known */
 } ngx_lyftr_block_t;
 
 
@@ -68,12 +76,14 @@ ngx_int_t ngx_lyftr_block_add(ngx_lyftr_buf_t *block, ngx_lyftr_buf_t *prev,
     u_char *key, size_t len, int64_t value);
 
 /*
- * NGX_OK; NGX_DONE after the last entry; NGX_DECLINED: this is no block;
- * NGX_ERROR: no memory
+ * NGX_OK; NGX_DONE after the last entry, or before the first; NGX_DECLINED: this
+ * is no block; NGX_ERROR: no memory
  */
 ngx_int_t ngx_lyftr_block_open(ngx_lyftr_block_t *block, u_char *data,
     size_t len);
 ngx_int_t ngx_lyftr_block_next(ngx_lyftr_block_t *block);
+ngx_int_t ngx_lyftr_block_prev(ngx_lyftr_block_t *block);
+void ngx_lyftr_block_free(ngx_lyftr_block_t *block);
 
 
 #endif /* _NGX_LYFTR_BLOCK_H_INCLUDED_ */

@@ -27,8 +27,11 @@ static ngx_int_t ngx_lyftr_iterator_below(ngx_lyftr_sqlite_t *c,
     int64_t low, int64_t high, int64_t *n, ngx_lyftr_error_t *err);
 static int ngx_lyftr_iterator_cmp(ngx_lyftr_block_t *block, u_char *key,
     size_t len, ngx_uint_t *cut);
+static ngx_int_t ngx_lyftr_iterator_walk(ngx_lyftr_iterator_t *cursor,
+    int64_t rank, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_iterator_step(ngx_lyftr_iterator_t *cursor,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_iterator_fail(ngx_int_t rc, ngx_lyftr_error_t *err);
 
 
 void
@@ -46,7 +49,7 @@ void
 ngx_lyftr_iterator_free(ngx_lyftr_iterator_t *cursor)
 {
     ngx_lyftr_buf_free(&cursor->data);
-    ngx_lyftr_buf_free(&cursor->block.key);
+    ngx_lyftr_block_free(&cursor->block);
 }
 
 
@@ -104,13 +107,25 @@ ngx_lyftr_iterator_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         return NGX_ERROR;
     }
 
+    return ngx_lyftr_iterator_walk(cursor, rank, err);
+}
+
+
+/* to the entry of a rank, in the block that has it */
+
+static ngx_int_t
+ngx_lyftr_iterator_walk(ngx_lyftr_iterator_t *cursor, int64_t rank,
+    ngx_lyftr_error_t *err)
+{
     for (cursor->rank = cursor->block.first; /* void */ ; cursor->rank++) {
 
-        if (ngx_lyftr_iterator_step(cursor, err) != NGX_OK) {
+        if (cursor->rank > rank
+            || ngx_lyftr_iterator_step(cursor, err) != NGX_OK)
+        {
             return ngx_lyftr_sqlite_damaged(err);
         }
 
-        if (cursor->rank >= rank) {
+        if (cursor->rank == rank) {
             return NGX_OK;
         }
     }
@@ -144,6 +159,69 @@ ngx_lyftr_iterator_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     return ngx_lyftr_iterator_step(cursor, err) == NGX_OK
            && cursor->block.first == cursor->rank
            ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
+}
+
+
+ngx_int_t
+ngx_lyftr_iterator_prev(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    /* at the end it may be in no block */
+
+    if (ngx_lyftr_iterator_end(cursor)) {
+        return ngx_lyftr_iterator_last(c, cursor, err);
+    }
+
+    if (cursor->rank <= 0) {
+        cursor->rank = -1;
+        return NGX_OK;
+    }
+
+    rc = ngx_lyftr_block_prev(&cursor->block);
+
+    if (rc == NGX_OK) {
+        cursor->rank--;
+        return NGX_OK;
+    }
+
+    if (rc != NGX_DONE) {
+        return ngx_lyftr_iterator_fail(rc, err);
+    }
+
+    if (ngx_lyftr_iterator_load(c, cursor, 0, cursor->number - 1, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_iterator_walk(cursor, cursor->rank - 1, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_iterator_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+    ngx_lyftr_error_t *err)
+{
+    if (cursor->segment->rows == 0) {
+        cursor->rank = -1;
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_iterator_at(c, cursor, cursor->segment->rows - 1, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_iterator_before(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+    u_char *key, size_t len, ngx_lyftr_error_t *err)
+{
+    if (ngx_lyftr_iterator_seek(c, cursor, key, len, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_iterator_prev(c, cursor, err);
 }
 
 
@@ -312,20 +390,23 @@ ngx_lyftr_iterator_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
 static ngx_int_t
 ngx_lyftr_iterator_step(ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err)
 {
-    switch (ngx_lyftr_block_next(&cursor->block)) {
+    ngx_int_t  rc;
 
-    case NGX_OK:
-        return NGX_OK;
+    rc = ngx_lyftr_block_next(&cursor->block);
 
-    case NGX_DONE:
-        return NGX_DONE;
+    return rc == NGX_OK || rc == NGX_DONE ? rc
+                                          : ngx_lyftr_iterator_fail(rc, err);
+}
 
-    case NGX_DECLINED:
-        return ngx_lyftr_sqlite_damaged(err);
 
-    default: /* NGX_ERROR */
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-    }
+/* what a block has said, as an error */
+
+static ngx_int_t
+ngx_lyftr_iterator_fail(ngx_int_t rc, ngx_lyftr_error_t *err)
+{
+    return rc == NGX_DECLINED
+           ? ngx_lyftr_sqlite_damaged(err)
+           : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
 }
 
 

@@ -18,7 +18,9 @@ static ngx_int_t ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_merge_t *sources, int64_t step, int64_t *skip,
     ngx_lyftr_error_t *err);
-static ngx_lyftr_merge_child_t *ngx_lyftr_merge_least(
+static int64_t ngx_lyftr_merge_rank(ngx_lyftr_merge_t *sources,
+    ngx_lyftr_merge_child_t *source, int64_t n);
+static ngx_lyftr_merge_child_t *ngx_lyftr_merge_first(
     ngx_lyftr_merge_t *sources);
 
 
@@ -33,6 +35,7 @@ ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     n = c->nsegments + c->view.nchunks;
 
     sources->n = 0;
+    sources->desc = 0;
     sources->elts = sqlite3_malloc64((n + 1) * sizeof(ngx_lyftr_merge_child_t));
 
     if (sources->elts == NULL) {
@@ -141,7 +144,7 @@ ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
             return ngx_lyftr_sqlite_damaged(err);
         }
 
-        source->pos = source->low;
+        source->passed = 0;
         *total += source->high - source->low;
     }
 
@@ -164,7 +167,9 @@ ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
             return NGX_ERROR;
         }
 
-        source->pos = ngx_max(source->pos, rank);
+        rank = sources->desc ? source->high - rank : rank - source->low;
+
+        source->passed = ngx_max(source->passed, rank);
     }
 
     return NGX_OK;
@@ -244,12 +249,14 @@ ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
 
     rc = NGX_OK;
 
-    if (!source->placed || (rank != cursor->rank && rank != cursor->rank + 1))
-    {
-        rc = ngx_lyftr_iterator_at(c, cursor, rank, err);
-
-    } else if (rank == cursor->rank + 1) {
+    if (source->placed && rank == cursor->rank + 1) {
         rc = ngx_lyftr_iterator_next(c, cursor, err);
+
+    } else if (source->placed && rank == cursor->rank - 1) {
+        rc = ngx_lyftr_iterator_prev(c, cursor, err);
+
+    } else if (!source->placed || rank != cursor->rank) {
+        rc = ngx_lyftr_iterator_at(c, cursor, rank, err);
     }
 
     source->placed = (rc == NGX_OK && !ngx_lyftr_iterator_end(cursor));
@@ -309,7 +316,7 @@ static ngx_int_t
 ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     int64_t step, int64_t *skip, ngx_lyftr_error_t *err)
 {
-    int64_t              left;
+    int64_t              left, rank;
     ngx_uint_t           i;
     ngx_lyftr_merge_child_t  *source;
 
@@ -323,7 +330,7 @@ ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     {
         for (i = 0; i < sources->n; i++) {
             source = &sources->elts[i];
-            left = source->high - source->pos;
+            left = source->high - source->low - source->passed;
 
             if (source->loaded || left <= 0) {
                 continue;
@@ -332,22 +339,22 @@ ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
             source->step = ngx_min(step, left);
             source->loaded = 1;
 
-            if (ngx_lyftr_merge_child_load(c, source,
-                                           source->pos + source->step - 1, err)
-                != NGX_OK)
+            rank = ngx_lyftr_merge_rank(sources, source, source->step - 1);
+
+            if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK)
             {
                 return NGX_ERROR;
             }
         }
 
-        source = ngx_lyftr_merge_least(sources);
+        source = ngx_lyftr_merge_first(sources);
 
         if (source == NULL) {
             *skip = 0;
             break;
         }
 
-        source->pos += source->step;
+        source->passed += source->step;
         source->loaded = 0;
         *skip -= source->step;
     }
@@ -360,30 +367,52 @@ ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 }
 
 
-/* of those that are loaded */
+/* of the entry that is so many after the next one */
+
+static int64_t
+ngx_lyftr_merge_rank(ngx_lyftr_merge_t *sources,
+    ngx_lyftr_merge_child_t *source, int64_t n)
+{
+    n += source->passed;
+
+    return sources->desc ? source->high - 1 - n : source->low + n;
+}
+
+
+/* of those that are loaded, the one that comes first */
 
 static ngx_lyftr_merge_child_t *
-ngx_lyftr_merge_least(ngx_lyftr_merge_t *sources)
+ngx_lyftr_merge_first(ngx_lyftr_merge_t *sources)
 {
-    ngx_uint_t           i;
-    ngx_lyftr_merge_child_t  *source, *least;
+    int                       cmp;
+    ngx_uint_t                i;
+    ngx_lyftr_merge_child_t  *source, *first;
 
-    least = NULL;
+    first = NULL;
 
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
-        if (source->loaded
-            && (least == NULL
-                || ngx_lyftr_key_cmp(source->key.data, source->key.len,
-                                     least->key.data, least->key.len)
-                   < 0))
-        {
-            least = source;
+        if (!source->loaded) {
+            continue;
+        }
+
+        if (first == NULL) {
+            first = source;
+            continue;
+        }
+
+        cmp = ngx_lyftr_key_cmp(source->key.data, source->key.len,
+                                first->key.data, first->key.len);
+
+        /* equal ones in the order of the log, or against it */
+
+        if (sources->desc ? cmp >= 0 : cmp < 0) {
+            first = source;
         }
     }
 
-    return least;
+    return first;
 }
 
 
@@ -391,30 +420,35 @@ ngx_int_t
 ngx_lyftr_merge_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     ngx_lyftr_merge_child_t **next, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t           i;
+    int64_t                   rank;
+    ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
-        if (source->loaded || source->pos >= source->high) {
+        if (source->loaded
+            || source->passed >= source->high - source->low)
+        {
             continue;
         }
 
-        if (ngx_lyftr_merge_child_load(c, source, source->pos, err) != NGX_OK) {
+        rank = ngx_lyftr_merge_rank(sources, source, 0);
+
+        if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK) {
             return NGX_ERROR;
         }
 
         source->loaded = 1;
     }
 
-    source = ngx_lyftr_merge_least(sources);
+    source = ngx_lyftr_merge_first(sources);
 
     if (source == NULL) {
         return NGX_DONE;
     }
 
-    source->pos++;
+    source->passed++;
     source->loaded = 0;
 
     *next = source;

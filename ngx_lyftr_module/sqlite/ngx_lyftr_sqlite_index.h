@@ -100,8 +100,10 @@ void ngx_lyftr_iterator_init(ngx_lyftr_iterator_t *cursor,
 void ngx_lyftr_iterator_free(ngx_lyftr_iterator_t *cursor);
 
 /*
- * To the first entry whose key is not less; to the entry of a rank; to the
- * next.  NGX_OK or NGX_ERROR; after the last, the rank is the number of rows.
+ * To the first entry whose key is not less, or the last whose key is; to the
+ * entry of a rank; to the last; to the next, or the one before.  NGX_OK or
+ * NGX_ERROR; after the last, the rank is the number of rows, and before the
+ * first it is -1.
  */
 ngx_int_t ngx_lyftr_iterator_seek(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_iterator_t *cursor, u_char *key, size_t len,
@@ -109,6 +111,14 @@ ngx_int_t ngx_lyftr_iterator_seek(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_iterator_at(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_iterator_t *cursor, int64_t rank, ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_iterator_next(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err);
+
+ngx_int_t ngx_lyftr_iterator_before(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_iterator_t *cursor, u_char *key, size_t len,
+    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_iterator_last(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_iterator_prev(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err);
 
 ngx_int_t ngx_lyftr_sqlite_damaged(ngx_lyftr_error_t *err);
@@ -270,7 +280,7 @@ typedef struct {
     int64_t              rows;
     int64_t              low;              /* ranks of the range, */
     int64_t              high;
-    int64_t              pos;              /* and of the next entry */
+    int64_t              passed;           /* entries of it */
     int64_t              step;
     ngx_str_t            key;              /* of the entry that was loaded */
     int64_t              seq;
@@ -283,10 +293,14 @@ typedef struct {
 typedef struct {
     ngx_lyftr_merge_child_t  *elts;
     ngx_uint_t           n;
+    ngx_uint_t           desc;             /* from the last to the first */
 } ngx_lyftr_merge_t;
 
 
-/* of the segments, and of c->view; to be closed in any case */
+/*
+ * Of the segments, and of c->view; to be closed in any case.  Once it is open,
+ * desc may be set.
+ */
 ngx_int_t ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_merge_t *sources, ngx_lyftr_tree_e kind,
     ngx_lyftr_error_t *err);
@@ -297,7 +311,7 @@ ngx_int_t ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_merge_t *sources, ngx_str_t *low, ngx_str_t *high,
     int64_t *total, ngx_lyftr_error_t *err);
 
-/* to the first entry of the range whose key is not less */
+/* passes over those that are less than the key; if desc is set, that are not */
 ngx_int_t ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_merge_t *sources, ngx_str_t *key, ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_merge_skip(ngx_lyftr_sqlite_t *c,

@@ -443,7 +443,7 @@ ngx_lyftr_sqlite_verify_free(ngx_lyftr_sqlite_t *c)
 
     for (i = 0; i < NGX_LYFTR_HEIGHT; i++) {
         ngx_lyftr_buf_free(&v->level[i].data);
-        ngx_lyftr_buf_free(&v->level[i].block.key);
+        ngx_lyftr_block_free(&v->level[i].block);
     }
 
     sqlite3_free(v);

@@ -37,7 +37,7 @@ fuzz_again(ngx_lyftr_buf_t *written, int64_t first, ngx_lyftr_buf_t *entries)
 
     fuzz_assert(ngx_lyftr_block_next(&block) == NGX_DONE);
 
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
     free(copy);
 }
 
@@ -104,7 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_again(&written, block.first, &entries);
     }
 
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
     ngx_lyftr_buf_free(&written);
     ngx_lyftr_buf_free(&prev);
     ngx_lyftr_buf_free(&entries);

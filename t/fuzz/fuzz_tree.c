@@ -221,6 +221,19 @@ fuzz_check(ngx_lyftr_segment_t *segment)
 
     fuzz_assert(ngx_lyftr_iterator_end(&cursor));
 
+    while (i) {
+        fuzz_assert(ngx_lyftr_iterator_prev(&conn, &cursor, &err) == NGX_OK);
+        fuzz_assert(cursor.rank == (int64_t) --i);
+        fuzz_assert(cursor.block.value == (int64_t) i);
+        fuzz_assert(ngx_lyftr_key_cmp(cursor.block.key.data,
+                                      cursor.block.key.len, keys[i].data,
+                                      keys[i].len)
+                    == 0);
+    }
+
+    fuzz_assert(ngx_lyftr_iterator_prev(&conn, &cursor, &err) == NGX_OK);
+    fuzz_assert(cursor.rank == -1);
+
     for (i = 0; i < nkeys; i += 1 + nkeys / 64) {
         fuzz_seek(&cursor, keys[i].data, keys[i].len);
         fuzz_seek(&cursor, keys[i].data, keys[i].len / 2);

@@ -39,6 +39,15 @@ static int64_t    values[] = {
 
 
 static void
+test_entry(ngx_lyftr_block_t *block, ngx_uint_t i)
+{
+    unit_equal_bytes(block->key.data, block->key.len, keys[i].data,
+                     keys[i].len, __LINE__);
+    assert_int_equal(block->value, values[i]);
+}
+
+
+static void
 test_read(void **state)
 {
     u_char             *copy;
@@ -57,17 +66,69 @@ test_read(void **state)
 
     for (i = 0; i < unit_count(keys); i++) {
         assert_int_equal(ngx_lyftr_block_next(&block), NGX_OK);
-        unit_equal_bytes(block.key.data, block.key.len, keys[i].data,
-                         keys[i].len, __LINE__);
-        assert_int_equal(block.value, values[i]);
+        test_entry(&block, i);
     }
 
     assert_int_equal(ngx_lyftr_block_next(&block), NGX_DONE);
     assert_int_equal(ngx_lyftr_block_next(&block), NGX_DONE);
 
+    while (--i) {
+        assert_int_equal(ngx_lyftr_block_prev(&block), NGX_OK);
+        test_entry(&block, i - 1);
+    }
+
+    assert_int_equal(ngx_lyftr_block_prev(&block), NGX_DONE);
+    assert_int_equal(ngx_lyftr_block_prev(&block), NGX_DONE);
+    test_entry(&block, 0);
+
     free(copy);
     ngx_lyftr_buf_free(&buf);
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
+}
+
+
+/* forth and back, from anywhere to anywhere */
+
+static void
+test_ways(void **state)
+{
+    ngx_uint_t          i, at, n;
+    ngx_lyftr_buf_t     buf;
+    ngx_lyftr_block_t   block;
+
+    ngx_memzero(&buf, sizeof(ngx_lyftr_buf_t));
+    ngx_memzero(&block, sizeof(ngx_lyftr_block_t));
+
+    srand(1);
+    test_write(&buf, keys, values, unit_count(keys), 0);
+
+    for (i = 0; i < 1000; i++) {
+        assert_int_equal(ngx_lyftr_block_open(&block, buf.data, buf.len),
+                         NGX_OK);
+        assert_int_equal(ngx_lyftr_block_prev(&block), NGX_DONE);
+        assert_int_equal(ngx_lyftr_block_next(&block), NGX_OK);
+
+        for (at = 0, n = 0; n < 20; n++) {
+
+            if (rand() % 2) {
+                assert_int_equal(ngx_lyftr_block_next(&block),
+                                 at + 1 < unit_count(keys) ? NGX_OK
+                                                           : NGX_DONE);
+                at += (at + 1 < unit_count(keys));
+
+            } else {
+                assert_int_equal(ngx_lyftr_block_prev(&block),
+                                 at ? NGX_OK : NGX_DONE);
+                at -= (at > 0);
+            }
+
+            assert_int_equal(block.n, at + 1);
+            test_entry(&block, at);
+        }
+    }
+
+    ngx_lyftr_buf_free(&buf);
+    ngx_lyftr_block_free(&block);
 }
 
 
@@ -106,7 +167,7 @@ test_cut(void **state)
     assert_int_equal(whole, 1 + unit_count(keys));
 
     ngx_lyftr_buf_free(&buf);
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
 }
 
 
@@ -143,7 +204,7 @@ test_bad(void **state)
         free(copy);
     }
 
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
 }
 
 
@@ -152,6 +213,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_read),
+        cmocka_unit_test(test_ways),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_bad)
     };

@@ -93,6 +93,15 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
     assert_int_equal(ngx_lyftr_iterator_at(c, &cursor, nkeys, &err), NGX_OK);
     unit_tree_at(c, &cursor, nkeys);
 
+    assert_int_equal(ngx_lyftr_iterator_last(c, &cursor, &err), NGX_OK);
+    unit_tree_here(&cursor, (ngx_int_t) nkeys - 1);
+
+    while (cursor.rank >= 0) {
+        i = cursor.rank;
+        assert_int_equal(ngx_lyftr_iterator_prev(c, &cursor, &err), NGX_OK);
+        unit_tree_here(&cursor, (ngx_int_t) i - 1);
+    }
+
     ngx_lyftr_iterator_free(&cursor);
     b->end(c);
 
@@ -189,6 +198,15 @@ test_damage(void **state)
 
         while (ngx_lyftr_iterator_next(c, &cursor, &err) == NGX_OK) {
             assert_false(ngx_lyftr_iterator_end(&cursor));
+        }
+
+        assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
+        err.code = NGX_LYFTR_ERR_NONE;
+
+        assert_int_equal(ngx_lyftr_iterator_last(c, &cursor, &err), NGX_OK);
+
+        while (ngx_lyftr_iterator_prev(c, &cursor, &err) == NGX_OK) {
+            assert_true(cursor.rank >= 0);
         }
 
         assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);

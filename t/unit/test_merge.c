@@ -29,44 +29,119 @@ test_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, int64_t *seq)
 }
 
 
+/* passes over so many, as many are left, which are those of want */
+
+static void
+test_skip(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, ngx_uint_t skip,
+    int64_t *want, ngx_uint_t n)
+{
+    int64_t     seq[TEST_ROWS];
+    ngx_uint_t  i;
+
+    for (i = 0; i < sources->n; i++) {
+        sources->elts[i].loaded = 0;
+    }
+
+    assert_int_equal(ngx_lyftr_merge_skip(c, sources, skip, &err), NGX_OK);
+
+    i = test_rows(c, sources, seq);
+
+    assert_int_equal(i, n - ngx_min(skip, n));
+    assert_memory_equal(seq, want + n - i, i * sizeof(int64_t));
+}
+
+
+/* from a row on, of which the key is that of the log */
+
+static void
+test_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, ngx_str_t *low,
+    ngx_str_t *high, int64_t *want, ngx_uint_t n)
+{
+    int64_t                   total;
+    ngx_str_t                 key;
+    ngx_uint_t                i, skip;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (i = 0; i < n; i += 1 + n / 9) {
+        assert_int_equal(ngx_lyftr_merge_range(c, sources, low, high, &total,
+                                               &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_merge_skip(c, sources, i, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_merge_next(c, sources, &source, &err),
+                         NGX_OK);
+
+        /* with a byte more, it is the least key that is greater */
+
+        key.len = source->key.len + !sources->desc;
+        key.data = calloc(1, key.len);
+        ngx_memcpy(key.data, source->key.data, source->key.len);
+
+        for (skip = 0; skip < 3; skip++) {
+            assert_int_equal(ngx_lyftr_merge_range(c, sources, low, high,
+                                                   &total, &err), NGX_OK);
+            assert_int_equal(ngx_lyftr_merge_after(c, sources, &key, &err),
+                             NGX_OK);
+            test_skip(c, sources, skip, want + i + 1, n - i - 1);
+        }
+
+        free(key.data);
+    }
+}
+
+
+/* the same from the last to the first, if desc is set */
+
+static void
+test_order(ngx_lyftr_sqlite_t *c, ngx_lyftr_tree_e kind, ngx_str_t *low,
+    ngx_str_t *high, ngx_uint_t desc, int64_t *want, ngx_uint_t *n)
+{
+    int64_t            total, last;
+    ngx_int_t          rc;
+    ngx_uint_t         skip;
+    ngx_lyftr_merge_t  sources;
+
+    assert_int_equal(ngx_lyftr_merge_open(c, &sources, kind, &err), NGX_OK);
+
+    sources.desc = desc;
+
+    assert_int_equal(ngx_lyftr_merge_range(c, &sources, low, high, &total,
+                                           &err), NGX_OK);
+    *n = test_rows(c, &sources, want);
+    assert_int_equal(total, *n);
+
+    rc = ngx_lyftr_merge_last(c, &sources, &last, &err);
+    assert_int_equal(rc, *n ? NGX_OK : NGX_DONE);
+
+    if (*n) {
+        assert_int_equal(last, want[desc ? 0 : *n - 1]);
+    }
+
+    for (skip = 0; skip <= *n + 1; skip += 1 + skip / 7) {
+        assert_int_equal(ngx_lyftr_merge_range(c, &sources, low, high,
+                                               &total, &err), NGX_OK);
+        test_skip(c, &sources, skip, want, *n);
+    }
+
+    test_after(c, &sources, low, high, want, *n);
+
+    ngx_lyftr_merge_close(&sources);
+}
+
+
 static void
 test_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_tree_e kind, ngx_str_t *low,
     ngx_str_t *high)
 {
-    int64_t              want[TEST_ROWS], seq[TEST_ROWS], total, last;
-    ngx_int_t            rc;
-    ngx_uint_t           i, n, skip;
-    ngx_lyftr_merge_t  sources;
+    int64_t     asc[TEST_ROWS], desc[TEST_ROWS];
+    ngx_uint_t  i, n, m;
 
-    assert_int_equal(ngx_lyftr_merge_open(c, &sources, kind, &err), NGX_OK);
-    assert_int_equal(ngx_lyftr_merge_range(c, &sources, low, high, &total,
-                                           &err), NGX_OK);
-    n = test_rows(c, &sources, want);
-    assert_int_equal(total, n);
+    test_order(c, kind, low, high, 0, asc, &n);
+    test_order(c, kind, low, high, 1, desc, &m);
 
-    rc = ngx_lyftr_merge_last(c, &sources, &last, &err);
-    assert_int_equal(rc, n ? NGX_OK : NGX_DONE);
+    assert_int_equal(n, m);
 
-    if (n) {
-        assert_int_equal(last, want[n - 1]);
+    for (i = 0; i < n; i++) {
+        assert_int_equal(asc[i], desc[n - 1 - i]);
     }
-
-    for (skip = 0; skip <= n + 1; skip += 1 + skip / 7) {
-        assert_int_equal(ngx_lyftr_merge_range(c, &sources, low, high,
-                                               &total, &err), NGX_OK);
-
-        for (i = 0; i < sources.n; i++) {
-            sources.elts[i].loaded = 0;
-        }
-
-        assert_int_equal(ngx_lyftr_merge_skip(c, &sources, skip, &err),
-                         NGX_OK);
-        i = test_rows(c, &sources, seq);
-        assert_int_equal(i, n - ngx_min(skip, n));
-        assert_memory_equal(seq, want + n - i, i * sizeof(int64_t));
-    }
-
-    ngx_lyftr_merge_close(&sources);
 }
 
 

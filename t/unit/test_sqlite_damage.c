@@ -160,7 +160,7 @@ test_before(sqlite3_context *ctx, int n, sqlite3_value **v)
         assert_int_equal(ngx_lyftr_block_next(&block), NGX_OK);
     } while (block.p < block.last);
 
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
 
     sqlite3_result_blob(ctx, p, n, SQLITE_TRANSIENT);
 }

@@ -311,7 +311,7 @@ test_separators(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     }
 
     ngx_lyftr_buf_free(&data);
-    ngx_lyftr_buf_free(&block.key);
+    ngx_lyftr_block_free(&block);
 
     return n;
 }

@@ -108,28 +108,51 @@ unit_tree_bound(u_char *key, size_t len)
 }
 
 
-/* the cursor is there, and goes on from there */
+/* the cursor is there */
+
+static ngx_inline void
+unit_tree_here(ngx_lyftr_iterator_t *cursor, ngx_int_t rank)
+{
+    assert_int_equal(cursor->rank, rank);
+    assert_int_equal(ngx_lyftr_iterator_end(cursor),
+                     rank == (ngx_int_t) nkeys);
+
+    if (rank >= 0 && rank < (ngx_int_t) nkeys) {
+        assert_int_equal(ngx_lyftr_iterator_seq(cursor), 1000 + rank);
+        unit_equal_bytes(cursor->block.key.data, cursor->block.key.len,
+                         keys[rank].data, keys[rank].len, __LINE__);
+    }
+}
+
+
+/* and goes on from there, and back past it, and is there again */
 
 static ngx_inline void
 unit_tree_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
              ngx_uint_t rank)
 {
-    ngx_uint_t  i;
+    ngx_int_t  at, end;
 
-    for (i = 0; i < 4; i++) {
-        assert_int_equal(cursor->rank, rank);
-        assert_int_equal(ngx_lyftr_iterator_end(cursor), rank == nkeys);
+    at = rank;
+    unit_tree_here(cursor, at);
 
-        if (rank == nkeys) {
-            return;
-        }
+    end = ngx_min(at + 4, (ngx_int_t) nkeys);
 
-        assert_int_equal(ngx_lyftr_iterator_seq(cursor), 1000 + rank);
-        unit_equal_bytes(cursor->block.key.data, cursor->block.key.len,
-                         keys[rank].data, keys[rank].len, __LINE__);
-
+    while (at < end) {
         assert_int_equal(ngx_lyftr_iterator_next(c, cursor, &err), NGX_OK);
-        rank++;
+        unit_tree_here(cursor, ++at);
+    }
+
+    end = ngx_max((ngx_int_t) rank - 8, -1);
+
+    while (at > end) {
+        assert_int_equal(ngx_lyftr_iterator_prev(c, cursor, &err), NGX_OK);
+        unit_tree_here(cursor, --at);
+    }
+
+    while (at >= 0 && at < (ngx_int_t) rank) {
+        assert_int_equal(ngx_lyftr_iterator_next(c, cursor, &err), NGX_OK);
+        unit_tree_here(cursor, ++at);
     }
 }
 
@@ -142,6 +165,11 @@ unit_tree_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor, u_char *key,
                      NGX_OK);
 
     unit_tree_at(c, cursor, unit_tree_bound(key, len));
+
+    assert_int_equal(ngx_lyftr_iterator_before(c, cursor, key, len, &err),
+                     NGX_OK);
+
+    unit_tree_here(cursor, (ngx_int_t) unit_tree_bound(key, len) - 1);
 }
 
 
