@@ -76,8 +76,8 @@ ngx_int_t ngx_lyftr_block_add(ngx_lyftr_buf_t *block, ngx_lyftr_buf_t *prev,
     u_char *key, size_t len, int64_t value);
 
 /*
- * NGX_OK; NGX_DONE after the last entry, or before the first; NGX_DECLINED: this
- * is no block; NGX_ERROR: no memory
+ * NGX_OK; NGX_DONE after the last entry, or before the first; NGX_DECLINED:
+ * this is no block; NGX_ERROR: no memory
  */
 ngx_int_t ngx_lyftr_block_open(ngx_lyftr_block_t *block, u_char *data,
     size_t len);
