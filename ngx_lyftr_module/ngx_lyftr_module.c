@@ -1,5 +1,4 @@
-#include <ngx_lyftr.h>
-#include <ngx_lyftr_outcome.h>
+#include <ngx_lyftr_http.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>

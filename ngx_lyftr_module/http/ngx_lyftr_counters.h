@@ -7,7 +7,7 @@
 #define _NGX_LYFTR_COUNTERS_H_INCLUDED_
 
 
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_request.h>
 
 
 #define NGX_LYFTR_PATHS_MAX        64

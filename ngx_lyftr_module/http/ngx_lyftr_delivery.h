@@ -8,7 +8,7 @@
 #define _NGX_LYFTR_DELIVERY_H_INCLUDED_
 
 
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_request.h>
 #include <ngx_lyftr_hmac.h>
 
 

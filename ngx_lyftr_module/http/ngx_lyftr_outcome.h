@@ -2,7 +2,7 @@
 #define _NGX_LYFTR_OUTCOME_H_INCLUDED_
 
 
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_request.h>
 
 
 /* ngx_lyftr_outcome.c: of a request that is being logged */
@@ -18,9 +18,6 @@ int64_t ngx_lyftr_outcome_latency(ngx_http_request_t *r);
 /* when it came, as ngx_lyftr_usec() tells the time */
 int64_t ngx_lyftr_outcome_start(ngx_http_request_t *r);
 
-/* from now on steps of the clock are noticed */
-void ngx_lyftr_outcome_clock(void);
-
 /* where ch stands, or the end */
 u_char *ngx_lyftr_outcome_end(u_char *p, u_char *last, u_char ch);
 
@@ -28,9 +25,6 @@ extern ngx_str_t  ngx_lyftr_results[];
 
 
 /* ngx_lyftr_location.c */
-
-/* notes which location is chosen for each request */
-ngx_int_t ngx_lyftr_location_init(ngx_conf_t *cf);
 
 /* the location of ours that the request is for; or NULL */
 ngx_lyftr_endpoint_t *ngx_lyftr_location_endpoint(ngx_http_request_t *r);

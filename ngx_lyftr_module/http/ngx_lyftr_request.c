@@ -1,4 +1,4 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_request.h>
 
 
 /* seconds: what takes longer than this is not foreseen by what has been */

@@ -1,4 +1,4 @@
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_request.h>
 #include <ngx_lyftr_hmac.h>
 
 

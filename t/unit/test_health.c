@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include <ngx_lyftr.h>
+#include <ngx_lyftr_request.h>
 
 
 volatile ngx_msec_t           ngx_current_msec;

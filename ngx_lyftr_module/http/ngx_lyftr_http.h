@@ -1,0 +1,182 @@
+/*
+ * What a request is, and what it is answered: the endpoints, secrets and
+ * signatures, variables, what is counted of requests, and /metrics.  This
+ * folder never knows SQL, files or threads: it hands values to a store's
+ * channel and is woken.  Here is what the module's directives and hooks need.
+ */
+
+
+#ifndef _NGX_LYFTR_HTTP_H_INCLUDED_
+#define _NGX_LYFTR_HTTP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_lyftr_metrics.h>
+#include <ngx_lyftr_scheme.h>
+#include <ngx_lyftr_store.h>
+
+
+/* that of CHANGES.md */
+#define NGX_LYFTR_VERSION          "0.2.0"
+
+
+/* what metrics are labelled with: names of the configuration only */
+
+typedef enum {
+    NGX_LYFTR_LABEL_PATH = 0,          /* the first one is "other" */
+    NGX_LYFTR_LABEL_SECRET,
+    NGX_LYFTR_LABEL_STORE,
+    NGX_LYFTR_LABELS
+} ngx_lyftr_label_e;
+
+
+/* how a secret is written; the order is that of ngx_lyftr_secret_encodings[] */
+
+typedef enum {
+    NGX_LYFTR_SECRET_RAW = 0,
+    NGX_LYFTR_SECRET_BASE64,
+    NGX_LYFTR_SECRET_WHSEC,
+    NGX_LYFTR_SECRET_ENCODINGS,        /* as the location's signature has it */
+} ngx_lyftr_secret_encoding_e;
+
+
+typedef struct {
+    ngx_str_t                     value;         /* while it is configured */
+    ngx_lyftr_secret_encoding_e   encoding;
+    ngx_int_t                     label;
+
+    /* of ngx_lyftr_hmac.h, those that a location needs */
+    void                         *key[NGX_LYFTR_SECRET_ENCODINGS];
+} ngx_lyftr_secret_t;
+
+
+/* a secret as a location reads it */
+
+typedef struct {
+    void                         *key;
+    ngx_lyftr_secret_t           *secret;
+} ngx_lyftr_signing_key_t;
+
+
+/* what a location of ours does */
+
+typedef struct {
+    ngx_uint_t                    methods;
+    ngx_str_t                     allow;
+    ngx_http_handler_pt           handler;
+    unsigned                      webhook:1;
+} ngx_lyftr_kind_t;
+
+
+/* a location that has one of our directives */
+
+typedef struct ngx_lyftr_loc_conf_s  ngx_lyftr_loc_conf_t;
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_lyftr_kind_t             *kind;
+    ngx_lyftr_store_t            *store;         /* NULL: needs none */
+    ngx_lyftr_loc_conf_t         *conf;
+    ngx_int_t                     label;
+} ngx_lyftr_endpoint_t;
+
+
+typedef struct {
+    ngx_array_t                   stores;        /* ngx_lyftr_store_t * */
+    ngx_lyftr_backend_t         **backends;      /* those that there are */
+    ngx_array_t                   endpoints;     /* ngx_lyftr_endpoint_t * */
+    ngx_lyftr_zone_t              zone;
+} ngx_lyftr_main_conf_t;
+
+
+struct ngx_lyftr_loc_conf_s {
+    ngx_lyftr_endpoint_t         *endpoint;      /* NULL: not ours */
+    ngx_array_t                  *secrets;       /* ngx_lyftr_secret_t * */
+    ngx_uint_t                    nsecrets;      /* named, even if unset */
+    ngx_array_t                  *keys;          /* of a webhook */
+    ngx_lyftr_scheme_t           *scheme;
+    time_t                        window;        /* 0: there is none */
+};
+
+
+/* ngx_lyftr_module.c */
+
+extern ngx_module_t  ngx_http_lyftr_module;
+
+
+/* ngx_lyftr_request.c */
+
+/* the content handler of every location of ours */
+ngx_int_t ngx_lyftr_request_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_webhook.c */
+
+ngx_int_t ngx_lyftr_webhook_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_api.c */
+
+ngx_int_t ngx_lyftr_messages_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_health.c */
+
+ngx_int_t ngx_lyftr_live_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_report.c */
+
+ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_secret.c */
+
+/* the lyftr_secret directive */
+char *ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+/* ngx_lyftr_signature.c */
+
+/* the lyftr_signature directive */
+char *ngx_lyftr_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
+    ngx_lyftr_loc_conf_t *conf);
+
+
+/* ngx_lyftr_variables.c */
+
+ngx_int_t ngx_lyftr_variables_add(ngx_conf_t *cf);
+
+
+/* ngx_lyftr_location.c */
+
+/* notes which location is chosen for each request */
+ngx_int_t ngx_lyftr_location_init(ngx_conf_t *cf);
+
+
+/* ngx_lyftr_outcome.c */
+
+/* from now on steps of the clock are noticed */
+void ngx_lyftr_outcome_clock(void);
+
+
+/* ngx_lyftr_counters.c */
+
+/* the zone of a configuration, with the label of all other locations */
+ngx_int_t ngx_lyftr_counters_create(ngx_conf_t *cf,
+    ngx_lyftr_main_conf_t *lmcf);
+
+/* from now on requests are counted */
+ngx_int_t ngx_lyftr_counters_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
+
+/* the configuration is in force: what the zone has of it is known */
+void ngx_lyftr_counters_commit(ngx_lyftr_main_conf_t *lmcf);
+
+
+#endif /* _NGX_LYFTR_HTTP_H_INCLUDED_ */
