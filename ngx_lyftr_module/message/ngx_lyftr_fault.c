@@ -67,7 +67,13 @@ static ngx_lyftr_fault_text_t  ngx_lyftr_fault_texts[] = {
 
     { ngx_string("value_error"),
       ngx_string("Input should be a cursor from a Link header,"
-                 " without an offset"), 0 }
+                 " without an offset"), 0 },
+
+    { ngx_string("literal_error"),
+      ngx_string("Input should be a word that is known here"), 0 },
+
+    { ngx_string("list_type"),
+      ngx_string("Input should be a JSON array"), 0 }
 };
 
 

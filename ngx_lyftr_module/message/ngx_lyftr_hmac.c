@@ -102,6 +102,55 @@ ngx_lyftr_hmac_decode(u_char *s, size_t len, ngx_str_t *prefix, u_char *mac)
 }
 
 
+void *
+ngx_lyftr_digest_create(void)
+{
+    EVP_MD_CTX  *ctx;
+
+    ctx = EVP_MD_CTX_new();
+
+    if (ctx == NULL || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) {
+        EVP_MD_CTX_free(ctx);
+        return NULL;
+    }
+
+    return ctx;
+}
+
+
+void
+ngx_lyftr_digest_free(void *digest)
+{
+    EVP_MD_CTX_free(digest);
+}
+
+
+u_char *
+ngx_lyftr_digest_write(void *digest, u_char *p, ngx_str_t *s)
+{
+    u_char      md[NGX_LYFTR_HMAC_LEN];
+    ngx_uint_t  i;
+
+    static u_char  hex[] = "0123456789abcdef";
+
+    /* without an algorithm it is the same one again */
+
+    if (!EVP_DigestInit_ex(digest, NULL, NULL)
+        || !EVP_DigestUpdate(digest, s->data, s->len)
+        || !EVP_DigestFinal_ex(digest, md, NULL))
+    {
+        return NULL;
+    }
+
+    for (i = 0; i < NGX_LYFTR_HMAC_LEN; i++) {
+        *p++ = hex[md[i] >> 4];
+        *p++ = hex[md[i] & 0xf];
+    }
+
+    return p;
+}
+
+
 ngx_uint_t
 ngx_lyftr_hmac_equal(u_char *a, u_char *b)
 {

@@ -1,5 +1,5 @@
 /*
- * HMAC-SHA256: keys, and signatures in hex.
+ * HMAC-SHA256: keys, and signatures in hex; SHA-256 without a key.
  */
 
 
@@ -28,6 +28,13 @@ ngx_int_t ngx_lyftr_hmac_sign(void *key, ngx_str_t *parts, ngx_uint_t n,
 /* reads the prefix and 64 hex digits of any case; NGX_OK or NGX_DECLINED */
 ngx_int_t ngx_lyftr_hmac_decode(u_char *s, size_t len, ngx_str_t *prefix,
     u_char *mac);
+
+/* what makes digests, one after the other, to be freed; NULL: no memory */
+void *ngx_lyftr_digest_create(void);
+void ngx_lyftr_digest_free(void *digest);
+
+/* writes SHA-256 of s in hex; where that ends, or NULL */
+u_char *ngx_lyftr_digest_write(void *digest, u_char *p, ngx_str_t *s);
 
 /* in a time that does not tell where they differ */
 ngx_uint_t ngx_lyftr_hmac_equal(u_char *a, u_char *b);

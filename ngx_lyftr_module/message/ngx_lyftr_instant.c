@@ -12,6 +12,9 @@
 /* 1970-01-01 in seconds since 0001-01-01 */
 #define NGX_LYFTR_INSTANT_EPOCH         62135596800
 
+/* and 9999-12-31T23:59:59 */
+#define NGX_LYFTR_INSTANT_LAST          315537897599
+
 
 /* what a template's letter stands for, in the order of the text */
 
@@ -42,6 +45,8 @@ static ngx_int_t ngx_lyftr_instant_offset(u_char *s, size_t len,
 static ngx_int_t ngx_lyftr_instant_number(u_char *s, size_t n, ngx_int_t min,
     ngx_int_t max);
 static ngx_uint_t ngx_lyftr_instant_leap(ngx_int_t year);
+static u_char *ngx_lyftr_instant_digits(u_char *p, int64_t n,
+    ngx_uint_t digits, u_char ch);
 static void ngx_lyftr_instant_set(ngx_lyftr_instant_t *t, int64_t seconds,
     uint32_t nanos);
 
@@ -307,6 +312,72 @@ ngx_lyftr_instant_set(ngx_lyftr_instant_t *t, int64_t seconds, uint32_t nanos)
     {
         t->len--;
     }
+}
+
+
+u_char *
+ngx_lyftr_instant_write(u_char *p, int64_t seconds)
+{
+    int64_t    days, year;
+    ngx_int_t  month, leap;
+
+    seconds += NGX_LYFTR_INSTANT_EPOCH;
+
+    if (seconds < 0 || seconds > NGX_LYFTR_INSTANT_LAST) {
+        return NULL;
+    }
+
+    days = seconds / 86400;
+    seconds %= 86400;
+
+    /* of 400 years, of 100 and of 4 the last one is longer than the others */
+
+    year = days / 146097 * 400;
+    days %= 146097;
+
+    leap = ngx_min(days / 36524, 3);
+    year += leap * 100;
+    days -= leap * 36524;
+
+    year += days / 1461 * 4;
+    days %= 1461;
+
+    leap = ngx_min(days / 365, 3);
+    year += leap + 1;
+    days -= leap * 365;
+
+    leap = ngx_lyftr_instant_leap(year);
+
+    for (month = 12; month > 1; month--) {
+
+        if (days >= ngx_lyftr_instant_days[month - 1] + (month > 2) * leap) {
+            days -= ngx_lyftr_instant_days[month - 1] + (month > 2) * leap;
+            break;
+        }
+    }
+
+    p = ngx_lyftr_instant_digits(p, year, 4, '-');
+    p = ngx_lyftr_instant_digits(p, month, 2, '-');
+    p = ngx_lyftr_instant_digits(p, days + 1, 2, 'T');
+    p = ngx_lyftr_instant_digits(p, seconds / 3600, 2, ':');
+    p = ngx_lyftr_instant_digits(p, seconds / 60 % 60, 2, ':');
+
+    return ngx_lyftr_instant_digits(p, seconds % 60, 2, 'Z');
+}
+
+
+static u_char *
+ngx_lyftr_instant_digits(u_char *p, int64_t n, ngx_uint_t digits, u_char ch)
+{
+    ngx_uint_t  i;
+
+    for (i = digits; i-- > 0; n /= 10) {
+        p[i] = (u_char) ('0' + n % 10);
+    }
+
+    p[digits] = ch;
+
+    return p + digits + 1;
 }
 
 

@@ -90,7 +90,9 @@ typedef enum {
     NGX_LYFTR_INT_PARSING,
     NGX_LYFTR_GREATER_EQUAL,
     NGX_LYFTR_LESS_EQUAL,
-    NGX_LYFTR_CURSOR
+    NGX_LYFTR_CURSOR,
+    NGX_LYFTR_LITERAL,
+    NGX_LYFTR_LIST_TYPE
 } ngx_lyftr_fault_e;
 
 
@@ -194,6 +196,12 @@ ngx_int_t ngx_lyftr_instant_parse(u_char *s, size_t len,
  */
 ngx_int_t ngx_lyftr_instant_parse_since(u_char *s, size_t len,
     ngx_lyftr_instant_t *t);
+
+/*
+ * Writes whole seconds since 1970 as YYYY-MM-DDThh:mm:ssZ; NULL if the year is
+ * none of 1 to 9999.
+ */
+u_char *ngx_lyftr_instant_write(u_char *p, int64_t seconds);
 
 /* milliseconds since 1970, rounded down */
 int64_t ngx_lyftr_instant_msec(ngx_lyftr_instant_t *t);
