@@ -26,32 +26,32 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 
 
 static ngx_lyftr_kind_t  ngx_lyftr_webhook_kind = {
-    NGX_HTTP_POST, ngx_string("POST"), ngx_lyftr_webhook_handler, 1
+    NGX_HTTP_POST, ngx_string("POST"), ngx_lyftr_webhook_handler, 1, 1
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_messages_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_messages_handler, 0
+    ngx_lyftr_messages_handler, 0, 0
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_stats_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_stats_handler, 0
+    ngx_lyftr_stats_handler, 0, 0
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_ready_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_ready_handler, 0
+    ngx_lyftr_ready_handler, 0, 1
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_live_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_live_handler, 0
+    ngx_lyftr_live_handler, 0, 1
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_metrics_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_metrics_handler, 0
+    ngx_lyftr_metrics_handler, 0, 0
 };
 
 
@@ -83,6 +83,20 @@ static ngx_command_t  ngx_lyftr_commands[] = {
       ngx_conf_set_sec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_lyftr_loc_conf_t, window),
+      NULL },
+
+    { ngx_string("lyftr_read_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_set_predicate_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_lyftr_loc_conf_t, readers),
+      NULL },
+
+    { ngx_string("lyftr_read_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_access_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("lyftr_webhook"),
@@ -172,6 +186,12 @@ ngx_lyftr_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     lmcf->token_key = NULL;
+     */
+
     lmcf->backends = ngx_lyftr_backends;
 
     if (ngx_array_init(&lmcf->stores, cf->pool, 2,
@@ -217,6 +237,8 @@ ngx_lyftr_create_loc_conf(ngx_conf_t *cf)
     llcf->secrets = NGX_CONF_UNSET_PTR;
     llcf->scheme = NGX_CONF_UNSET_PTR;
     llcf->window = NGX_CONF_UNSET;
+    llcf->readers = NGX_CONF_UNSET_PTR;
+    llcf->tokens = NGX_CONF_UNSET_PTR;
 
     return llcf;
 }
@@ -237,6 +259,9 @@ ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (clcf->noname) {
         conf->endpoint = prev->endpoint;
     }
+
+    ngx_conf_merge_ptr_value(conf->readers, prev->readers, NULL);
+    ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
     return ngx_lyftr_signature_merge(cf, prev, conf);
 }
@@ -358,7 +383,9 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_lyftr_location_init(cf) != NGX_OK) {
+    if (ngx_lyftr_location_init(cf) != NGX_OK
+        || ngx_lyftr_access_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -1,6 +1,7 @@
 # Who may read.  The configuration that ships lets only loopback and private
-# networks read, and LYFTR_READ_ALLOW widens that; a configuration of one's own
-# can ask for a password, or another service.
+# networks read; LYFTR_READ_ALLOW widens that, or ends it, and LYFTR_READ_TOKEN
+# has a token take its place; behind a proxy, with TLS and on a port of their
+# own.  A configuration of one's own can ask for a password, or another service.
 
 use strict;
 use warnings;
@@ -212,6 +213,260 @@ SKIP: {
 }
 
 
+# nobody, and nobody but some
+
+my $server = serves('none');
+reads($server, 'none', 403, '127.0.0.1');
+is($server->post(message())->{status}, 200, 'none: anybody may post');
+is($server->get($_)->{status}, 200, "none: $_ is for everybody")
+    for qw(/health/live /health/ready /openapi.json);
+is_deeply([ $server->alarms ], [], 'none: no alarms in the log');
+$server->stop;
+
+$server = serves('none 127.0.0.2');
+reads($server, 'none but one', 200, '127.0.0.2');
+reads($server, 'none but one', 403, '127.0.0.1');
+$server->stop;
+
+
+# what a header of authorization is answered, on each path
+
+sub authorized {
+    my ($server, $name, $status, @headers) = @_;
+
+    my @got = map { $server->request("GET $_", @headers) } @paths;
+
+    is_deeply([ map { $_->{status} } @got ], [ ($status) x @paths ],
+              "$name: $status");
+
+    return if $status != 401;
+
+    is_deeply([ map { Lyftr::Client::header($_, 'WWW-Authenticate') } @got ],
+              [ ('Bearer') x @paths ], "$name: the challenge");
+    is_deeply([ map { $_->{body} } @got ],
+              [ ('{"detail":"Not authenticated"}') x @paths ],
+              "$name: the body");
+}
+
+
+sub bearer {
+    return map { "Authorization: Bearer $_" } @_;
+}
+
+
+# tokens, of the variable and of files
+
+my $files = tempdir(CLEANUP => 1);
+
+sub put {
+    my ($name, $text) = @_;
+
+    open my $file, '>', "$files/$name" or die "$name: $!";
+    print $file $text;
+    close $file;
+}
+
+put('one', "file.one-_~+/==\n");
+put('two', "file.two\r\n\n \tfile.three\n");
+
+$server = serves(undef, env => { LYFTR_READ_TOKEN => ' first,second  third ',
+                                 LYFTR_READ_TOKEN_FILE => $files });
+
+authorized($server, "a token: $_", 200, bearer($_))
+    for qw(first second third file.one-_~+/== file.two file.three);
+authorized($server, 'no token', 401);
+authorized($server, "not a token: $_", 401, "Authorization: $_")
+    for '', 'first', 'Bearer', 'Bearer ', 'Bearer firs', 'Bearer firstt',
+        'Bearer FIRST', 'Bearer first,second', 'Bearer first second',
+        'Bearer file.one', 'Bearer "first"', 'Bearerfirst',
+        'Basic ' . encode_base64('first', '') , 'Bearer ' . 'x' x 60000;
+authorized($server, 'the scheme in any case', 200,
+           'Authorization: bEARER   second');
+is($server->request('HEAD /stats')->{status}, 401, 'HEAD asks for one, too');
+is($server->request('GET /messages?access_token=first')->{status}, 401,
+   'a token in the query is none');
+is($server->request("GET $_")->{status}, 200, "no token: $_")
+    for qw(/health/live /health/ready /openapi.json);
+is($server->post(message())->{status}, 200, 'no token: a delivery');
+is($server->request('POST /webhook', 'Content-Length: 0')->{body},
+   '{"detail":"invalid signature"}', 'no token: a forged one is told so');
+unlike(join('', $server->log, $server->lines(0)), qr/first|second|file\.two/,
+       'no token is in a log');
+
+# a file is read again by a reload, and a mistake changes nothing
+
+sub told {
+    my ($server, $pattern, $name) = @_;
+
+    $server->signal('HUP');
+    ok(Lyftr::Server::wait_for(sub { $server->log =~ $pattern }),
+       "$name: it is told") or diag($server->log);
+}
+
+unlink "$files/one";
+put('two', "file.four\n");
+told($server, qr/info: reloaded/, 'a reload');
+authorized($server, 'a reload: the new token', 200, bearer('file.four'));
+authorized($server, "a reload: $_ is gone", 401, bearer($_))
+    for qw(file.one-_~+/== file.two);
+
+put('two', "a,b\n");
+told($server, qr/warning: LYFTR_READ_TOKEN: .* no header can bring/,
+     'no token for a header');
+authorized($server, 'a mistake: as it was', 200, bearer('file.four'));
+unlink "$files/two";
+told($server, qr/LYFTR_READ_TOKEN_FILE: no file in/, 'no file');
+authorized($server, 'no file: as it was', 200, bearer('file.four'));
+is_deeply([ $server->alarms ], [], 'tokens: no alarms in the log');
+$server->stop;
+
+# an address that is named needs none
+
+$server = serves('127.0.0.2', env => { LYFTR_READ_TOKEN => 'first' });
+reads($server, 'an address and a token', 200, '127.0.0.2');
+authorized($server, 'another address', 401);
+authorized($server, 'another address, a token', 200, bearer('first'));
+$server->stop;
+
+
+# behind a proxy, whose word is taken, and nobody else's
+
+sub forwarded {
+    my ($server, $name, $proxy, $for, $status, $client) = @_;
+
+    my $id = join '', 'proxy', map { int rand 10 } 1 .. 12;
+    my $r = from($server, $proxy, 'GET /stats', "X-Request-ID: $id",
+                 map { "X-Forwarded-For: $_" } @$for);
+
+    is($r->{status}, $status, "$name: $status");
+    is(logged($server, $id)->{client}, $client, "$name: $client");
+}
+
+$server = serves('198.51.100.0/24',
+                 env => { LYFTR_TRUSTED_PROXIES => '127.0.0.2, 127.0.1.0/24' });
+
+forwarded($server, @$_) for
+    [ 'a stranger', '127.0.0.2', ['203.0.113.9'], 403, '203.0.113.9' ],
+    [ 'one who is listed', '127.0.0.2', ['198.51.100.9'], 200,
+      '198.51.100.9' ],
+    [ 'two proxies', '127.0.0.2', ['203.0.113.9, 127.0.1.7'], 403,
+      '203.0.113.9' ],
+    [ 'two headers', '127.0.0.2', ['10.0.0.1', '203.0.113.9'], 403,
+      '203.0.113.9' ],
+    [ 'a lie', '127.0.0.2', ['10.0.0.1, 203.0.113.9'], 403, '203.0.113.9' ],
+    [ 'IPv6', '127.0.0.2', ['2001:db8::1'], 403, '2001:db8::1' ],
+    [ 'no proxy of ours', '127.0.0.1', ['203.0.113.9'], 200, '127.0.0.1' ];
+$server->stop;
+
+
+# a port for readers
+
+my $readers = Lyftr::Server::free_port();
+
+$server = serves(undef, env => { LYFTR_READ_PORT => $readers });
+
+sub on {
+    my ($port, @request) = @_;
+
+    local $server->{port} = $port;
+
+    return $server->request(@request)->{status};
+}
+
+my $senders = $server->{port};
+
+for (@paths) {
+    is(on($senders, "GET $_"), 404, "$_ is not for senders");
+    is(on($readers, "GET $_"), 200, "$_ is for readers");
+}
+
+is(on($senders, 'POST /webhook', 'Content-Length: 0'), 401, 'for senders');
+is(on($readers, 'POST /webhook', 'Content-Length: 0'), 404,
+   'not for readers');
+
+for my $port ($senders, $readers) {
+    is(on($port, "GET $_"), 200, "$_ is for both")
+        for qw(/health/live /health/ready);
+}
+
+is_deeply([ $server->alarms ], [], 'two ports: no alarms in the log');
+$server->stop;
+
+
+# TLS
+
+my $tls = tempdir('a $b "c\\ XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+sub certificate {
+    my ($name) = @_;
+
+    local @ENV{qw(DIR NAME)} = ($tls, $name);
+
+    my $said = qx(openssl req -x509 -newkey ec -nodes -days 2 \\
+                  -pkeyopt ec_paramgen_curve:P-256 -subj "/CN=\$NAME" \\
+                  -addext subjectAltName=IP:127.0.0.1 \\
+                  -keyout "\$DIR/key" -out "\$DIR/cert" 2>&1);
+
+    is($?, 0, "a certificate of $name") or diag($said);
+}
+
+
+sub curl {
+    my ($path, @options) = @_;
+
+    open my $out, '-|', 'curl', '-s', '-m', 20, '--cacert', "$tls/cert",
+         @options, "https://127.0.0.1:$server->{port}$path"
+        or die "curl: $!";
+    local $/;
+    return <$out> // '';
+}
+
+
+# who is at the other end
+
+sub subject {
+    my $client = "openssl s_client -connect 127.0.0.1:$server->{port}";
+    my ($text) = qx($client </dev/null 2>/dev/null) =~ /^subject=(.*)$/m;
+
+    return $text // '';
+}
+
+
+certificate('one');
+$server = serves(undef, env => { LYFTR_TLS_CERT => "$tls/cert",
+                                 LYFTR_TLS_KEY => "$tls/key",
+                                 LYFTR_READ_TOKEN => 'first' });
+
+my @token = ('-H', bearer('first'));
+my @how = ('-o', '/dev/null', '-w', '%{http_version} %{http_code}');
+
+is(curl('/stats', @token, @how), '2 200', 'TLS: HTTP/2');
+is(curl('/stats', @token, @how, '--http1.1'), '1.1 200', 'TLS: HTTP/1.1');
+is(curl('/stats', @how), '2 401', 'TLS: no token');
+is(curl('/stats', @token, @how, '--tls-max', '1.2'), '2 200', 'TLS 1.2');
+is(curl('/stats', @token, @how, '--tlsv1.3'), '2 200', 'TLS 1.3');
+is(curl('/stats', @token, @how, '--tls-max', '1.1', '--tlsv1.0',
+        '--ciphers', 'DEFAULT:@SECLEVEL=0'), '0 000', 'not TLS 1.1');
+is($server->request('GET /stats', @token)->{status}, 400, 'not without TLS');
+
+my ($run) = glob(($ENV{BUILD} || 'build') . '/run.*');
+
+{
+    local @ENV{qw(LYFTR_TLS_CERT TMPDIR)} = ("$tls/cert", $run =~ s,/[^/]*$,,r);
+    is(system('docker/ready'), 0, 'TLS: the check of the image finds it ready');
+}
+
+like(subject(), qr/one/, 'TLS: whose certificate it is');
+certificate('two');
+told($server, qr/info: reloaded/, 'TLS: a reload');
+like(subject(), qr/two/, 'TLS: a reload reads it again');
+rename "$tls/key", "$tls/away" or die "rename: $!";
+told($server, qr/warning: LYFTR_TLS_CERT: .*tls\.key/, 'TLS: no key');
+like(subject(), qr/two/, 'TLS: no key: as it was');
+is_deeply([ $server->alarms ], [], 'TLS: no alarms in the log');
+$server->stop;
+
+
 # a password, and another service, in a configuration of one's own
 
 sub answers {
@@ -236,11 +491,13 @@ sub answers {
 my $dir = tempdir(CLEANUP => 1);
 my $port = Lyftr::Server::free_port();
 
+$ENV{HOME_OF_TOKENS} = "inner";
+
 open my $passwords, '>', "$dir/passwords" or die "passwords: $!";
 print $passwords "reader:{PLAIN}right\n";
 close $passwords;
 
-my $server = Lyftr::Server->new(dir => $dir,
+$server = Lyftr::Server->new(dir => $dir,
                                 http => <<"END", server => <<"END");
     server {
         listen 127.0.0.1:$port;
@@ -291,6 +548,30 @@ END
         auth_request /auth;
     }
 
+    location = /token {
+        lyftr_metrics;
+        lyftr_read_token outer;
+        lyftr_read_token "env:HOME_OF_TOKENS";
+    }
+
+    location = /either {
+        lyftr_stats main;
+        satisfy any;
+        auth_basic stats;
+        auth_basic_user_file passwords;
+        lyftr_read_token outer;
+    }
+
+    location = /flag {
+        lyftr_stats main;
+        lyftr_read_allow \$arg_a \$arg_b;
+    }
+
+    location = /open {
+        lyftr_live;
+        lyftr_read_token outer;
+    }
+
     location = /auth {
         internal;
         proxy_pass http://127.0.0.1:$port;
@@ -322,6 +603,21 @@ answers($server, @$_) for
     [ '/request', 'Bearer broken', 500, qr/Internal Server Error/ ],
     [ '/any', '', 401, $unauthorized, 'Basic realm="metrics"' ],
     [ '/any', $right, 200, qr/^http_requests_total/m ];
+
+# a token, another way in besides, and variables
+
+answers($server, @$_) for
+    [ '/token', '', 401, $unauthorized, 'Bearer' ],
+    [ '/token', 'Bearer wrong', 401, $unauthorized, 'Bearer' ],
+    [ '/token', 'Bearer outer', 200, qr/^http_requests_total/m ],
+    [ '/token', 'Bearer inner', 200, qr/^http_requests_total/m ],
+    [ '/either', 'Bearer wrong', 401, $unauthorized, 'Bearer' ],
+    [ '/either', 'Bearer outer', 200, qr/\A\{"total_messages":0,/ ],
+    [ '/either', $right, 200, qr/\A\{"total_messages":0,/ ],
+    [ '/flag', '', 403, qr/\A\Q$forbidden\E\z/ ],
+    [ '/flag?a=0&b=', '', 403, qr/\A\Q$forbidden\E\z/ ],
+    [ '/flag?b=1', '', 200, qr/\A\{"total_messages":0,/ ],
+    [ '/open', '', 200, qr/\A\{"status":"ok"\}/ ];
 
 is(from($server, '127.0.0.2', 'GET /any')->{status}, 200,
    '/any: the address will do');

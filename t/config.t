@@ -140,6 +140,20 @@ my @refused = (
     [ 'lyftr_secret a name=;', '', 'has an invalid parameter' ],
     [ 'lyftr_secret a label=b;', '', 'has an invalid parameter' ],
 
+    [ 'lyftr_read_allow;', '', 'invalid number of arguments' ],
+    (map { [ "lyftr_read_token $_;", '', 'invalid number of arguments' ] }
+         '', 'a b'),
+    (map { [ qq(lyftr_read_token "$_";), '', 'has no token' ] }
+         '', " \t", 'env:LYFTR_TEST_UNSET', 'env:LYFTR_TEST_EMPTY'),
+    (map { [ qq(lyftr_read_token "$_";), '',
+             'has a token that no header can bring' ] }
+         'hunter2,a', 'a hunter2:', 'hunter2é', '=hunter2', 'hunter2=a'),
+    [ 'lyftr_read_token env:;', '',
+      'invalid name of an environment variable ""' ],
+    [ "lyftr_read_token file:$dir/nope;", '',
+      qq(open() "$dir/nope" failed (2: No such file or directory)) ],
+    [ "lyftr_read_token file:$dir/lf;", '', qq(file "$dir/lf" is empty) ],
+
     [ 'lyftr_signature;', '', 'invalid number of arguments' ],
     [ 'lyftr_signature lyftr hub;', '', 'takes one preset' ],
     [ 'lyftr_signature prefix=a;', '', 'needs the parameter "header="' ],
@@ -224,6 +238,9 @@ my @accepted = (
       . ' header=X-S encoding=hex;', '' ],
     [ 'lyftr_secret env:LYFTR_TEST_UNSET;', 'lyftr_live;' ],
     [ "lyftr_secret file:$dir/plain;", 'lyftr_metrics;' ],
+    [ 'lyftr_read_token "a b.-_~+/1=="; lyftr_read_token c;',
+      'lyftr_metrics; lyftr_read_allow 1 $arg_a;' ],
+    [ "lyftr_read_token file:$dir/plain;", 'lyftr_metrics;' ],
 );
 
 

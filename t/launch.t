@@ -154,7 +154,8 @@ my ($text, $code) = said('--help');
 is($code, 0, '--help: fine');
 like($text, qr/\Ausage: serve .*^    \Q$_\E\b/ms, "--help: $_")
     for qw(WEBHOOK_SECRET WEBHOOK_SECRET_FILE DATABASE_URL LOG_LEVEL PORT
-           WORKERS LYFTR_READ_ALLOW LYFTR_CACHE);
+           WORKERS LYFTR_READ_ALLOW LYFTR_READ_TOKEN LYFTR_READ_TOKEN_FILE
+           LYFTR_READ_PORT LYFTR_TRUSTED_PROXIES LYFTR_TLS_CERT LYFTR_CACHE);
 
 for ('-x', 'nginx', '-t -t', '-T more') {
     ($text, $code) = said($_);
@@ -193,6 +194,68 @@ for (['DEBUG', 'info'], ['INFO', 'warn'], ['WARNING', 'warn'],
 
 ($text, $code) = said('', LOG_LEVEL => 'LOUD');
 like($text, qr/\Aserve: LOG_LEVEL must be [^\n]*\n\z/, 'another level');
+
+
+# who may read: a value that is wrong, or wants to be more than one, is told in
+# a line, and adds no directive; nor does the name of a file
+
+put("$dir/cert", "no certificate\n");
+put("$dir/key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
+put("$dir/tokens", "two words, and\n");
+
+my $networks = 'must be addresses, or networks like 192.0.2.0/24';
+
+for (['READ_ALLOW', 'none all', 'cannot be all and none'],
+     ['READ_ALLOW', 'nobody', 'must be addresses, .*, or all'],
+     ['READ_ALLOW', '10.0.0.1 1; } } #', 'must be addresses, .*, or all'],
+     ['READ_ALLOW', '192.0.2.256', ': invalid address "192.0.2.256"'],
+     ['TRUSTED_PROXIES', 'proxy', $networks],
+     ['TRUSTED_PROXIES', 'all', $networks],
+     ['TRUSTED_PROXIES', 'unix:', $networks],
+     ['TRUSTED_PROXIES', '10.0.0.1;deny', $networks],
+     ['TRUSTED_PROXIES', "10.0.0.1\n;deny all", $networks],
+     ['TRUSTED_PROXIES', '10.0.0.256', ': .*"10.0.0.256"'],
+     ['READ_TOKEN', 'a"; }', ': .*has a token that no header can bring.*'],
+     ['READ_TOKEN', ' , ', ': .*has no token'],
+     ['READ_TOKEN_FILE', "$dir/none", ": cannot read $dir/none"],
+     ['READ_TOKEN_FILE', "$dir/tokens", ': .*no header can bring.*'],
+     ['READ_PORT', '0', 'must be a number .* other than PORT'],
+     ['READ_PORT', '65536', 'must be a number .* other than PORT'],
+     ['READ_PORT', '8000', 'must be a number .* other than PORT'],
+     ['READ_PORT', '80; deny all', 'must be a number .* other than PORT'],
+     ['READ_PORT', $taken->sockport, 'cannot listen on .*in use'],
+     ['TLS_KEY', "$dir/key", ' needs LYFTR_TLS_CERT'],
+     ['TLS_CERT', "$dir/cert", ' needs LYFTR_TLS_KEY'])
+{
+    my ($name, $value, $why) = @$_;
+    my ($text, $code) = said('', "LYFTR_$name" => $value);
+
+    like($text, qr/\Aserve: (?:LYFTR_\w+ ?)?$why\n\z/i,
+         "LYFTR_$name: $value: one line");
+    unlike($text, qr/a"; \}|two words/, "LYFTR_$name: which has no token");
+    is($code, 1, "LYFTR_$name: $value: fails");
+}
+
+for (['none', 'key', 'cannot read'], ['cert', 'key', 'encrypted'],
+     ['cert', 'cert', 'cannot load certificate|SSL'])
+{
+    my ($cert, $key, $why) = @$_;
+    my ($text, $code) = said('', LYFTR_TLS_CERT => "$dir/$cert",
+                             LYFTR_TLS_KEY => "$dir/$key");
+
+    like($text, qr/\Aserve: LYFTR_TLS_(?:CERT|KEY): [^\n]*(?:$why)[^\n]*\n\z/,
+         "TLS: $cert and $key: one line");
+    is($code, 1, "TLS: $cert and $key: fails");
+}
+
+($text, $code) = said('', LYFTR_READ_ALLOW => 'all', LYFTR_READ_TOKEN => 'a');
+like($text, qr/\Aserve: LYFTR_READ_ALLOW: with all nobody .*\n\z/,
+     'all and a token: one line');
+is($code, 1, 'all and a token: fails');
+
+($text, $code) = said('-T', LYFTR_READ_TOKEN => 'hidden.token');
+is($code, 0, 'a token: fine');
+unlike($text, qr/hidden\.token/, 'a token: not in the configuration');
 
 
 # Where it works: with what was built, and where that cannot be written to, in

@@ -36,10 +36,12 @@ my $unready = Lyftr::Shipped->new(db => "$dir/garbage.db",
                                   env => { SWAGGER_UI => '/nonexistent' });
 my $secretless = Lyftr::Shipped->new(env => { WEBHOOK_SECRET => undef,
                                               SWAGGER_UI => '/nonexistent' });
+my $guarded = Lyftr::Shipped->new(env => { LYFTR_READ_TOKEN => 'a' });
 
 my %servers = (file => 'docker/openapi.json', secret => 'testsecret',
                good => $good->{port}, unready => $unready->{port},
-               secretless => $secretless->{port}, foreign => $address);
+               secretless => $secretless->{port},
+               guarded => $guarded->{port}, foreign => $address);
 
 $ENV{NODE_PATH} = $modules;
 
@@ -59,6 +61,6 @@ while (<$node>) {
 ok(close($node), 'the program ended well');
 
 is_deeply([ $_->alarms ], [], 'no alarms in the log')
-    for $good, $unready, $secretless;
+    for $good, $unready, $secretless, $guarded;
 
 done_testing();

@@ -19,7 +19,8 @@ use Lyftr::Server;
     our @ISA = 'Lyftr::Server';
 
 
-    # the site as it is, but for its places
+    # the site as it is, but for its places; readers: a port for them, and what
+    # the site has as comments
 
     sub configure {
         my ($self) = @_;
@@ -36,6 +37,7 @@ use Lyftr::Server;
         $site =~ s{/var/log/nginx}{$dir};
         $site =~ s{listen 127\.0\.0\.1:8000;}
                   {listen 127.0.0.1:$self->{port};} or die "no listen\n";
+        $self->uncomment($site) if $self->{readers};
 
         open my $secret, '>', "$dir/lyftr.secret" or die "secret: $!";
         print $secret "testsecret\n";
@@ -60,6 +62,27 @@ http {
 END
         close $conf;
     }
+}
+
+
+sub Site::uncomment {
+    my ($self, undef) = @_;
+
+    for ($_[1]) {
+        s/^ *\K# (?=\d+ \w+;|listen |ssl_|set_real|real_ip|lyftr_)//gm;
+        s{8000 senders}{$self->{port} senders};
+        s{8001( readers|;)}{$self->{readers}$1}g;
+        s{listen 443 ssl}{listen 127.0.0.1:$self->{tls} ssl};
+    }
+
+    open my $token, '>', "$self->{dir}/lyftr.token" or die "token: $!";
+    print $token "first\nsecond\n";
+    close $token;
+
+    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+           . "-nodes -days 2 -subj /CN=localhost -keyout $self->{dir}/lyftr.key"
+           . " -out $self->{dir}/lyftr.crt 2>/dev/null") == 0
+        or die "no certificate\n";
 }
 
 
@@ -154,6 +177,50 @@ is_deeply([ map { join ' ', @$_{qw(client body_length secret result)} }
             '127.0.0.1 -  rejected' ],
           'the lines of deliveries');
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+$server->stop;
+
+
+
+# with what it has as comments: tokens, TLS, a port for readers, a proxy
+
+my ($readers, $tls) = map { Lyftr::Server::free_port() } 1, 2;
+
+$server = Site->new(readers => $readers, tls => $tls);
+
+my $token = 'Authorization: Bearer second';
+
+is($server->request('POST /webhook', 'Content-Length: 0')->{body},
+   '{"detail":"invalid signature"}', 'senders: a forged one');
+is($server->request("GET $_")->{status}, 404, "senders: $_ is not there")
+    for @reads;
+
+my $curl = "curl -sk -o /dev/null -w '%{http_version} %{http_code}'";
+
+is(qx($curl https://127.0.0.1:$tls/health/live), '2 200', 'TLS and HTTP/2');
+
+{
+    local $server->{port} = $readers;
+    my $far = 'X-Forwarded-For: 127.0.0.1, 203.0.113.9';
+
+    for (@reads) {
+        my $r = $server->request("GET $_?q=private", $far);
+
+        is($r->{status}, 401, "readers: $_ by a proxy");
+        is($r->{body}, '{"detail":"Not authenticated"}', "readers: $_: body");
+        like($r->{head}, qr/^WWW-Authenticate: Bearer\r$/m,
+             "readers: $_: the challenge");
+        is($server->request("GET $_", $far, $token)->{status}, 200,
+           "readers: $_ by a token");
+        is($server->request("GET $_")->{status}, 200,
+           "readers: $_ by an address");
+    }
+
+    is($server->request('POST /webhook', 'Content-Length: 0')->{status}, 404,
+       'readers: no webhook');
+}
+
+unlike($server->log, qr/private/, 'readers: no query is in the error log');
+is_deeply([ $server->alarms ], [], 'readers: no alarms in the log');
 $server->stop;
 
 $server = Synopsis->new;

@@ -67,6 +67,7 @@ typedef struct {
     ngx_str_t                     allow;
     ngx_http_handler_pt           handler;
     unsigned                      webhook:1;
+    unsigned                      open:1;        /* for everybody */
 } ngx_lyftr_kind_t;
 
 
@@ -88,6 +89,7 @@ typedef struct {
     ngx_lyftr_backend_t         **backends;      /* those that there are */
     ngx_array_t                   endpoints;     /* ngx_lyftr_endpoint_t * */
     ngx_lyftr_zone_t              zone;
+    void                         *token_key;     /* hashes tokens, or NULL */
 } ngx_lyftr_main_conf_t;
 
 
@@ -98,6 +100,8 @@ struct ngx_lyftr_loc_conf_s {
     ngx_array_t                  *keys;          /* of a webhook */
     ngx_lyftr_scheme_t           *scheme;
     time_t                        window;        /* 0: there is none */
+    ngx_array_t                  *readers;       /* predicates, or NULL */
+    ngx_array_t                  *tokens;        /* hashes, or NULL */
 };
 
 
@@ -132,6 +136,15 @@ ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
 /* ngx_lyftr_report.c */
 
 ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_access.c */
+
+/* the lyftr_read_token directive */
+char *ngx_lyftr_access_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* asks in the access phase who may read */
+ngx_int_t ngx_lyftr_access_init(ngx_conf_t *cf);
 
 
 /* ngx_lyftr_secret.c */

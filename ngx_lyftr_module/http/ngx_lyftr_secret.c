@@ -163,39 +163,50 @@ ngx_lyftr_secret_param(ngx_lyftr_secret_t *secret, ngx_str_t *param,
 static ngx_int_t
 ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *secret)
 {
-    char  *source;
+    char       *source;
+    ngx_int_t   rc;
 
+    source = ngx_strncmp(arg->data, "env:", 4) == 0 ? "environment variable"
+             : ngx_strncmp(arg->data, "file:", 5) == 0 ? "file" : NULL;
+
+    rc = ngx_lyftr_secret_source(cf, arg, secret);
+
+    if (rc == NGX_DECLINED) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "no secret in the environment variable \"%V\": "
+                           "without another one webhooks answer 503", arg);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_lyftr_secret_check(cf, source, arg, secret);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_secret_source(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *value)
+{
     if (ngx_strncmp(arg->data, "env:", 4) == 0) {
-        source = "environment variable";
         arg->len -= 4;
         arg->data += 4;
 
-        if (ngx_lyftr_env_get(cf, arg, secret) != NGX_OK) {
+        if (ngx_lyftr_env_get(cf, arg, value) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (secret->len == 0) {
-            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "no secret in the environment variable \"%V\": "
-                               "without another one webhooks answer 503", arg);
-            return NGX_DECLINED;
-        }
+        return value->len ? NGX_OK : NGX_DECLINED;
+    }
 
-    } else if (ngx_strncmp(arg->data, "file:", 5) == 0) {
-        source = "file";
+    if (ngx_strncmp(arg->data, "file:", 5) == 0) {
         arg->len -= 5;
         arg->data += 5;
 
-        if (ngx_lyftr_secret_file(cf, arg, secret) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-    } else {
-        source = NULL;
-        *secret = *arg;
+        return ngx_lyftr_secret_file(cf, arg, value);
     }
 
-    ngx_lyftr_secret_check(cf, source, arg, secret);
+    *value = *arg;
 
     return NGX_OK;
 }

@@ -19,7 +19,8 @@ const ANY = ['BadRequest', 'NotFound', 'OnlyRead', 'TooLarge', 'UriTooLong',
 
 // at any path, whatever the method
 
-const ANY_METHOD = ['400', '403', '404', '405', '413', '414', '501', '505'];
+const ANY_METHOD = ['400', '401', '403', '404', '405', '413', '414', '501',
+                    '505'];
 
 
 class Description {

@@ -12,10 +12,10 @@ const { Description } = require('./description');
 const requests = require('./requests');
 
 // good: a port; unready: one whose store is no database, without Swagger UI;
-// secretless: one without a secret; foreign: an address that may not read, if
-// there is one
+// secretless: one without a secret; guarded: one that wants a token; foreign: an
+// address that may not read, if there is one
 
-const { file, good, unready, secretless, foreign, secret } =
+const { file, good, unready, secretless, guarded, foreign, secret } =
     JSON.parse(process.argv[2]);
 
 const SEED = 20260115;
@@ -218,6 +218,8 @@ async function provoke() {
         await go(server);
         await go({ port: unready });
         await go({ port: secretless });
+        await go({ port: guarded });
+        await go({ port: guarded }, 'POST');
         await go(server, 'PUT');
 
         if (foreign) {

@@ -29,7 +29,7 @@ sub new {
 
     my %env = (PORT => $self->{port}, WORKERS => 2,
                WEBHOOK_SECRET => 'testsecret', LOG_LEVEL => 'INFO',
-               LYFTR_READ_ALLOW => undef,
+               (map { $_ => undef } grep { /^LYFTR_/ } keys %ENV),
                DATABASE_URL => "sqlite:///$self->{db}",
                NGINX_BIN => $ENV{TEST_NGINX_BINARY},
                MODULE => $ENV{TEST_NGINX_LOAD_MODULES},
