@@ -231,7 +231,7 @@ static char *
 ngx_lyftr_signature_describe(ngx_conf_t *cf, ngx_lyftr_scheme_t *scheme)
 {
     char                         *rv;
-    ngx_str_t                    *value, s, words;
+    ngx_str_t                    *value, *words;
     ngx_uint_t                    i, n, seen;
     ngx_lyftr_signature_param_t  *param;
 
@@ -239,7 +239,7 @@ ngx_lyftr_signature_describe(ngx_conf_t *cf, ngx_lyftr_scheme_t *scheme)
     seen = 0;
 
     ngx_str_set(&scheme->prefix, "");
-    ngx_str_null(&words);
+    words = NULL;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -269,15 +269,15 @@ ngx_lyftr_signature_describe(ngx_conf_t *cf, ngx_lyftr_scheme_t *scheme)
 
         seen |= (ngx_uint_t) 1 << n;
 
-        s.data = value[i].data + param->name.len;
-        s.len = value[i].len - param->name.len;
+        value[i].data += param->name.len;
+        value[i].len -= param->name.len;
 
         if (param->set == ngx_lyftr_signature_set_signed) {
-            words = s;
+            words = &value[i];
             continue;
         }
 
-        rv = param->set(scheme, &s);
+        rv = param->set(scheme, &value[i]);
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -288,8 +288,8 @@ ngx_lyftr_signature_describe(ngx_conf_t *cf, ngx_lyftr_scheme_t *scheme)
         return "needs the parameter \"header=\"";
     }
 
-    if (words.data) {
-        return ngx_lyftr_signature_set_signed(scheme, &words);
+    if (words) {
+        return ngx_lyftr_signature_set_signed(scheme, words);
     }
 
     (void) ngx_lyftr_scheme_signed(scheme, NULL);

@@ -440,6 +440,8 @@ ngx_lyftr_adopt_range(ngx_lyftr_sqlite_t *c, ngx_uint_t rowid,
     int64_t     n;
     ngx_int_t   rc;
 
+    n = 0;
+
     if (!rowid) {
         rc = ngx_lyftr_sqlite_get(c, "SELECT count(*) FROM messages", &n, err);
         c->adopt->high = (double) n;

@@ -176,6 +176,8 @@ ngx_lyftr_sqlite_files_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
     struct statx              sx;
     ngx_lyftr_sqlite_inode_t  inode;
 
+    *id = 0;
+
     ngx_lyftr_sqlite_name(c, file, path);
 
     /*

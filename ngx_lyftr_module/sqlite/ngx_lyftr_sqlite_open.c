@@ -238,8 +238,10 @@ ngx_lyftr_sqlite_connect(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     if (sqlite3_db_readonly(c->db, "main")) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_READONLY,
-                                     "\"%s\" is read-only",
-                                     ngx_lyftr_sqlite_end(path));
+                                     "\"%s\" is read-only: %s",
+                                     ngx_lyftr_sqlite_end(path),
+                                     access(path, W_OK) == -1
+                                     ? strerror(errno) : "not for writing");
     }
 
     if (ngx_lyftr_sqlite_configure(c, err) != NGX_OK) {

@@ -135,6 +135,8 @@ sub unusable {
 
     $server->stop;
     note("$name: $answers[0]{status} $answers[0]{body} $ready->{body}");
+    note("$name: the log does not say \"$logged\"")
+        unless $server->logged($logged);
 
     return {
         acked     => scalar(grep { $_->{status} == 200 } @answers),

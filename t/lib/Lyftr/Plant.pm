@@ -98,7 +98,7 @@ NEW
         ['ngx_lyftr_sqlite_files.c', 'if (id != c->dsn->file[i].id) {',
          'if (0) {'],
         ['ngx_lyftr_sqlite_files.c', "        == -1)\n    {\n",
-         "== -1 && statx(AT_FDCWD, c->path, 0, STATX_INO, &sx) == -1)\n    {\n"],
+         "== -1 && statx(AT_FDCWD, c->files.path, 0, STATX_INO, &sx) == -1)\n    {\n"],
     ],
 
     # readiness waits like a delivery
@@ -130,7 +130,8 @@ NEW
 
     secret_logged => [['ngx_lyftr_secret.c',
         's = ngx_array_push(llcf->secrets);', <<'NEW']],
-    ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0, "secret \"%V\"", &secret);
+    ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0, "secret \"%V\"",
+                       &secret->value);
     s = ngx_array_push(llcf->secrets);
 NEW
 
