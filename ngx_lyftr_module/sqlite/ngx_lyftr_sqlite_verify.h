@@ -37,9 +37,9 @@ typedef struct {
     uint64_t             row;              /* of the place that is read */
     uint64_t             number;           /* as far as it is read, */
     ngx_uint_t           shift;            /* bits of it */
-    unsigned             more:1;           /* the list goes on */
-    unsigned             pos:1;            /* a position comes next, */
-    unsigned             same:1;           /* in the row of the last place */
+    ngx_uint_t           more;             /* the list goes on */
+    ngx_uint_t           pos;              /* a position comes next, */
+    ngx_uint_t           same;             /* in the row of the last place */
 } ngx_lyftr_verify_list_t;
 
 
