@@ -442,7 +442,7 @@ ngx_lyftr_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_lyftr_outcome_clock();
+    ngx_lyftr_arrival_clock();
     ngx_lyftr_store_start(&lmcf->stores);
 
     return NGX_OK;

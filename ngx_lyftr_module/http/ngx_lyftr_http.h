@@ -173,10 +173,10 @@ ngx_int_t ngx_lyftr_variables_add(ngx_conf_t *cf);
 ngx_int_t ngx_lyftr_location_init(ngx_conf_t *cf);
 
 
-/* ngx_lyftr_outcome.c */
+/* ngx_lyftr_arrival.c */
 
 /* from now on steps of the clock are noticed */
-void ngx_lyftr_outcome_clock(void);
+void ngx_lyftr_arrival_clock(void);
 
 
 /* ngx_lyftr_counters.c */

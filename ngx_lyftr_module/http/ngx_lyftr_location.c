@@ -101,7 +101,7 @@ ngx_lyftr_location_server_handler(ngx_http_request_t *r)
         cln->handler = ngx_lyftr_location_cleanup;
 
         note = cln->data;
-        note->start = ngx_lyftr_outcome_start(r);
+        note->start = ngx_lyftr_arrival_usec(r);
     }
 
     note->uri = r->uri;
@@ -171,7 +171,7 @@ ngx_lyftr_location_start(ngx_http_request_t *r)
 
     note = ngx_lyftr_location_note(r);
 
-    return note ? note->start : ngx_lyftr_outcome_start(r);
+    return note ? note->start : ngx_lyftr_arrival_usec(r);
 }
 
 

@@ -1,13 +1,6 @@
 #include <ngx_lyftr_outcome.h>
 
 
-/* usec; a process may have to wait between two looks at clocks */
-#define NGX_LYFTR_OUTCOME_STEP     10000
-
-
-static int64_t ngx_lyftr_outcome_now(void);
-
-
 ngx_str_t  ngx_lyftr_results[] = {
     ngx_null_string,
     ngx_string("created"),
@@ -18,12 +11,6 @@ ngx_str_t  ngx_lyftr_results[] = {
     ngx_string("rejected"),
     ngx_string("aborted")
 };
-
-
-/* of this process: between the two clocks, and when that was last another */
-
-static int64_t  ngx_lyftr_outcome_offset;
-static int64_t  ngx_lyftr_outcome_stepped;
 
 
 /* as the core's $status */
@@ -83,54 +70,6 @@ ngx_lyftr_outcome_latency(ngx_http_request_t *r)
     start = ngx_lyftr_location_start(r);
 
     return ngx_lyftr_usec() - start;
-}
-
-
-/*
- * nginx notes by the clock of the wall when a request came.  As long as that
- * does not step, it differs from the other clock by the same; after a step it
- * tells nothing about a request that came before.
- */
-
-int64_t
-ngx_lyftr_outcome_start(ngx_http_request_t *r)
-{
-    int64_t  now, start;
-
-    now = ngx_lyftr_outcome_now();
-
-    start = (int64_t) r->start_sec * 1000000 + (int64_t) r->start_msec * 1000
-            - ngx_lyftr_outcome_offset;
-
-    return (start < ngx_lyftr_outcome_stepped || start > now) ? now : start;
-}
-
-
-void
-ngx_lyftr_outcome_clock(void)
-{
-    (void) ngx_lyftr_outcome_now();
-}
-
-
-static int64_t
-ngx_lyftr_outcome_now(void)
-{
-    int64_t         now, offset, step;
-    struct timeval  tv;
-
-    ngx_gettimeofday(&tv);
-
-    now = ngx_lyftr_usec();
-    offset = (int64_t) tv.tv_sec * 1000000 + tv.tv_usec - now;
-    step = offset - ngx_lyftr_outcome_offset;
-
-    if (step > NGX_LYFTR_OUTCOME_STEP || step < -NGX_LYFTR_OUTCOME_STEP) {
-        ngx_lyftr_outcome_stepped = now;
-        ngx_lyftr_outcome_offset = offset;
-    }
-
-    return now;
 }
 
 
