@@ -1,4 +1,5 @@
 #include <ngx_lyftr_http.h>
+#include <ngx_lyftr_sqlite_backend.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>

@@ -1,5 +1,4 @@
 #include <ngx_lyftr_request.h>
-#include <ngx_lyftr_output.h>
 
 
 /* a proxy may have a buffer of 4 KB for all headers */

@@ -9,7 +9,6 @@
 
 
 #include <ngx_lyftr_request.h>
-#include <ngx_lyftr_hmac.h>
 
 
 /* ngx_lyftr_http.c */

@@ -14,7 +14,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_lyftr_metrics.h>
-#include <ngx_lyftr_scheme.h>
+#include <ngx_lyftr_message.h>
 #include <ngx_lyftr_store.h>
 
 

@@ -250,7 +250,7 @@ ngx_lyftr_location_sent(ngx_http_request_t *r, ngx_str_t *uri)
     src = r->unparsed_uri.data;
     last = src + r->unparsed_uri.len;
 
-    last = ngx_lyftr_outcome_end(src, last, '?');
+    last = ngx_lyftr_find(src, last, '?');
 
     dst = ngx_pnalloc(r->pool, last - src);
     if (dst == NULL) {

@@ -71,14 +71,3 @@ ngx_lyftr_outcome_latency(ngx_http_request_t *r)
 
     return ngx_lyftr_usec() - start;
 }
-
-
-u_char *
-ngx_lyftr_outcome_end(u_char *p, u_char *last, u_char ch)
-{
-    while (p < last && *p != ch) {
-        p++;
-    }
-
-    return p;
-}

@@ -15,9 +15,6 @@ ngx_uint_t ngx_lyftr_outcome_status(ngx_http_request_t *r);
 /* microseconds since the request came */
 int64_t ngx_lyftr_outcome_latency(ngx_http_request_t *r);
 
-/* where ch stands, or the end */
-u_char *ngx_lyftr_outcome_end(u_char *p, u_char *last, u_char ch);
-
 extern ngx_str_t  ngx_lyftr_results[];
 
 

@@ -8,7 +8,6 @@
 
 
 #include <ngx_lyftr_http.h>
-#include <ngx_lyftr_text.h>
 
 
 typedef struct ngx_lyftr_ctx_s        ngx_lyftr_ctx_t;

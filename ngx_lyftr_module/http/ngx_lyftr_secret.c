@@ -1,5 +1,4 @@
 #include <ngx_lyftr_request.h>
-#include <ngx_lyftr_hmac.h>
 
 
 #define NGX_LYFTR_SECRET_FILE_MAX  65536

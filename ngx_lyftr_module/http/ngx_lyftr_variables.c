@@ -150,7 +150,7 @@ ngx_lyftr_variable_method(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ngx_lyftr_variable_line(r, &line);
 
     p = line.data;
-    last = ngx_lyftr_outcome_end(p, p + line.len, ' ');
+    last = ngx_lyftr_find(p, p + line.len, ' ');
 
     return ngx_lyftr_variable_text(r, v, p, last - p,
                                    NGX_LYFTR_LOG_METHOD_LEN);
@@ -173,12 +173,12 @@ ngx_lyftr_variable_path(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         ngx_lyftr_variable_line(r, &line);
 
         last = line.data + line.len;
-        p = ngx_lyftr_outcome_end(line.data, last, ' ');
+        p = ngx_lyftr_find(line.data, last, ' ');
         p += (p < last);
-        last = ngx_lyftr_outcome_end(p, last, ' ');
+        last = ngx_lyftr_find(p, last, ' ');
     }
 
-    last = ngx_lyftr_outcome_end(p, last, '?');
+    last = ngx_lyftr_find(p, last, '?');
 
     return ngx_lyftr_variable_text(r, v, p, last - p, NGX_LYFTR_LOG_PATH_LEN);
 }
@@ -199,8 +199,8 @@ ngx_lyftr_variable_line(ngx_http_request_t *r, ngx_str_t *line)
         return;
     }
 
-    last = ngx_lyftr_outcome_end(p, b->last, LF);
-    last = ngx_lyftr_outcome_end(p, last, CR);
+    last = ngx_lyftr_find(p, b->last, LF);
+    last = ngx_lyftr_find(p, last, CR);
 
     line->data = p;
     line->len = last - p;

@@ -121,6 +121,19 @@ typedef struct {
 } ngx_lyftr_faults_t;
 
 
+/* where ch stands, or the end */
+
+static ngx_inline u_char *
+ngx_lyftr_find(u_char *p, u_char *last, u_char ch)
+{
+    while (p < last && *p != ch) {
+        p++;
+    }
+
+    return p;
+}
+
+
 /* the value of a hex digit, or NGX_ERROR */
 
 static ngx_inline ngx_int_t

@@ -1,5 +1,4 @@
 #include <ngx_lyftr_metrics.h>
-#include <ngx_lyftr_text.h>
 
 
 /* an upper bound of a line less its labels */

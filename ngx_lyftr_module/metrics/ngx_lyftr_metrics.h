@@ -12,7 +12,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_output.h>
+#include <ngx_lyftr_message.h>
 
 
 /* ngx_lyftr_histogram.c */

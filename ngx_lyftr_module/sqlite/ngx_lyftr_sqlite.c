@@ -1,5 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_lyftr_sqlite_backend.h>
 #include <ngx_lyftr_sqlite_disk.h>
 #include <ngx_lyftr_sqlite_jobs.h>
 

@@ -10,9 +10,7 @@
 #define _NGX_LYFTR_BACKEND_H_INCLUDED_
 
 
-#include <ngx_lyftr_text.h>
-#include <ngx_lyftr_clock.h>
-#include <ngx_lyftr_error.h>
+#include <ngx_lyftr_message.h>
 
 
 #define NGX_LYFTR_TOP_SENDERS      10
@@ -254,9 +252,6 @@ typedef struct {
     ngx_int_t          (*check)(void *conn, ngx_lyftr_check_t *check,
                              ngx_msec_t deadline, ngx_lyftr_error_t *err);
 } ngx_lyftr_backend_t;
-
-
-extern ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend;
 
 
 #endif /* _NGX_LYFTR_BACKEND_H_INCLUDED_ */

@@ -9,8 +9,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_backend.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_sqlite_backend.h>
 
 #include <sqlite3.h>
 #include <stdio.h>

@@ -11,8 +11,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_lyftr_sqlite_backend.h>
 #include <ngx_lyftr_sqlite_jobs.h>
-#include <ngx_lyftr_text.h>
 
 #include <stdio.h>
 

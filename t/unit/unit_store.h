@@ -6,6 +6,7 @@
 
 #include "unit.h"
 
+#include <ngx_lyftr_sqlite_backend.h>
 #include <ngx_lyftr_sqlite_disk.h>
 #include <ngx_lyftr_sqlite_index.h>
 
