@@ -135,10 +135,12 @@ my ($cursor) = $next =~ /after=([^&]+)/;
 
 is($server->get($next)->{status}, 200, 'a cursor of ours');
 
-my $changed = $cursor;
-$changed =~ s/(.)\z/$1 eq '0' ? 1 : 0/e;
+like($cursor, qr/\A[A-Za-z0-9_-]{1,512}\z/, 'what a cursor is made of');
 
-for my $bad (
+my $changed = $cursor;
+$changed =~ s/(.)\z/$1 eq 'A' ? 'B' : 'A'/e;
+
+for my $bad ('limit=5&after=', 'after=0&offset=0',
     "limit=5&after=$changed", "after=$cursor&offset=0",
     "offset=1&after=$cursor", "after=$cursor$cursor", "after=${cursor}x",
     'after=' . substr($cursor, 1), "after=$cursor%00", "after=+$cursor")
@@ -155,6 +157,76 @@ my $other = Lyftr::Server->new;
 $other->post(message(message_id => "other$_")) for 1 .. 30;
 is($other->get($next)->{status}, 422, 'a cursor of another store');
 $other->stop;
+
+
+is($server->get("$first&after=0")->{body}, $server->get($first)->{body},
+   '0 is before all rows');
+
+
+# an id of any length, and rows that leave: the row of the cursor, and the
+# newest, whose place is not given again
+
+{
+    my $server = Lyftr::Server->new;
+    my $long = 'l' x 96;
+    my $link = sub {
+        return (Lyftr::Client::header($server->get($_[0]), 'Link') // '')
+               =~ /after=([^>&]+)/;
+    };
+    my $ids = sub {
+        my $r = $server->get($_[0]);
+
+        return $r->{status} == 200
+            ? join ' ', map { length > 9 ? substr($_, -2) : $_ }
+                        map { $_->{message_id} } @{ decode_json($r->{body})->{data} }
+            : $r->{status};
+    };
+
+    $server->post(message(message_id => $_))
+        for 'a', "${long}01", "${long}02", $long . 'x' x 9000 . '03', 'z';
+
+    my ($a) = $link->('/messages?limit=1');
+    my ($one) = $link->('/messages?limit=2');
+    my ($three) = $link->('/messages?limit=4');
+
+    cmp_ok(length $three, '<=', 512, 'the cursor of a long id');
+    is($ids->("/messages?after=$three"), 'z', 'goes on after its row');
+
+    $server->stop;
+    $server->sql("DELETE FROM lyftr_message WHERE message_id IN ('a', 'z')"
+                 . " OR message_id LIKE '%01' OR message_id LIKE '%03'");
+
+    my $again = Lyftr::Server->new(dir => $server->{dir});
+    $server = $again;
+
+    is($ids->("/messages?after=$a"), '02', 'a row that left: what follows');
+    is($ids->("/messages?after=$one"), '02', 'and of an id that was cut');
+
+    $server->post(message(message_id => 'new'));
+
+    my ($newest) = @{ $server->sql('SELECT max(seq) AS seq, (SELECT mark FROM'
+                                   . ' lyftr_state) AS mark FROM lyftr_message') };
+    is($newest->{seq}, $newest->{mark} + 1, 'the newest place is not reused');
+
+    # an older copy is restored: it has not reached the place
+
+    $server->post(message(message_id => "zz$_")) for 1, 2;
+
+    my ($zz) = $link->('/messages?limit=3');
+    is($ids->("/messages?after=$zz"), 'zz2', 'a cursor of the newest but one');
+
+    $server->stop;
+    $server->sql("DELETE FROM lyftr_message WHERE message_id LIKE 'zz%';"
+                 . 'UPDATE lyftr_state SET mark = 0');
+
+    $again = Lyftr::Server->new(dir => $server->{dir});
+    $server = $again;
+
+    is($ids->("/messages?after=$zz"), 422, 'an older copy does not know it');
+    $server->post(message(message_id => "yy$_")) for 1, 2;
+    is($ids->("/messages?after=$zz"), 422, 'nor when another has the place');
+    is_deeply([ $server->alarms ], [], 'no alarms in the log');
+}
 
 
 # rows that come in between, before and after where the walk stands
@@ -180,15 +252,15 @@ is_deeply([ grep { !/^m/ } @$ids ], [ map { "late$_" } 1 .. 6 ],
 # a link that a proxy in front may have no room for is left out: of a q of so
 # many spaces, each of which is escaped
 
-for my $n (655, 656) {
-    $server->post(message(message_id => "space$n.$_", from => '+7',
-                          text => ' ' x 656)) for 1, 2;
+for my $n (645, 646) {
+    $server->post(message(message_id => "space.$n.$_", from => '+7',
+                          text => " " x 646)) for 1, 2;
 
     my $r = $server->get('/messages?from=+7&limit=1&q=' . '+' x $n);
     my $link = Lyftr::Client::header($r, 'Link') // '';
 
     like($r->{body}, qr/"total":[24],/, "a q of $n spaces");
-    is(length $link, $n == 655 ? 2048 : 0, 'its link');
+    is(length $link, $n == 645 ? 2048 : 0, 'its link');
 }
 
 is_deeply([ $server->alarms ], [], 'no alarms in the log');

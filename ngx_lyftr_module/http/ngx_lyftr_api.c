@@ -24,7 +24,8 @@ static void ngx_lyftr_api_cleanup(void *data);
 
 static ngx_int_t ngx_lyftr_messages_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_messages_row(void *data, ngx_lyftr_message_t *row);
+static ngx_int_t ngx_lyftr_messages_row(void *data, ngx_lyftr_message_t *row,
+    ngx_lyftr_position_t *position);
 static ngx_int_t ngx_lyftr_messages_answer(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_messages_next(ngx_http_request_t *r,
     ngx_lyftr_reply_t *reply);
@@ -184,7 +185,8 @@ failed:
 /* in a pool thread */
 
 static ngx_int_t
-ngx_lyftr_messages_row(void *data, ngx_lyftr_message_t *row)
+ngx_lyftr_messages_row(void *data, ngx_lyftr_message_t *row,
+    ngx_lyftr_position_t *position)
 {
     ngx_lyftr_reply_t *reply = data;
 

@@ -33,6 +33,8 @@ ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     state->next = sqlite3_column_int64(st, 5);
     state->damaged = (sqlite3_column_int64(st, 6) != 0);
     state->rebuild = sqlite3_column_int64(st, 7);
+    state->mark = sqlite3_column_int64(st, 8);
+    state->store = (uint64_t) sqlite3_column_int64(st, 9);
 
     (void) sqlite3_reset(st);
 

@@ -5,8 +5,6 @@
 #define NGX_LYFTR_QUERY_LIMIT_MAX  100
 #define NGX_LYFTR_QUERY_LIMIT      50
 
-#define NGX_LYFTR_QUERY_HEX_LEN    (NGX_LYFTR_CURSOR_LEN / 2)
-
 
 /* the order is that of the faults */
 
@@ -48,8 +46,6 @@ static ngx_int_t ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
 static ngx_int_t ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max,
     int64_t *n, ngx_lyftr_fault_t *fault);
 static ngx_uint_t ngx_lyftr_query_matchable(ngx_str_t *s);
-static ngx_int_t ngx_lyftr_query_read_hex(u_char *s, uint64_t *n);
-static u_char *ngx_lyftr_query_write_hex(u_char *p, uint64_t n);
 static u_char *ngx_lyftr_query_write_arg(u_char *p, ngx_uint_t arg,
     ngx_str_t *value);
 static ngx_uint_t ngx_lyftr_query_unreserved(u_char c);
@@ -250,26 +246,14 @@ static ngx_int_t
 ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
 {
-    uint64_t  seq;
-
     q->cursor = *value;
     fault->type = NGX_LYFTR_CURSOR;
 
-    if (values[NGX_LYFTR_QUERY_OFFSET_ARG].data
-        || value->len != NGX_LYFTR_CURSOR_LEN
-        || ngx_lyftr_query_read_hex(value->data, &seq) != NGX_OK
-        || seq == 0
-        || seq > INT64_MAX
-        || ngx_lyftr_query_read_hex(value->data + NGX_LYFTR_QUERY_HEX_LEN,
-                                    &q->after.check)
-           != NGX_OK)
-    {
+    if (values[NGX_LYFTR_QUERY_OFFSET_ARG].data) {
         return NGX_DECLINED;
     }
 
-    q->after.seq = (int64_t) seq;
-
-    return NGX_OK;
+    return ngx_lyftr_cursor_read(value, &q->after);
 }
 
 
@@ -341,28 +325,6 @@ ngx_lyftr_query_matchable(ngx_str_t *s)
 }
 
 
-static ngx_int_t
-ngx_lyftr_query_read_hex(u_char *s, uint64_t *n)
-{
-    ngx_uint_t  i;
-
-    *n = 0;
-
-    for (i = 0; i < NGX_LYFTR_QUERY_HEX_LEN; i++) {
-
-        if (ngx_lyftr_hex(s[i]) == NGX_ERROR
-            || (s[i] >= 'A' && s[i] <= 'F'))
-        {
-            return NGX_DECLINED;
-        }
-
-        *n = *n << 4 | (uint64_t) ngx_lyftr_hex(s[i]);
-    }
-
-    return NGX_OK;
-}
-
-
 size_t
 ngx_lyftr_query_next_len(ngx_lyftr_query_t *q)
 {
@@ -385,23 +347,8 @@ ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
     p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_Q_ARG, &q->q);
 
     p = ngx_cpymem(p, "&after=", sizeof("&after=") - 1);
-    p = ngx_lyftr_query_write_hex(p, (uint64_t) last->seq);
 
-    return ngx_lyftr_query_write_hex(p, last->check);
-}
-
-
-static u_char *
-ngx_lyftr_query_write_hex(u_char *p, uint64_t n)
-{
-    ngx_int_t      shift;
-    static u_char  hex[] = "0123456789abcdef";
-
-    for (shift = 60; shift >= 0; shift -= 4) {
-        *p++ = hex[(n >> shift) & 0xf];
-    }
-
-    return p;
+    return ngx_lyftr_cursor_write(p, last);
 }
 
 

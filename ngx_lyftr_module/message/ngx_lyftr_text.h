@@ -16,8 +16,9 @@
 /* what one escaped byte can grow to: \u001f, or U+FFFD for a bad byte */
 #define NGX_LYFTR_JSON_GROWTH      6
 
-/* a cursor is the position's two 64-bit halves in hex */
-#define NGX_LYFTR_CURSOR_LEN       32
+/* a cursor is no longer, and has no more of an id, or of a ts that is none */
+#define NGX_LYFTR_CURSOR_LEN       512
+#define NGX_LYFTR_CURSOR_PART      96
 
 #define NGX_LYFTR_TEXT_MAX         4096    /* code points */
 #define NGX_LYFTR_DEPTH_MAX        512
@@ -51,11 +52,22 @@ typedef struct {
 } ngx_lyftr_message_t;
 
 
-/* where a row stands; check ties it to the row's content */
+/*
+ * Where a row stands, or stood, in the order of arrival and in that of time.
+ * What is cut is its beginning only.
+ */
 
 typedef struct {
-    int64_t              seq;              /* 0: nowhere */
-    uint64_t             check;
+    uint64_t             store;            /* its identity */
+    int64_t              seq;              /* 0: before all rows, or nowhere */
+    uint64_t             hash;             /* of the id */
+    size_t               instant_len;
+    size_t               id_len;
+    u_char               instant[NGX_LYFTR_CURSOR_PART];
+    u_char               id[NGX_LYFTR_CURSOR_PART];
+    unsigned             text:1;           /* instant is a ts that is none */
+    unsigned             instant_cut:1;
+    unsigned             id_cut:1;
 } ngx_lyftr_position_t;
 
 
@@ -268,6 +280,19 @@ size_t ngx_lyftr_message_memory(size_t len);
  */
 ngx_int_t ngx_lyftr_message_parse(u_char *body, size_t len, u_char *strings,
     ngx_str_t *memory, ngx_lyftr_message_t *m, ngx_lyftr_faults_t *faults);
+
+
+/* ngx_lyftr_cursor.c */
+
+/* sets what a position says of the order of time */
+void ngx_lyftr_cursor_set(ngx_lyftr_position_t *position, ngx_str_t *instant,
+    ngx_uint_t text, ngx_str_t *id);
+
+/* NGX_OK, or NGX_DECLINED with position->seq of 0: it is no cursor */
+ngx_int_t ngx_lyftr_cursor_read(ngx_str_t *s, ngx_lyftr_position_t *position);
+
+/* at most NGX_LYFTR_CURSOR_LEN bytes */
+u_char *ngx_lyftr_cursor_write(u_char *p, ngx_lyftr_position_t *position);
 
 
 /* ngx_lyftr_query.c */

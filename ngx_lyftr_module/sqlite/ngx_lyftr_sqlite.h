@@ -176,6 +176,8 @@ typedef struct {
     int64_t              next;             /* segment */
     ngx_uint_t           damaged;          /* a check has found it to be */
     int64_t              rebuild;          /* segments before this one go */
+    int64_t              mark;             /* the newest row that left */
+    uint64_t             store;            /* its identity */
 } ngx_lyftr_sqlite_state_t;
 
 
@@ -358,6 +360,10 @@ ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
 
 /* reads what the indexes know of rows, from a statement that gives that */
 void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
+
+/* where it stands, for a cursor; the state of the transaction has been read */
+void ngx_lyftr_sqlite_position(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_position_t *position);
 
 /* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
 ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,

@@ -343,8 +343,7 @@ typedef struct {
     ngx_str_t             low;
     ngx_str_t             high;
     ngx_str_t             from;            /* if the page is after a row */
-    size_t                after;           /* where that is in keys, */
-    size_t                nafter;          /* and how long */
+    size_t                nafter;          /* its length, in keys */
     ngx_int_t             n;               /* rows of the page */
     ngx_lyftr_position_t  last;
 } ngx_lyftr_list_t;
@@ -356,6 +355,14 @@ typedef struct {
  */
 ngx_int_t ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+
+/*
+ * Looks for the row of a position, with a statement that gives what the indexes
+ * know of one, and is to be reset.  NGX_OK: it is there; NGX_DONE: it left;
+ * NGX_DECLINED: it never was in this store.
+ */
+ngx_int_t ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_position_t *position, sqlite3_stmt *st, ngx_lyftr_error_t *err);
 
 /* gives the next row of the page; NGX_DONE: it is on the next page */
 ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,

@@ -5,6 +5,8 @@
 
 static ngx_int_t ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list,
+    ngx_lyftr_sqlite_row_t *row, ngx_uint_t instant_cut, ngx_uint_t id_cut);
 static ngx_int_t ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
@@ -40,65 +42,123 @@ ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 }
 
 
-/* the key that the page begins after; NGX_DECLINED if it is no row's */
+/*
+ * The key that the page begins after.  That of a row that left is made of what
+ * the cursor has of it.  NGX_DECLINED: it is none of this store.
+ */
 
 static ngx_int_t
 ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_error_t *err)
 {
-    int                        rc;
-    size_t                     skip;
-    ngx_int_t                  result;
-    sqlite3_stmt              *st;
-    ngx_lyftr_query_t         *query;
-    ngx_lyftr_memtable_row_t   keys;
-    ngx_lyftr_sqlite_row_t     row;
+    ngx_int_t                rc;
+    sqlite3_stmt            *st;
+    ngx_lyftr_position_t    *after;
+    ngx_lyftr_sqlite_row_t   row;
 
-    query = list->query;
+    after = &list->query->after;
 
-    if (query->after.seq == 0) {
+    if (after->seq == 0) {
         return NGX_OK;
     }
 
     st = c->stmt[NGX_LYFTR_SQL_POSITION];
 
-    (void) sqlite3_bind_int64(st, 1, query->after.seq);
-    (void) sqlite3_bind_int64(st, 2, (int64_t) query->after.check);
+    rc = ngx_lyftr_sqlite_locate(c, after, st, err);
 
-    rc = sqlite3_step(st);
-
-    if (rc == SQLITE_DONE) {
-        result = NGX_DECLINED;
-
-    } else if (rc != SQLITE_ROW) {
-        result = ngx_lyftr_sqlite_error(c, err);
-
-    } else {
+    if (rc == NGX_OK) {
         ngx_lyftr_sqlite_row(st, &row);
+        rc = ngx_lyftr_sqlite_after_row(list, &row, 0, 0);
 
-        result = ngx_lyftr_sqlite_row_keys(&row, &list->keys, &keys);
+    } else if (rc == NGX_DONE) {
+        row.text = after->text;
+        row.instant.data = after->instant;
+        row.instant.len = after->instant_len;
+        row.message_id.data = after->id;
+        row.message_id.len = after->id_len;
 
-        /* the least key that is greater */
-
-        if (result == NGX_OK) {
-            result = ngx_lyftr_buf_add(&list->keys, "", 1);
-        }
-
-        if (result != NGX_OK) {
-            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-
-        } else {
-            skip = (list->kind == NGX_LYFTR_TREE_TIME) ? keys.sender : 0;
-
-            list->nafter = keys.len + 1 - skip;
-            list->after = skip;
-        }
+        rc = ngx_lyftr_sqlite_after_row(list, &row, after->instant_cut,
+                                        after->id_cut);
     }
 
     (void) sqlite3_reset(st);
 
-    return result;
+    if (rc == NGX_ABORT) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
+    sqlite3_stmt *st, ngx_lyftr_error_t *err)
+{
+    if (position->store != c->state.store
+        || position->seq > ngx_max(c->last, c->state.mark))
+    {
+        return NGX_DECLINED;
+    }
+
+    (void) sqlite3_bind_int64(st, 1, position->seq);
+
+    switch (sqlite3_step(st)) {
+
+    case SQLITE_ROW:
+        return (uint64_t) sqlite3_column_int64(st, 1) == position->hash
+               ? NGX_OK : NGX_DECLINED;
+
+    case SQLITE_DONE:
+        return NGX_DONE;
+
+    default:
+        return ngx_lyftr_sqlite_error(c, err);
+    }
+}
+
+
+/* NGX_ABORT: no memory */
+
+static ngx_int_t
+ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list, ngx_lyftr_sqlite_row_t *row,
+    ngx_uint_t instant_cut, ngx_uint_t id_cut)
+{
+    u_char  *p;
+
+    row->from = list->query->from;
+
+    if (ngx_lyftr_buf_reserve(&list->keys, ngx_lyftr_key_len(row) + 1)
+        != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    p = list->keys.data;
+
+    if (list->kind == NGX_LYFTR_TREE_SENDER) {
+        p = ngx_lyftr_key_sender(p, &row->from);
+    }
+
+    p = ngx_lyftr_key_time(p, row);
+
+    if (instant_cut) {
+
+        /* of an instant that goes on nothing follows */
+
+        p -= row->message_id.len + 2;
+
+    } else if (!id_cut) {
+
+        /* the least key that is greater */
+
+        *p++ = '\0';
+    }
+
+    list->keys.len = p - list->keys.data;
+    list->nafter = list->keys.len;
+
+    return NGX_OK;
 }
 
 
@@ -148,7 +208,7 @@ ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     list->low.len = p - list->low.data;
 
     if (list->nafter) {
-        list->from.data = list->keys.data + list->after;
+        list->from.data = list->keys.data;
         list->from.len = list->nafter;
     }
 
@@ -181,16 +241,16 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     case SQLITE_ROW:
         list->n++;
-        list->last.seq = seq;
-        list->last.check = (uint64_t) sqlite3_column_int64(st, 0);
 
-        ngx_lyftr_sqlite_column(st, 1, &m.message_id);
-        ngx_lyftr_sqlite_column(st, 2, &m.from);
-        ngx_lyftr_sqlite_column(st, 3, &m.to);
-        ngx_lyftr_sqlite_column(st, 4, &m.ts);
-        ngx_lyftr_sqlite_column(st, 5, &m.text);
+        ngx_lyftr_sqlite_position(c, st, &list->last);
 
-        rc = list->row(list->data, &m);
+        ngx_lyftr_sqlite_column(st, 3, &m.message_id);
+        ngx_lyftr_sqlite_column(st, 4, &m.from);
+        ngx_lyftr_sqlite_column(st, 5, &m.to);
+        ngx_lyftr_sqlite_column(st, 6, &m.ts);
+        ngx_lyftr_sqlite_column(st, 7, &m.text);
+
+        rc = list->row(list->data, &m, &list->last);
 
         if (rc != NGX_OK) {
             rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,

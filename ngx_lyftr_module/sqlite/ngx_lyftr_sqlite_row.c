@@ -17,6 +17,22 @@ ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row)
 }
 
 
+void
+ngx_lyftr_sqlite_position(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_position_t *position)
+{
+    ngx_lyftr_sqlite_row_t  row;
+
+    ngx_lyftr_sqlite_row(st, &row);
+
+    position->store = c->state.store;
+    position->seq = row.seq;
+    position->hash = row.hash;
+
+    ngx_lyftr_cursor_set(position, &row.instant, row.text, &row.message_id);
+}
+
+
 ngx_int_t
 ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row, ngx_lyftr_buf_t *keys,
     ngx_lyftr_memtable_row_t *to)

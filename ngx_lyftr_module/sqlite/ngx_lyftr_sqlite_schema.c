@@ -64,7 +64,9 @@ static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
     " senders INTEGER NOT NULL DEFAULT 0,"                                    \
     " next INTEGER NOT NULL DEFAULT 1,"                                       \
     " damaged INTEGER NOT NULL DEFAULT 0,"                                    \
-    " rebuild INTEGER NOT NULL DEFAULT 0);"                                   \
+    " rebuild INTEGER NOT NULL DEFAULT 0,"                                    \
+    " mark INTEGER NOT NULL DEFAULT 0,"                                       \
+    " store INTEGER NOT NULL DEFAULT 0);"                                     \
                                                                               \
     "CREATE TABLE lyftr_search ("                                             \
     " id INTEGER PRIMARY KEY,"                                                \
@@ -82,8 +84,16 @@ static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
     " touched INTEGER NOT NULL DEFAULT 0,"                                    \
     " data BLOB);"                                                            \
                                                                               \
-    "INSERT INTO lyftr_state (id) VALUES (1);"                                \
+    "INSERT INTO lyftr_state (id, store) VALUES (1, random());"               \
     "INSERT INTO lyftr_probe (id) VALUES (1);"
+
+
+/* the place of the newest row is not given again when it leaves */
+
+#define NGX_LYFTR_SQLITE_LEAVE                                                \
+    "CREATE TRIGGER lyftr_leave AFTER DELETE ON lyftr_message"                \
+    " WHEN NOT EXISTS (SELECT 1 FROM lyftr_message WHERE seq > old.seq)"      \
+    " BEGIN UPDATE lyftr_state SET mark = max(mark, old.seq); END;"
 
 
 static const char  ngx_lyftr_sqlite_tables[] =
@@ -98,6 +108,7 @@ static const char  ngx_lyftr_sqlite_tables[] =
     " created_at TEXT,"
     " text TEXT);"
 
+    NGX_LYFTR_SQLITE_LEAVE
     NGX_LYFTR_SQLITE_INDEXES;
 
 
@@ -108,7 +119,17 @@ static const char  ngx_lyftr_sqlite_mark[] =
     " message_id, from_msisdn, to_msisdn, ts, text, created_at"
     " FROM lyftr_message;"
     "PRAGMA application_id = 0x4c594652;"
-    "PRAGMA user_version = 3;";
+    "PRAGMA user_version = 4;";
+
+
+/* what version 3 lacks */
+
+#define NGX_LYFTR_SQLITE_VERSION_3                                            \
+    NGX_LYFTR_SQLITE_LEAVE                                                    \
+    "ALTER TABLE lyftr_state ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE lyftr_state ADD COLUMN store INTEGER NOT NULL DEFAULT 0;"    \
+    "UPDATE lyftr_state SET store = random();"                                \
+    "PRAGMA user_version = 4;"
 
 
 /* the log of version 1 is that of this one, as are the segments of version 2 */
@@ -119,8 +140,9 @@ static const char  ngx_lyftr_sqlite_version_1[] =
     "DROP TABLE lyftr_sender;"
     "DROP TABLE lyftr_count;"
     "DROP TABLE lyftr_state;"
+    NGX_LYFTR_SQLITE_LEAVE
     NGX_LYFTR_SQLITE_INDEXES
-    "PRAGMA user_version = 3;";
+    "PRAGMA user_version = 4;";
 
 
 static const char  ngx_lyftr_sqlite_version_2[] =
@@ -129,14 +151,19 @@ static const char  ngx_lyftr_sqlite_version_2[] =
     "ALTER TABLE lyftr_search ADD COLUMN sum INTEGER;"
     "ALTER TABLE lyftr_state ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE lyftr_state ADD COLUMN rebuild INTEGER NOT NULL DEFAULT 0;"
-    "PRAGMA user_version = 3;";
+    NGX_LYFTR_SQLITE_VERSION_3;
+
+
+static const char  ngx_lyftr_sqlite_version_3[] =
+    NGX_LYFTR_SQLITE_VERSION_3;
 
 
 /* what brings each version, from 1 on, to this one */
 
 static const char  *ngx_lyftr_sqlite_migrations[] = {
     ngx_lyftr_sqlite_version_1,
-    ngx_lyftr_sqlite_version_2
+    ngx_lyftr_sqlite_version_2,
+    ngx_lyftr_sqlite_version_3
 };
 
 

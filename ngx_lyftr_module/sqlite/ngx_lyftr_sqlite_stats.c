@@ -419,7 +419,7 @@ ngx_lyftr_stats_ts(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *ts,
     switch (sqlite3_step(st)) {
 
     case SQLITE_ROW:
-        ngx_lyftr_sqlite_column(st, 4, &value);
+        ngx_lyftr_sqlite_column(st, 6, &value);
         rc = ngx_lyftr_stats_keep(c, value.data, value.len, ts, err);
         break;
 

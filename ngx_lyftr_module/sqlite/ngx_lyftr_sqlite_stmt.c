@@ -16,7 +16,7 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_STATE */
     "SELECT generation, indexed, counted, counting, senders, next, damaged,"
-    " rebuild FROM lyftr_state",
+    " rebuild, mark, store FROM lyftr_state",
 
     /* NGX_LYFTR_SQL_SEGMENTS */
     "SELECT id, level, first, last, rows, id_height, time_height,"
@@ -135,12 +135,12 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "INSERT INTO lyftr_top (from_msisdn, count) VALUES (?1, ?2)",
 
     /* NGX_LYFTR_SQL_ROW */
-    "SELECT id_hash, message_id, from_msisdn, to_msisdn, ts, text"
-    " FROM lyftr_message WHERE seq = ?1",
+    "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
+    " text FROM lyftr_message WHERE seq = ?1",
 
     /* NGX_LYFTR_SQL_POSITION */
     "SELECT seq, id_hash, instant, message_id, from_msisdn"
-    " FROM lyftr_message WHERE seq = ?1 AND id_hash = ?2",
+    " FROM lyftr_message WHERE seq = ?1",
 
     /* NGX_LYFTR_SQL_TEXTS */
     "SELECT seq, text FROM lyftr_message WHERE seq > ?1 AND seq <= ?2"

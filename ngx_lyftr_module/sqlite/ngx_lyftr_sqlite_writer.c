@@ -321,21 +321,25 @@ ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq, size_t len)
 /*
  * All that is kept in memory, and each step of the upkeep, is limited by
  * numbers of rows.  So a row after long ids takes more of them: the places
- * between stay empty.
+ * between stay empty.  So do those of newer rows that left.
  */
 
 static int64_t
 ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c)
 {
+    int64_t                     seq;
     ngx_lyftr_sqlite_writer_t  *w;
 
     w = &c->writer;
 
+    seq = (c->state.mark > w->seen) ? c->state.mark + 1 : 0;
+
     if (w->weight < NGX_LYFTR_CHUNK_LEN) {
-        return 0;
+        return seq;
     }
 
-    return ngx_lyftr_memtable_number(w->seen) + NGX_LYFTR_CHUNK + 1;
+    return ngx_max(seq, ngx_lyftr_memtable_number(w->seen)
+                        + NGX_LYFTR_CHUNK + 1);
 }
 
 

@@ -52,10 +52,11 @@ typedef struct {
 
 
 /*
- * Takes the next row; its strings are valid during the call only.
- * NGX_OK, or NGX_ERROR to stop.
+ * Takes the next row, and where it stands; its strings are valid during the
+ * call only.  NGX_OK, or NGX_ERROR to stop.
  */
-typedef ngx_int_t (*ngx_lyftr_row_pt)(void *data, ngx_lyftr_message_t *row);
+typedef ngx_int_t (*ngx_lyftr_row_pt)(void *data, ngx_lyftr_message_t *row,
+    ngx_lyftr_position_t *position);
 
 
 typedef struct {

@@ -54,39 +54,12 @@ fuzz_after(const uint8_t *data, size_t size, const char *tail,
 }
 
 
-/* what a cursor is, once more: NGX_OK with what it says */
-
-static ngx_int_t
-fuzz_is_cursor(const uint8_t *data, size_t size,
-    ngx_lyftr_position_t *position)
-{
-    int   n;
-    char  s[NGX_LYFTR_CURSOR_LEN + 1];
-
-    if (size != NGX_LYFTR_CURSOR_LEN) {
-        return NGX_DECLINED;
-    }
-
-    ngx_memcpy(s, data, size);
-    s[size] = '\0';
-
-    if (strspn(s, "0123456789abcdef") != size) {
-        return NGX_DECLINED;
-    }
-
-    n = sscanf(s, "%16" SCNx64 "%16" SCNx64, (uint64_t *) &position->seq,
-               &position->check);
-
-    return (n == 2 && position->seq > 0) ? NGX_OK : NGX_DECLINED;
-}
-
-
 /* the cursor in the arguments of the page after the position */
 
-static void
+static size_t
 fuzz_write(ngx_lyftr_position_t *position, u_char *cursor)
 {
-    size_t              max;
+    size_t              max, len;
     u_char             *s, *p;
     ngx_lyftr_query_t   q;
 
@@ -100,13 +73,34 @@ fuzz_write(ngx_lyftr_position_t *position, u_char *cursor)
     p = ngx_lyftr_query_write_next(s, &q, position);
 
     fuzz_assert(p <= s + max);
-    fuzz_assert(p - s == sizeof("limit=1&after=") - 1 + NGX_LYFTR_CURSOR_LEN);
     fuzz_assert(memcmp(s, "limit=1&after=", sizeof("limit=1&after=") - 1)
                 == 0);
 
-    ngx_memcpy(cursor, p - NGX_LYFTR_CURSOR_LEN, NGX_LYFTR_CURSOR_LEN);
+    len = p - s - (sizeof("limit=1&after=") - 1);
+
+    ngx_memcpy(cursor, p - len, len);
 
     free(s);
+
+    return len;
+}
+
+
+static void
+fuzz_same(ngx_lyftr_position_t *a, ngx_lyftr_position_t *b)
+{
+    fuzz_assert(a->seq == b->seq);
+
+    if (a->seq == 0) {
+        return;
+    }
+
+    fuzz_assert(a->store == b->store && a->hash == b->hash);
+    fuzz_assert(a->text == b->text && a->instant_cut == b->instant_cut
+                && a->id_cut == b->id_cut);
+    fuzz_assert(a->instant_len == b->instant_len && a->id_len == b->id_len);
+    fuzz_assert(memcmp(a->instant, b->instant, a->instant_len) == 0);
+    fuzz_assert(memcmp(a->id, b->id, a->id_len) == 0);
 }
 
 
@@ -115,35 +109,62 @@ fuzz_write(ngx_lyftr_position_t *position, u_char *cursor)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    u_char                  cursor[NGX_LYFTR_CURSOR_LEN];
+    size_t                  len, n;
+    u_char                  cursor[NGX_LYFTR_CURSOR_LEN], *copy;
     ngx_int_t               rc;
+    ngx_str_t               instant, id;
     ngx_lyftr_position_t    a, b;
 
     rc = fuzz_after(data, size, "", &a);
 
-    fuzz_assert(rc == fuzz_is_cursor(data, size, &b));
     fuzz_assert(fuzz_after(data, size, "&offset=0", &b) == NGX_DECLINED);
 
     if (rc == NGX_OK) {
-        fuzz_assert(a.seq == b.seq && a.check == b.check);
-
-        fuzz_write(&a, cursor);
-        fuzz_assert(memcmp(cursor, data, NGX_LYFTR_CURSOR_LEN) == 0);
+        len = fuzz_write(&a, cursor);
+        fuzz_assert(len == size && memcmp(cursor, data, len) == 0);
     }
 
-    if (size >= 16) {
-        ngx_memcpy(&a.seq, data, 8);
-        ngx_memcpy(&a.check, data + 8, 8);
-
-        a.seq &= INT64_MAX;
-        a.seq += (a.seq == 0);
-
-        fuzz_write(&a, cursor);
-        fuzz_assert(fuzz_after(cursor, NGX_LYFTR_CURSOR_LEN, "", &b)
-                    == NGX_OK);
-        fuzz_assert(a.seq == b.seq && a.check == b.check);
+    if (size < 26) {
+        return 0;
     }
+
+    /* of a place, a hash, a store, two lengths and what has these */
+
+    copy = fuzz_copy(data + 26, size - 26);
+
+    ngx_memzero(&a, sizeof(ngx_lyftr_position_t));
+    ngx_memcpy(&a.seq, data, 8);
+    ngx_memcpy(&a.hash, data + 8, 8);
+    ngx_memcpy(&a.store, data + 16, 8);
+
+    a.seq &= INT64_MAX;
+    a.seq += (a.seq == 0);
+
+    n = size - 26;
+
+    instant.data = copy;
+    instant.len = ngx_min(data[24], n);
+    id.data = copy + instant.len;
+    id.len = ngx_min(data[25], n - instant.len);
+
+    ngx_lyftr_cursor_set(&a, &instant, data[24] & 1, &id);
+
+    len = fuzz_write(&a, cursor);
+    fuzz_assert(len <= NGX_LYFTR_CURSOR_LEN);
+
+    fuzz_assert(fuzz_after(cursor, len, "", &b) == NGX_OK);
+    fuzz_same(&a, &b);
+
+    /* a bit of it makes it none, also one of the last digit */
+
+    cursor[len - 1] ^= 1;
+    fuzz_assert(fuzz_after(cursor, len, "", &b) == NGX_DECLINED);
+    cursor[len - 1] ^= 1;
+
+    cursor[data[0] % len] ^= 1 << (data[1] & 7);
+    fuzz_assert(fuzz_after(cursor, len, "", &b) == NGX_DECLINED);
+
+    free(copy);
 
     return 0;
 }
-

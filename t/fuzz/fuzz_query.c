@@ -37,8 +37,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_assert(q.after.seq >= 0);
     fuzz_assert(q.after.seq == 0 || q.offset == 0);
 
+    ngx_memzero(&last, sizeof(ngx_lyftr_position_t));
+
     last.seq = 1 + (int64_t) size;
-    last.check = ~(uint64_t) size;
+    last.hash = ~(uint64_t) size;
 
     max = ngx_lyftr_query_next_len(&q);
     next = malloc(max);
@@ -53,7 +55,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_assert(ngx_lyftr_query_parse(&args, more, &r, &faults) == NGX_OK);
     fuzz_assert(r.limit == q.limit && r.none == q.none);
-    fuzz_assert(r.after.seq == last.seq && r.after.check == last.check);
+    fuzz_assert(r.after.seq == last.seq && r.after.hash == last.hash);
     fuzz_same(&q.from, &r.from);
     fuzz_same(&q.since, &r.since);
     fuzz_same(&q.q, &r.q);

@@ -86,7 +86,8 @@ test_add(void *c, ngx_uint_t n)
 
 
 static ngx_int_t
-test_row(void *data, ngx_lyftr_message_t *m)
+test_row(void *data, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position)
 {
     test_got_t *got = data;
 
@@ -164,7 +165,7 @@ test_query(void *c, const char *q, ngx_uint_t since, ngx_uint_t sender,
 
             (void) snprintf(id, sizeof(id), "m%u", (unsigned) i);
             m.message_id = unit_str(id);
-            (void) test_row(&want, &m);
+            (void) test_row(&want, &m, NULL);
         }
     }
 

@@ -33,7 +33,8 @@ test_add(void *c, const char *letters, ngx_uint_t n)
 
 
 static ngx_int_t
-test_row(void *data, ngx_lyftr_message_t *m)
+test_row(void *data, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position)
 {
     const char  *q = data;
 

@@ -102,6 +102,109 @@ test_files(void **state)
 }
 
 
+/* a store of version 3 gets what it lacks */
+
+static void
+test_version_3(void **state)
+{
+    void  *c;
+
+    c = unit_open();
+    assert_int_equal(unit_one(c, "a"), NGX_OK);
+    b->close(c);
+
+    unit_sql(UNIT_VERSION_3 "PRAGMA user_version = 3");
+
+    c = unit_open();
+    assert_int_equal(unit_one(c, "a"), NGX_DECLINED);
+    assert_int_equal(unit_one(c, "b"), NGX_OK);
+    b->close(c);
+
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 4);
+    assert_int_equal(unit_sql_int("SELECT store <> 0 FROM lyftr_state"), 1);
+
+    unit_sql("DELETE FROM lyftr_message WHERE message_id = 'b'");
+
+    assert_int_equal(unit_sql_int("SELECT mark FROM lyftr_state"), 2);
+}
+
+
+/* rows leave, also the newest, whose place nobody else gets */
+
+static void
+test_leave(void **state)
+{
+    char                  id[8];
+    void                 *c;
+    ngx_uint_t            i;
+    unit_rows_t           rows;
+    ngx_lyftr_page_t      page;
+    ngx_lyftr_query_t     q;
+
+    c = unit_open();
+
+    for (i = 0; i < 6; i++) {
+        (void) snprintf(id, sizeof(id), "%c", (int) ('a' + i));
+        assert_int_equal(unit_one(c, id), NGX_OK);
+    }
+
+    ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
+
+    q.limit = 4;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(page.next.seq, 4);
+    assert_int_equal(rows.last.seq, 4);
+    q.after = page.next;
+    b->close(c);
+
+    unit_sql("DELETE FROM lyftr_message WHERE seq IN (2, 4)");
+    assert_int_equal(unit_sql_int("SELECT mark FROM lyftr_state"), 0);
+
+    c = unit_open();
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 2);
+    assert_string_equal(rows.rows[0].id, "e");
+
+    /* one whose id is cut goes on with what begins as it does */
+
+    q.after.id_cut = 1;
+    q.after.id[0] = 'e';
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 2);
+
+    q.after.id_cut = 0;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 1);
+    assert_string_equal(rows.rows[0].id, "f");
+
+    /* the instant counts, too, and in each sender's order */
+
+    q.after.instant[0]--;
+    q.from = unit_str("+1");
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 4);
+
+    q.after.store++;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_DECLINED);
+    q.after.store--;
+
+    b->close(c);
+
+    unit_sql("DELETE FROM lyftr_message WHERE seq >= 5");
+    assert_int_equal(unit_sql_int("SELECT mark FROM lyftr_state"), 6);
+
+    c = unit_open();
+    q.after.seq = 6;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    q.after.seq = 7;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_DECLINED);
+
+    assert_int_equal(unit_one(c, "g"), NGX_OK);
+    assert_int_equal(unit_sql_int("SELECT max(seq) FROM lyftr_message"), 7);
+    b->close(c);
+}
+
+
 static void
 test_query(void **state)
 {
@@ -122,10 +225,10 @@ test_query(void **state)
     assert_true(page.next.seq != 0);
 
     q.after = page.next;
-    q.after.check++;
+    q.after.hash++;
     assert_int_equal(unit_list(c, &q, &rows, &page), NGX_DECLINED);
 
-    q.after.check--;
+    q.after.hash--;
     q.after.seq = 1000;
     assert_int_equal(unit_list(c, &q, &rows, &page), NGX_DECLINED);
 
@@ -436,6 +539,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_init),
         unit_fresh(test_files),
+        unit_fresh(test_version_3),
+        unit_fresh(test_leave),
         unit_fresh(test_query),
         unit_fresh(test_transaction),
         unit_fresh(test_write),

@@ -211,11 +211,11 @@ test_refuse(void **state)
         { "CREATE TABLE other (a)", NGX_LYFTR_ERR_SCHEMA },
         { "CREATE TABLE messages (message_id, ts)", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 7", NGX_LYFTR_ERR_SCHEMA },
-        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 4",
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 5",
           NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 1",
           NGX_LYFTR_ERR_SCHEMA },
-        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 3;"
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 4;"
           " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 2;"
           " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA }
@@ -494,8 +494,8 @@ test_versions(void **state)
         ngx_int_t   passed;              /* rows, when it is opened again */
     } t[] = {
         { "", 1 },
-        { "ALTER TABLE lyftr_adopt DROP COLUMN version", 1 },
-        { "UPDATE lyftr_adopt SET version = 4", -1 },
+        { "ALTER TABLE lyftr_adopt DROP COLUMN version", 0 },
+        { "UPDATE lyftr_adopt SET version = 5", -1 },
         { "UPDATE lyftr_adopt SET version = 2; DROP TABLE lyftr_top;"
           "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
           "CREATE TABLE lyftr_old (a); CREATE INDEX lyftr_i ON lyftr_old (a)",
@@ -521,7 +521,7 @@ test_versions(void **state)
             assert_null(u);
             assert_int_equal(err.code, NGX_LYFTR_ERR_SCHEMA);
             assert_int_equal(unit_sql_int("SELECT version FROM lyftr_adopt"),
-                             4);
+                             5);
 
         } else {
             assert_non_null(u);
@@ -684,7 +684,7 @@ test_migrate(void **state)
     assert_int_equal(unit_sql_int("SELECT count(*) FROM sqlite_master"
                                   " WHERE name IN ('lyftr_id', 'lyftr_time',"
                                   " 'lyftr_sender')"), 0);
-    assert_int_equal(unit_sql_int("PRAGMA user_version"), 3);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 4);
 }
 
 

@@ -107,7 +107,8 @@ typedef struct {
 
 
 static ngx_int_t
-test_row(void *data, ngx_lyftr_message_t *m)
+test_row(void *data, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position)
 {
     test_seen_t  *seen = data;
 

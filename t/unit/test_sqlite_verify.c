@@ -404,10 +404,11 @@ test_sums(void **state)
              "ALTER TABLE lyftr_search DROP COLUMN sum;"
              "ALTER TABLE lyftr_state DROP COLUMN damaged;"
              "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
+             UNIT_VERSION_3
              "PRAGMA user_version = 2");
 
     c = unit_open();
-    assert_int_equal(unit_sql_int("PRAGMA user_version"), 3);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 4);
 
     segments = unit_sql_int("SELECT count(*) FROM lyftr_segment"
                             " WHERE sum IS NULL");

@@ -207,6 +207,7 @@ test_version_2(void **state)
              "ALTER TABLE lyftr_search DROP COLUMN sum;"
              "ALTER TABLE lyftr_state DROP COLUMN damaged;"
              "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
+             UNIT_VERSION_3
              "PRAGMA user_version = 2");
 
     c = unit_open();

@@ -55,7 +55,8 @@ unit_row_matches(unit_row_t *r, ngx_lyftr_query_t *q)
 
 
 static ngx_inline ngx_int_t
-unit_sink(void *data, ngx_lyftr_message_t *m)
+unit_sink(void *data, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position)
 {
     unit_sink_t *sink = data;
 

@@ -32,7 +32,8 @@
                " without an offset", input)
 
 #define TEST_INT64               "9223372036854775807"
-#define TEST_CURSOR  "00000000000000ff0123456789abcdef"
+#define TEST_CURSOR                                                          \
+    "AP7cuph2VDIQAAAAAAAAAP8BI0VniavN7wkwMTIzNDU2NzgwMTJju0pL"
 
 
 static u_char              *test_args;

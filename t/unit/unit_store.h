@@ -19,6 +19,12 @@
 #define unit_put       ngx_lyftr_sqlite_insert
 #define unit_commit    ngx_lyftr_sqlite_commit
 
+/* makes a store one of version 3 */
+#define UNIT_VERSION_3                                                        \
+    "DROP TRIGGER lyftr_leave;"                                               \
+    "ALTER TABLE lyftr_state DROP COLUMN mark;"                               \
+    "ALTER TABLE lyftr_state DROP COLUMN store;"
+
 /* a test with a store that is not there yet */
 #define unit_fresh(f)                                                         \
     cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
@@ -227,6 +233,7 @@ unit_one(void *c, const char *id)
 typedef struct {
     ngx_uint_t           n;
     ngx_uint_t           stop;
+    ngx_lyftr_position_t  last;
     struct {
         char             id[32];
         char             from[16];
@@ -236,7 +243,8 @@ typedef struct {
 
 
 static ngx_inline ngx_int_t
-unit_rows(void *data, ngx_lyftr_message_t *m)
+unit_rows(void *data, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position)
 {
     unit_rows_t *rows = data;
 
@@ -250,6 +258,7 @@ unit_rows(void *data, ngx_lyftr_message_t *m)
                     (int) m->message_id.len, m->message_id.data);
     (void) snprintf(rows->rows[rows->n].from, 16, "%.*s", (int) m->from.len,
                     m->from.data);
+    rows->last = *position;
     rows->rows[rows->n++].null = (m->text.data == NULL);
 
     return NGX_OK;
