@@ -33,11 +33,23 @@ static const char  *damages[] = {
     "UPDATE lyftr_block SET data = test_before(data) WHERE no ="
     " (SELECT max(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
 
-    /* or names another row */
+    /* or names another row, one before the segment, or one after it */
 
     "UPDATE lyftr_block SET data = CAST(substr(data, 1, length(data) - 1)"
     " || x'02' AS BLOB) WHERE no ="
     " (SELECT min(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
+
+    "UPDATE lyftr_block SET data = CAST(substr(data, 1, length(data) - 1)"
+    " || x'00' AS BLOB) WHERE no ="
+    " (SELECT max(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
+
+    "UPDATE lyftr_block SET data = test_far(data, 0x4000000000000000)"
+    " WHERE no ="
+    " (SELECT max(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
+
+    "UPDATE lyftr_block SET data = test_far(data, -0x4000000000000000)"
+    " WHERE no ="
+    " (SELECT max(no) FROM lyftr_block WHERE no >> 30 & 63 = %d)",
 
     NULL
 };
@@ -166,6 +178,41 @@ test_before(sqlite3_context *ctx, int n, sqlite3_value **v)
 }
 
 
+/* the row of its last entry so much further, which no sum tells */
+
+static void
+test_far(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+    u_char              p[1024];
+    uint64_t            row;
+    ngx_lyftr_block_t   block;
+
+    ngx_memzero(&block, sizeof(block));
+
+    n = sqlite3_value_bytes(v[0]);
+    ngx_memcpy(p, sqlite3_value_blob(v[0]), n);
+
+    assert_int_equal(ngx_lyftr_block_open(&block, p, n), NGX_OK);
+
+    while (block.p < block.last) {
+        assert_int_equal(ngx_lyftr_block_next(&block), NGX_OK);
+    }
+
+    ngx_lyftr_buf_free(&block.key);
+
+    n -= 1 + (block.value >= 0x80);
+    row = (uint64_t) block.value + (uint64_t) sqlite3_value_int64(v[1]);
+
+    for ( /* void */ ; row >= 0x80; row >>= 7) {
+        p[n++] = row | 0x80;
+    }
+
+    p[n++] = row;
+
+    sqlite3_result_blob(ctx, p, n, SQLITE_TRANSIENT);
+}
+
+
 static void
 test_hash(sqlite3_context *ctx, int n, sqlite3_value **v)
 {
@@ -226,6 +273,9 @@ test_fault(const char *sql, const char *text)
                                              NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_create_function(db, "test_before", 1,
                                              SQLITE_UTF8, NULL, test_before,
+                                             NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_create_function(db, "test_far", 2,
+                                             SQLITE_UTF8, NULL, test_far,
                                              NULL, NULL), SQLITE_OK);
 
     if (sqlite3_exec(db, sql, NULL, NULL, &msg) != SQLITE_OK
