@@ -76,6 +76,47 @@ test_bytes(void **state)
 }
 
 
+/* or after so many rows, blocks or senders: the rest waits meanwhile */
+
+static void
+test_parts(void **state)
+{
+    void        *c;
+    char         id[32], from[32], words[64];
+    ngx_int_t    rc;
+    ngx_str_t    str, text;
+    ngx_uint_t   i;
+
+    c = unit_open();
+    dsn.search = 1;
+
+    for (i = 0; i < 600 + NGX_LYFTR_SEGMENT / 2; i++) {
+        (void) sprintf(id, "m%u", (unsigned) i);
+        (void) sprintf(from, "+%u", (unsigned) i);
+        (void) sprintf(words, "%08x%08x%08x", (unsigned) (i * 2654435761),
+                       (unsigned) (i * 3266489917), (unsigned) i);
+        str = unit_str(id);
+        text = unit_str(words);
+
+        assert_int_equal(b->turn(c, unit_in(4000), &err), NGX_OK);
+        assert_true(unit_insert(c, &str, from, "2025-01-15T10:00:00Z",
+                                &text));
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
+        (void) unit_maintain(c);
+    }
+
+    unit_maintain_all(c);
+
+    do {
+        rc = unit_verify(c, 4000);
+        assert_int_not_equal(rc, NGX_ERROR);
+        assert_true(checked.read < NGX_LYFTR_SQLITE_PART * 200);
+    } while (rc == NGX_OK);
+
+    b->close(c);
+}
+
+
 /* a pass begins only if something has changed, or if it is asked for */
 
 static void
@@ -161,6 +202,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         unit_fresh(test_bytes),
+        unit_fresh(test_parts),
         unit_fresh(test_changed),
         unit_fresh(test_kept)
     };
