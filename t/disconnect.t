@@ -8,6 +8,7 @@ use lib 't/lib';
 use Test::More;
 
 use Lyftr::Client;
+use Lyftr::Preload;
 use Lyftr::Scenario qw(early_write leave compare);
 use Lyftr::Server;
 use Lyftr::Stall;
@@ -118,6 +119,77 @@ SKIP: {
     is($stays->response->{status}, 200, 'one that stays is answered');
     is($other->metric('lyftr_store_read_wait_seconds_count{store="main"}'), 1,
        'the others were not read for');
+}
+
+
+# a read that has begun ends when its client leaves: it stands still in one of
+# its first reads of the file, and does not go on to the rest of them
+
+SKIP: {
+    my $reads = Lyftr::Preload->build(<<'END') or skip 'no compiler', 6;
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static __thread int  n;
+
+ssize_t pread64(int fd, void *p, size_t len, off64_t at)
+{
+    int  reads;
+
+    if (access(DIR "/on", F_OK) == 0 && ++n == 20) {
+        close(open(DIR "/reads", O_CREAT|O_WRONLY, 0600));
+
+        while (access(DIR "/on", F_OK) == 0) {
+            usleep(10000);
+        }
+    }
+
+    reads = open(DIR "/reads", O_WRONLY|O_APPEND);
+
+    if (reads != -1) {
+        (void) !write(reads, ".", 1);
+        close(reads);
+    }
+
+    return syscall(SYS_pread64, fd, p, len, at);
+}
+
+ssize_t pread(int fd, void *p, size_t len, off64_t at)
+    __attribute__((alias("pread64")));
+END
+
+    my $other = Lyftr::Server->new(workers => 1, preload => $reads,
+                                   main => 'thread_pool default threads=1;',
+                                   store => 'timeout=60s check=off',
+                                   fill => <<'END');
+CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts, text);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
+INSERT INTO messages SELECT 'p' || i, '+1', '+2', '2025-01-15T10:00:00Z',
+    hex(zeroblob(2500)) FROM n;
+END
+
+    Lyftr::Server::wait_for {
+        ($other->metric('lyftr_store_uncounted_rows{store="main"}') // 1) == 0;
+    };
+
+    open my $on, '>', "$reads->{dir}/on" or die "on: $!";
+    my $reader = $other->client;
+    $reader->send("GET /messages?q=nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
+
+    ok(Lyftr::Server::wait_for { -e "$reads->{dir}/reads" }, 'a read stands');
+    is($other->metric('lyftr_store_read_wait_seconds_count{store="main"}'), 1,
+       'it is the one that was asked for');
+
+    $reader->reset;
+    Lyftr::Server::wait_for { $other->connections('01') == 0 };
+    is($other->get('/health/live')->{status}, 200, 'its client is gone');
+    unlink "$reads->{dir}/on";
+
+    is($other->get('/stats')->{status}, 200, 'the thread is free');
+    cmp_ok(-s "$reads->{dir}/reads", '<', 2500, 'the rest was not read');
+    $other->stop;
+    is_deeply([ $other->alarms ], [], 'no alarms in the log of that');
 }
 
 
