@@ -4,6 +4,9 @@
 /* a proxy may have a buffer of 4 KB for all headers */
 #define NGX_LYFTR_LINK_MAX         2048
 
+/* bytes of items, after the first one */
+#define NGX_LYFTR_PAGE_MAX         (8 * 1024 * 1024)
+
 
 /*
  * What a reading operation writes to.  The pool is its own, made and destroyed
@@ -13,7 +16,7 @@
 typedef struct {
     ngx_pool_t                   *pool;
     ngx_lyftr_output_t            out;
-    ngx_uint_t                    rows;
+    size_t                        size;          /* of the items */
     ngx_lyftr_query_t             query;
     ngx_lyftr_page_t              page;
 } ngx_lyftr_reply_t;
@@ -190,34 +193,28 @@ ngx_lyftr_messages_row(void *data, ngx_lyftr_message_t *row,
 {
     ngx_lyftr_reply_t *reply = data;
 
-    size_t  size;
+    size_t      len;
+    ngx_buf_t  *b;
 
-    size = sizeof(",{\"message_id\":,\"from\":,\"to\":,\"ts\":,\"text\":}")
-           + ngx_lyftr_output_string_len(&row->message_id)
-           + ngx_lyftr_output_string_len(&row->from)
-           + ngx_lyftr_output_string_len(&row->to)
-           + ngx_lyftr_output_string_len(&row->ts)
-           + ngx_lyftr_output_string_len(&row->text);
+    len = ngx_lyftr_item_len(row, position, reply->query.fields);
 
-    if (ngx_lyftr_output_reserve(&reply->out, size) != NGX_OK) {
+    if (reply->size && reply->size + len > NGX_LYFTR_PAGE_MAX) {
+        return NGX_DONE;
+    }
+
+    if (ngx_lyftr_output_reserve(&reply->out, 1 + len) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (reply->rows++) {
+    if (reply->size) {
         ngx_lyftr_output_literal(&reply->out, ",");
     }
 
-    ngx_lyftr_output_literal(&reply->out, "{\"message_id\":");
-    ngx_lyftr_output_string(&reply->out, &row->message_id);
-    ngx_lyftr_output_literal(&reply->out, ",\"from\":");
-    ngx_lyftr_output_string(&reply->out, &row->from);
-    ngx_lyftr_output_literal(&reply->out, ",\"to\":");
-    ngx_lyftr_output_string(&reply->out, &row->to);
-    ngx_lyftr_output_literal(&reply->out, ",\"ts\":");
-    ngx_lyftr_output_string(&reply->out, &row->ts);
-    ngx_lyftr_output_literal(&reply->out, ",\"text\":");
-    ngx_lyftr_output_string(&reply->out, &row->text);
-    ngx_lyftr_output_literal(&reply->out, "}");
+    b = reply->out.buf;
+    b->last = ngx_lyftr_item_write(b->last, row, position,
+                                   reply->query.fields);
+
+    reply->size += len;
 
     return NGX_OK;
 }

@@ -73,7 +73,15 @@ static ngx_lyftr_fault_text_t  ngx_lyftr_fault_texts[] = {
       ngx_string("Input should be a word that is known here"), 0 },
 
     { ngx_string("list_type"),
-      ngx_string("Input should be a JSON array"), 0 }
+      ngx_string("Input should be a JSON array"), 0 },
+
+    { ngx_string("literal_error"),
+      ngx_string("Input should be a comma-separated list, without spaces,"
+                 " of message_id, from, to, ts, text, type, raw, created_at"
+                 " and cursor, each once at most"), 0 },
+
+    { ngx_string("literal_error"),
+      ngx_string("Input should be asc or desc"), 0 }
 };
 
 

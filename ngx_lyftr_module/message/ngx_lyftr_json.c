@@ -245,6 +245,50 @@ ngx_lyftr_json_utf8(u_char *p, uint32_t c)
 }
 
 
+/* white space of JSON is no part of a token but of strings */
+
+size_t
+ngx_lyftr_json_minify(u_char *buf, u_char *s, size_t len)
+{
+    size_t       i, n;
+    ngx_uint_t   string, escaped;
+
+    string = 0;
+    escaped = 0;
+
+    for (i = 0, n = 0; i < len; i++) {
+
+        if (string) {
+            if (escaped) {
+                escaped = 0;
+
+            } else if (s[i] == '\\') {
+                escaped = 1;
+
+            } else if (s[i] == '"') {
+                string = 0;
+            }
+
+        } else if (s[i] == '"') {
+            string = 1;
+
+        } else if (s[i] == ' ' || s[i] == '\t' || s[i] == '\n'
+                   || s[i] == '\r')
+        {
+            continue;
+        }
+
+        if (buf) {
+            buf[n] = s[i];
+        }
+
+        n++;
+    }
+
+    return n;
+}
+
+
 u_char *
 ngx_lyftr_json_int(u_char *p, int64_t n)
 {

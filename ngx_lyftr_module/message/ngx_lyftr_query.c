@@ -13,7 +13,11 @@ typedef enum {
     NGX_LYFTR_QUERY_OFFSET_ARG,
     NGX_LYFTR_QUERY_FROM_ARG,
     NGX_LYFTR_QUERY_SINCE_ARG,
+    NGX_LYFTR_QUERY_UNTIL_ARG,
     NGX_LYFTR_QUERY_Q_ARG,
+    NGX_LYFTR_QUERY_ID_ARG,
+    NGX_LYFTR_QUERY_FIELDS_ARG,
+    NGX_LYFTR_QUERY_ORDER_ARG,
     NGX_LYFTR_QUERY_AFTER_ARG,
     NGX_LYFTR_QUERY_ARGS
 } ngx_lyftr_query_arg_e;
@@ -24,6 +28,9 @@ typedef struct {
     ngx_uint_t   form;                     /* '+' is a space */
     ngx_int_t  (*parse)(ngx_str_t *values, ngx_str_t *value,
                      ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+
+    /* where the next page has it from; 0: it does not */
+    size_t       next;
 } ngx_lyftr_query_arg_t;
 
 
@@ -39,25 +46,44 @@ static ngx_int_t ngx_lyftr_query_from(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+static ngx_int_t ngx_lyftr_query_until(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+static ngx_int_t ngx_lyftr_query_id(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+static ngx_int_t ngx_lyftr_query_fields(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+static ngx_int_t ngx_lyftr_query_order(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_after(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_int(ngx_str_t *s, int64_t min, int64_t max,
     int64_t *n, ngx_lyftr_fault_t *fault);
 static ngx_uint_t ngx_lyftr_query_matchable(ngx_str_t *s);
-static u_char *ngx_lyftr_query_write_arg(u_char *p, ngx_uint_t arg,
+static u_char *ngx_lyftr_query_write_arg(u_char *p, ngx_str_t *name,
     ngx_str_t *value);
 static ngx_uint_t ngx_lyftr_query_unreserved(u_char c);
 
 
 static ngx_lyftr_query_arg_t  ngx_lyftr_query_args[NGX_LYFTR_QUERY_ARGS] = {
-    { ngx_string("limit"), 1, ngx_lyftr_query_limit },
-    { ngx_string("offset"), 1, ngx_lyftr_query_offset },
-    { ngx_string("from"), 0, ngx_lyftr_query_from },
-    { ngx_string("since"), 0, ngx_lyftr_query_since },
-    { ngx_string("q"), 1, ngx_lyftr_query_q },
-    { ngx_string("after"), 0, ngx_lyftr_query_after }
+    { ngx_string("limit"), 1, ngx_lyftr_query_limit, 0 },
+    { ngx_string("offset"), 1, ngx_lyftr_query_offset, 0 },
+    { ngx_string("from"), 0, ngx_lyftr_query_from,
+      offsetof(ngx_lyftr_query_t, from) },
+    { ngx_string("since"), 0, ngx_lyftr_query_since,
+      offsetof(ngx_lyftr_query_t, since) },
+    { ngx_string("until"), 0, ngx_lyftr_query_until,
+      offsetof(ngx_lyftr_query_t, until) },
+    { ngx_string("q"), 1, ngx_lyftr_query_q,
+      offsetof(ngx_lyftr_query_t, q) },
+    { ngx_string("id"), 0, ngx_lyftr_query_id,
+      offsetof(ngx_lyftr_query_t, id) },
+    { ngx_string("fields"), 1, ngx_lyftr_query_fields,
+      offsetof(ngx_lyftr_query_t, show) },
+    { ngx_string("order"), 1, ngx_lyftr_query_order,
+      offsetof(ngx_lyftr_query_t, order) },
+    { ngx_string("after"), 0, ngx_lyftr_query_after, 0 }
 };
 
 
@@ -74,6 +100,7 @@ ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
     ngx_memzero(values, sizeof(values));
 
     q->limit = NGX_LYFTR_QUERY_LIMIT;
+    q->fields = NGX_LYFTR_FIELDS_DEFAULT;
 
     ngx_str_set(&faults->in, "query");
     faults->n = 0;
@@ -229,6 +256,21 @@ ngx_lyftr_query_since(ngx_str_t *values, ngx_str_t *value,
 
 
 static ngx_int_t
+ngx_lyftr_query_until(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
+{
+    if (value->len == 0) {
+        return NGX_OK;
+    }
+
+    q->until = *value;
+    fault->type = NGX_LYFTR_DATETIME;
+
+    return ngx_lyftr_instant_parse_since(value->data, value->len, &q->end);
+}
+
+
+static ngx_int_t
 ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
     ngx_lyftr_fault_t *fault)
 {
@@ -239,6 +281,78 @@ ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_id(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
+    ngx_lyftr_fault_t *fault)
+{
+    q->id = *value;
+
+    if (!ngx_lyftr_query_matchable(value)) {
+        q->none = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_fields(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
+{
+    u_char      *p, *last, *end;
+    ngx_int_t    field;
+    ngx_uint_t   fields;
+
+    if (value->len == 0) {
+        return NGX_OK;
+    }
+
+    fault->type = NGX_LYFTR_LITERAL_FIELDS;
+    fields = 0;
+
+    last = value->data + value->len;
+
+    for (p = value->data; p <= last; p = end + 1) {
+        end = ngx_strlchr(p, last, ',');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        field = ngx_lyftr_item_field(p, end - p);
+
+        if (field == NGX_DECLINED || (fields & ngx_lyftr_field(field))) {
+            return NGX_DECLINED;
+        }
+
+        fields |= ngx_lyftr_field(field);
+    }
+
+    q->show = *value;
+    q->fields = fields;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_order(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
+{
+    q->order = *value;
+    fault->type = NGX_LYFTR_LITERAL_ORDER;
+
+    if (value->len == 4 && ngx_memcmp(value->data, "desc", 4) == 0) {
+        q->desc = 1;
+        return NGX_OK;
+    }
+
+    return value->len == 0
+           || (value->len == 3 && ngx_memcmp(value->data, "asc", 3) == 0)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -328,10 +442,22 @@ ngx_lyftr_query_matchable(ngx_str_t *s)
 size_t
 ngx_lyftr_query_next_len(ngx_lyftr_query_t *q)
 {
-    return sizeof("limit=&from=&since=&q=&after=") - 1
-           + NGX_INT64_LEN
-           + 3 * (q->from.len + q->since.len + q->q.len)
-           + NGX_LYFTR_CURSOR_LEN;
+    size_t                  len;
+    ngx_uint_t              i;
+    ngx_lyftr_query_arg_t  *arg;
+
+    len = sizeof("limit=&after=") - 1 + NGX_INT64_LEN + NGX_LYFTR_CURSOR_LEN;
+
+    for (i = 0; i < NGX_LYFTR_QUERY_ARGS; i++) {
+        arg = &ngx_lyftr_query_args[i];
+
+        if (arg->next) {
+            len += arg->name.len + 2
+                   + 3 * ((ngx_str_t *) ((u_char *) q + arg->next))->len;
+        }
+    }
+
+    return len;
 }
 
 
@@ -339,12 +465,20 @@ u_char *
 ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
     ngx_lyftr_position_t *last)
 {
+    ngx_uint_t              i;
+    ngx_lyftr_query_arg_t  *arg;
+
     p = ngx_cpymem(p, "limit=", sizeof("limit=") - 1);
     p = ngx_lyftr_json_int(p, q->limit);
 
-    p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_FROM_ARG, &q->from);
-    p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_SINCE_ARG, &q->since);
-    p = ngx_lyftr_query_write_arg(p, NGX_LYFTR_QUERY_Q_ARG, &q->q);
+    for (i = 0; i < NGX_LYFTR_QUERY_ARGS; i++) {
+        arg = &ngx_lyftr_query_args[i];
+
+        if (arg->next) {
+            p = ngx_lyftr_query_write_arg(p, &arg->name,
+                                 (ngx_str_t *) ((u_char *) q + arg->next));
+        }
+    }
 
     p = ngx_cpymem(p, "&after=", sizeof("&after=") - 1);
 
@@ -353,18 +487,15 @@ ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
 
 
 static u_char *
-ngx_lyftr_query_write_arg(u_char *p, ngx_uint_t arg, ngx_str_t *value)
+ngx_lyftr_query_write_arg(u_char *p, ngx_str_t *name, ngx_str_t *value)
 {
     size_t         i;
     u_char         c;
-    ngx_str_t     *name;
     static u_char  hex[] = "0123456789ABCDEF";
 
     if (value->len == 0) {
         return p;
     }
-
-    name = &ngx_lyftr_query_args[arg].name;
 
     *p++ = '&';
     p = ngx_cpymem(p, name->data, name->len);

@@ -23,7 +23,7 @@
 #define NGX_LYFTR_TEXT_MAX         4096    /* code points */
 #define NGX_LYFTR_DEPTH_MAX        512
 #define NGX_LYFTR_INPUT_MAX        255     /* bytes of "input" in a fault */
-#define NGX_LYFTR_FAULTS_MAX       5
+#define NGX_LYFTR_FAULTS_MAX       10
 
 
 /*
@@ -47,9 +47,35 @@ typedef struct {
     ngx_str_t            text;             /* data == NULL: null */
     ngx_str_t            type;             /* the same */
     ngx_str_t            raw;              /* the same: JSON, as it came */
+    ngx_str_t            created_at;       /* the same; of a row read */
     ngx_lyftr_instant_t  instant;          /* of ts; not set in a row read */
     ngx_uint_t           known;            /* set by a store: it had the id */
 } ngx_lyftr_message_t;
+
+
+/* what a list shows of a row, in this order; that of a table */
+
+typedef enum {
+    NGX_LYFTR_FIELD_MESSAGE_ID = 0,
+    NGX_LYFTR_FIELD_FROM,
+    NGX_LYFTR_FIELD_TO,
+    NGX_LYFTR_FIELD_TS,
+    NGX_LYFTR_FIELD_TEXT,
+    NGX_LYFTR_FIELD_TYPE,
+    NGX_LYFTR_FIELD_RAW,
+    NGX_LYFTR_FIELD_CREATED_AT,
+    NGX_LYFTR_FIELD_CURSOR,
+    NGX_LYFTR_FIELDS
+} ngx_lyftr_field_e;
+
+#define ngx_lyftr_field(n)         ((ngx_uint_t) 1 << (n))
+
+/* the first five */
+#define NGX_LYFTR_FIELDS_DEFAULT   (ngx_lyftr_field(NGX_LYFTR_FIELD_TYPE) - 1)
+
+/* those that few rows have */
+#define NGX_LYFTR_FIELDS_EXTRA     (ngx_lyftr_field(NGX_LYFTR_FIELD_TYPE)     \
+                                    | ngx_lyftr_field(NGX_LYFTR_FIELD_RAW))
 
 
 /*
@@ -75,15 +101,22 @@ typedef struct {
     ngx_int_t            limit;
     int64_t              offset;
     ngx_lyftr_position_t after;
+    ngx_uint_t           fields;           /* a bit for each */
 
     /* absent: len == 0 */
     ngx_str_t            from;
     ngx_str_t            q;                /* not folded */
-    ngx_str_t            since;            /* as sent */
-    ngx_str_t            cursor;           /* of after, as sent */
-    ngx_lyftr_instant_t  instant;          /* of since, if since.len */
+    ngx_str_t            id;
+    ngx_str_t            since;            /* as sent, */
+    ngx_str_t            until;            /* these too */
+    ngx_str_t            show;             /* the list of fields */
+    ngx_str_t            order;
+    ngx_str_t            cursor;           /* of after */
+    ngx_lyftr_instant_t  instant;          /* of since, if since.len, */
+    ngx_lyftr_instant_t  end;              /* and of until */
 
     unsigned             none:1;           /* no row can match */
+    unsigned             desc:1;           /* the last one comes first */
 } ngx_lyftr_query_t;
 
 
@@ -104,7 +137,9 @@ typedef enum {
     NGX_LYFTR_LESS_EQUAL,
     NGX_LYFTR_CURSOR,
     NGX_LYFTR_LITERAL,
-    NGX_LYFTR_LIST_TYPE
+    NGX_LYFTR_LIST_TYPE,
+    NGX_LYFTR_LITERAL_FIELDS,
+    NGX_LYFTR_LITERAL_ORDER
 } ngx_lyftr_fault_e;
 
 
@@ -201,6 +236,12 @@ size_t ngx_lyftr_json_string_len(u_char *s, size_t len);
 size_t ngx_lyftr_json_decode(u_char *buf, u_char *s, size_t len, uint32_t nul,
     ngx_uint_t *lone);
 
+/*
+ * Takes the white space between the tokens of valid JSON out; the length, which
+ * is never more than len.  buf may be NULL: only the length is returned.
+ */
+size_t ngx_lyftr_json_minify(u_char *buf, u_char *s, size_t len);
+
 /* at most NGX_INT64_LEN bytes */
 u_char *ngx_lyftr_json_int(u_char *p, int64_t n);
 
@@ -295,6 +336,20 @@ ngx_int_t ngx_lyftr_cursor_read(ngx_str_t *s, ngx_lyftr_position_t *position);
 u_char *ngx_lyftr_cursor_write(u_char *p, ngx_lyftr_position_t *position);
 
 
+/* ngx_lyftr_item.c */
+
+/* the field of that name, or NGX_DECLINED */
+ngx_int_t ngx_lyftr_item_field(u_char *name, size_t len);
+
+/* what ngx_lyftr_item_write() will write */
+size_t ngx_lyftr_item_len(ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position, ngx_uint_t fields);
+
+/* writes an object with these fields of a row, in their order, on one line */
+u_char *ngx_lyftr_item_write(u_char *p, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position, ngx_uint_t fields);
+
+
 /* ngx_lyftr_query.c */
 
 /*
@@ -308,8 +363,8 @@ ngx_int_t ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena,
 size_t ngx_lyftr_query_next_len(ngx_lyftr_query_t *q);
 
 /*
- * Writes the arguments of the page that follows the position: limit, the
- * filters and after, percent-encoded.
+ * Writes the arguments of the page that follows the position: limit, all that
+ * was asked but the offset, and after, percent-encoded.
  */
 u_char *ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
     ngx_lyftr_position_t *last);

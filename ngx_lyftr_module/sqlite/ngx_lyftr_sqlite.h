@@ -96,6 +96,9 @@ typedef enum {
     NGX_LYFTR_SQL_TOP_CLEAR,
     NGX_LYFTR_SQL_TOP_ADD,
     NGX_LYFTR_SQL_ROW,
+    NGX_LYFTR_SQL_EXTRA,
+    NGX_LYFTR_SQL_EXTRA_ADD,
+    NGX_LYFTR_SQL_EXTRAS,
     NGX_LYFTR_SQL_POSITION,
     NGX_LYFTR_SQL_TEXTS,
     NGX_LYFTR_SQL_SEARCH_STATE,
@@ -374,6 +377,22 @@ ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
     ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
 
 
+/* ngx_lyftr_sqlite_extra.c */
+
+/* stores what only some messages have, if this one does */
+ngx_int_t ngx_lyftr_sqlite_extra_add(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_message_t *m, ngx_lyftr_error_t *err);
+
+/* reads it, where it is; what m points to then stays until it is done with */
+ngx_int_t ngx_lyftr_sqlite_extra_read(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_message_t *m, ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_extra_done(ngx_lyftr_sqlite_t *c);
+
+/* by which damage is known */
+uint64_t ngx_lyftr_sqlite_extra_sum(int64_t seq, ngx_str_t *type,
+    ngx_str_t *raw);
+
+
 /* ngx_lyftr_checksum.c */
 
 /* of bytes, after what else was summed */
@@ -453,6 +472,11 @@ ngx_int_t ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c,
  */
 ngx_int_t ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
     uint64_t hash, uint64_t mark, ngx_lyftr_error_t *err);
+
+/* the same for a segment, whatever its filter says, and which row it is */
+ngx_int_t ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash, int64_t *seq,
+    ngx_lyftr_error_t *err);
 
 /* NGX_DECLINED if the id is known: the row that is there stays */
 ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,

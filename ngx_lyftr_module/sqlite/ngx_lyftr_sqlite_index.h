@@ -350,9 +350,13 @@ typedef struct {
 
 
 /*
- * Opens the sources of a transaction, and bounds them by the filters.
+ * Finds the keys that bound the filters, and the page, in a transaction.
  * NGX_DECLINED: the position is no row's.
  */
+ngx_int_t ngx_lyftr_sqlite_bounds(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+
+/* the same, and opens the sources within these bounds */
 ngx_int_t ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
@@ -364,6 +368,22 @@ ngx_int_t ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_position_t *position, sqlite3_stmt *st, ngx_lyftr_error_t *err);
 
+/*
+ * Is a key within the bounds?  NGX_OK, NGX_DECLINED: it is not, or NGX_DONE: on
+ * a page before.
+ */
+ngx_int_t ngx_lyftr_sqlite_within(ngx_lyftr_list_t *list, u_char *key,
+    size_t len);
+
+/* is it on a page before, if it is within the others? */
+ngx_uint_t ngx_lyftr_sqlite_passed(ngx_lyftr_list_t *list, u_char *key,
+    size_t len);
+
+/* the key of a row, at the end of keys; where it is there, and how long */
+ngx_int_t ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, int64_t seq, ngx_lyftr_buf_t *keys, size_t *key,
+    size_t *len, ngx_lyftr_error_t *err);
+
 /* gives the next row of the page; NGX_DONE: it is on the next page */
 ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_error_t *err);
@@ -374,6 +394,10 @@ ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 /* lists, and counts, the rows that contain query->q */
 ngx_int_t ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+
+/* does a row contain it?  NGX_OK or NGX_DECLINED */
+ngx_int_t ngx_lyftr_sqlite_search_one(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_query_t *query, int64_t seq, ngx_lyftr_error_t *err);
 
 
 #endif /* _NGX_LYFTR_SQLITE_INDEX_H_INCLUDED_ */

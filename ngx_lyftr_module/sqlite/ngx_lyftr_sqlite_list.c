@@ -6,6 +6,12 @@
 
 static ngx_int_t ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_one(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_one_matches(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, int64_t seq, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    int64_t *seq, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -27,12 +33,22 @@ ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     list.page = page;
     list.kind = query->from.len ? NGX_LYFTR_TREE_SENDER : NGX_LYFTR_TREE_TIME;
 
-    rc = ngx_lyftr_sqlite_range(c, &list, err);
+    rc = query->id.len ? ngx_lyftr_sqlite_bounds(c, &list, err)
+                       : ngx_lyftr_sqlite_range(c, &list, err);
 
-    if (rc == NGX_OK && !query->none) {
+    if (rc != NGX_OK || query->none) {
+        goto done;
+    }
+
+    if (query->id.len) {
+        rc = ngx_lyftr_sqlite_one(c, &list, err);
+
+    } else {
         rc = query->q.len ? ngx_lyftr_sqlite_search(c, &list, err)
                           : ngx_lyftr_sqlite_page(c, &list, err);
     }
+
+done:
 
     ngx_lyftr_merge_close(&list.sources);
     ngx_lyftr_buf_free(&list.keys);
@@ -81,4 +97,110 @@ ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
             return rc == NGX_DONE ? NGX_OK : rc;
         }
     }
+}
+
+
+/* the row of an id, if all else that is asked for holds too */
+
+static ngx_int_t
+ngx_lyftr_sqlite_one(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    int64_t     seq;
+    ngx_int_t   rc;
+
+    rc = ngx_lyftr_sqlite_find(c, &list->query->id, &seq, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_one_matches(c, list, seq, err);
+    }
+
+    if (rc == NGX_ERROR || rc == NGX_DECLINED) {
+        return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    }
+
+    list->page->total = 1;
+
+    if (rc == NGX_DONE || list->query->offset) {
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_sqlite_emit(c, list, seq, err);
+}
+
+
+/* NGX_DONE: it does, and is on a page before */
+
+static ngx_int_t
+ngx_lyftr_sqlite_one_matches(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    int64_t seq, ngx_lyftr_error_t *err)
+{
+    size_t            key, len;
+    ngx_int_t         rc;
+    ngx_lyftr_buf_t   keys;
+
+    if (list->query->q.len) {
+        rc = ngx_lyftr_sqlite_search_one(c, list->query, seq, err);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
+
+    rc = ngx_lyftr_sqlite_key(c, list, seq, &keys, &key, &len, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_within(list, keys.data + key, len);
+    }
+
+    ngx_lyftr_buf_free(&keys);
+
+    return rc;
+}
+
+
+/*
+ * Among the rows that no segment has their hashes are compared, and in segments
+ * they tell where to look.  NGX_DECLINED: there is no such row.
+ */
+
+static ngx_int_t
+ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_str_t *id, int64_t *seq,
+    ngx_lyftr_error_t *err)
+{
+    uint64_t                   hash;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i, n;
+    ngx_lyftr_memtable_row_t  *row;
+
+    hash = ngx_lyftr_sqlite_hash(id->data, id->len);
+
+    for (i = 0; i < c->view.nchunks; i++) {
+        row = c->view.chunks[i].chunk->row;
+
+        for (n = c->view.chunks[i].n; n; n--, row++) {
+
+            if (row->hash == hash
+                && ngx_lyftr_key_cmp(row->key + row->id, row->len - row->id,
+                                     id->data, id->len)
+                   == 0)
+            {
+                *seq = row->seq;
+                return NGX_OK;
+            }
+        }
+    }
+
+    for (i = 0; i < c->nsegments; i++) {
+        rc = ngx_lyftr_sqlite_known_segment(c, &c->segments[i], id, hash, seq,
+                                            err);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? NGX_OK : rc;
+        }
+    }
+
+    return NGX_DECLINED;
 }

@@ -7,12 +7,17 @@ static ngx_int_t ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list,
     ngx_lyftr_sqlite_row_t *row, ngx_uint_t instant_cut, ngx_uint_t id_cut);
+static u_char *ngx_lyftr_sqlite_above(u_char *key, u_char *last,
+    ngx_uint_t cut);
 static ngx_int_t ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
-ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+ngx_lyftr_sqlite_bounds(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t  rc;
@@ -25,15 +30,25 @@ ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         rc = ngx_lyftr_sqlite_after(c, list, err);
     }
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_keys(c, list, err);
-    }
+    return rc == NGX_OK ? ngx_lyftr_sqlite_keys(c, list, err) : rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_sqlite_bounds(c, list, err);
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_merge_open(c, &list->sources, list->kind, err);
     }
 
     if (rc == NGX_OK) {
+        list->sources.desc = list->query->desc;
+
         rc = ngx_lyftr_merge_range(c, &list->sources, &list->low,
                                    &list->high, &list->total, err);
     }
@@ -124,7 +139,8 @@ static ngx_int_t
 ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list, ngx_lyftr_sqlite_row_t *row,
     ngx_uint_t instant_cut, ngx_uint_t id_cut)
 {
-    u_char  *p;
+    u_char      *p;
+    ngx_uint_t   cut;
 
     row->from = list->query->from;
 
@@ -148,17 +164,41 @@ ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list, ngx_lyftr_sqlite_row_t *row,
 
         p -= row->message_id.len + 2;
 
-    } else if (!id_cut) {
+    }
 
-        /* the least key that is greater */
+    cut = instant_cut || id_cut;
 
-        *p++ = '\0';
+    if (list->query->desc ? cut : !cut) {
+
+        p = ngx_lyftr_sqlite_above(list->keys.data, p, cut);
     }
 
     list->keys.len = p - list->keys.data;
     list->nafter = list->keys.len;
 
     return NGX_OK;
+}
+
+
+/* the least key that is greater; if it is cut, than all that begin with it */
+
+static u_char *
+ngx_lyftr_sqlite_above(u_char *key, u_char *last, ngx_uint_t cut)
+{
+    if (!cut) {
+        *last++ = '\0';
+        return last;
+    }
+
+    while (last > key && last[-1] == 0xff) {
+        last--;
+    }
+
+    if (last > key) {
+        last[-1]++;
+    }
+
+    return last;
 }
 
 
@@ -175,7 +215,7 @@ ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     query = list->query;
 
-    len = 2 * (2 * query->from.len + 2) + sizeof(query->instant.data) + 1;
+    len = 2 * (2 * query->from.len + 2 + 1 + sizeof(query->instant.data));
 
     if (ngx_lyftr_buf_reserve(&list->keys, len) != NGX_OK) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
@@ -183,15 +223,25 @@ ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     p = list->keys.data + list->keys.len;
 
-    if (query->from.len) {
-        list->high.data = p;
-        p = ngx_lyftr_key_sender(p, &query->from);
-        list->high.len = p - list->high.data;
+    list->high.data = p;
 
-        /* greater than all keys of the sender */
-        p[-1] = 1;
+    if (query->from.len) {
+        p = ngx_lyftr_key_sender(p, &query->from);
+
+        if (query->until.len == 0) {
+            /* greater than all keys of the sender */
+            p[-1] = 1;
+        }
     }
 
+    if (query->until.len) {
+        instant.data = query->end.data;
+        instant.len = query->end.len;
+
+        p = ngx_lyftr_key_instant(p, &instant);
+    }
+
+    list->high.len = p - list->high.data;
     list->low.data = p;
 
     if (query->from.len) {
@@ -203,9 +253,21 @@ ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         instant.len = query->instant.len;
 
         p = ngx_lyftr_key_instant(p, &instant);
+
+    } else if (query->until.len) {
+        /* less than all that are instants */
+        *p++ = NGX_LYFTR_KEY_INSTANT;
     }
 
     list->low.len = p - list->low.data;
+
+    if (query->until.len
+        && ngx_lyftr_key_cmp(list->low.data, list->low.len, list->high.data,
+                             list->high.len)
+           > 0)
+    {
+        list->high = list->low;
+    }
 
     if (list->nafter) {
         list->from.data = list->keys.data;
@@ -216,15 +278,106 @@ ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 }
 
 
+ngx_int_t
+ngx_lyftr_sqlite_within(ngx_lyftr_list_t *list, u_char *key, size_t len)
+{
+    ngx_str_t  *low, *high;
+
+    low = &list->low;
+    high = &list->high;
+
+    if ((low->len && ngx_lyftr_key_cmp(key, len, low->data, low->len) < 0)
+        || (high->len
+            && ngx_lyftr_key_cmp(key, len, high->data, high->len) >= 0))
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_lyftr_sqlite_passed(list, key, len) ? NGX_DONE : NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_lyftr_sqlite_passed(ngx_lyftr_list_t *list, u_char *key, size_t len)
+{
+    int  cmp;
+
+    if (list->from.len == 0) {
+        return 0;
+    }
+
+    cmp = ngx_lyftr_key_cmp(key, len, list->from.data, list->from.len);
+
+    return list->query->desc ? cmp >= 0 : cmp < 0;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    int64_t seq, ngx_lyftr_buf_t *keys, size_t *key, size_t *len,
+    ngx_lyftr_error_t *err)
+{
+    size_t                     skip;
+    ngx_int_t                  rc;
+    sqlite3_stmt              *st;
+    ngx_lyftr_memtable_row_t   to;
+    ngx_lyftr_sqlite_row_t     row;
+
+    st = c->stmt[NGX_LYFTR_SQL_RECENT];
+
+    (void) sqlite3_bind_int64(st, 1, seq - 1);
+    (void) sqlite3_bind_int64(st, 2, seq);
+
+    switch (sqlite3_step(st)) {
+
+    case SQLITE_ROW:
+        ngx_lyftr_sqlite_row(st, &row);
+
+        *key = keys->len;
+
+        rc = ngx_lyftr_sqlite_row_keys(&row, keys, &to);
+
+        if (rc != NGX_OK) {
+            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "no memory");
+            break;
+        }
+
+        skip = (list->kind == NGX_LYFTR_TREE_TIME) ? to.sender : 0;
+
+        *key += skip;
+        *len = to.len - skip;
+
+        break;
+
+    case SQLITE_DONE:
+        rc = ngx_lyftr_sqlite_damaged(err);
+        break;
+
+    default:
+        rc = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return rc;
+}
+
+
 /* a row of the page; NGX_DONE: it is on the next one */
 
 ngx_int_t
 ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_error_t *err)
 {
-    ngx_int_t             rc;
-    sqlite3_stmt         *st;
-    ngx_lyftr_message_t   m;
+    ngx_int_t              rc;
+    sqlite3_stmt          *st;
+    ngx_lyftr_message_t    m;
+    ngx_lyftr_position_t   position;
+
+    if (list->page->next.seq) {
+        return NGX_DONE;
+    }
 
     if (list->n == list->query->limit) {
         list->page->next = list->last;
@@ -240,23 +393,16 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     switch (sqlite3_step(st)) {
 
     case SQLITE_ROW:
-        list->n++;
-
-        ngx_lyftr_sqlite_position(c, st, &list->last);
+        ngx_lyftr_sqlite_position(c, st, &position);
 
         ngx_lyftr_sqlite_column(st, 3, &m.message_id);
         ngx_lyftr_sqlite_column(st, 4, &m.from);
         ngx_lyftr_sqlite_column(st, 5, &m.to);
         ngx_lyftr_sqlite_column(st, 6, &m.ts);
-        ngx_lyftr_sqlite_column(st, 7, &m.text);
+        ngx_lyftr_sqlite_column(st, 7, &m.created_at);
+        ngx_lyftr_sqlite_column(st, 8, &m.text);
 
-        rc = list->row(list->data, &m, &list->last);
-
-        if (rc != NGX_OK) {
-            rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                       "the reader of the rows stopped");
-        }
-
+        rc = ngx_lyftr_sqlite_emit_row(c, list, &m, &position, err);
         break;
 
     case SQLITE_DONE:
@@ -268,6 +414,40 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     (void) sqlite3_reset(st);
+
+    return rc;
+}
+
+
+/* with what few rows have, if it is asked for */
+
+static ngx_int_t
+ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = (list->query->fields & NGX_LYFTR_FIELDS_EXTRA)
+         ? ngx_lyftr_sqlite_extra_read(c, position->seq, m, err) : NGX_OK;
+
+    if (rc == NGX_OK) {
+        rc = list->row(list->data, m, position);
+
+        if (rc == NGX_OK) {
+            list->n++;
+            list->last = *position;
+
+        } else if (rc == NGX_DONE) {
+            list->page->next = list->last;
+
+        } else {
+            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
+                                         "the reader of the rows stopped");
+        }
+    }
+
+    ngx_lyftr_sqlite_extra_done(c);
 
     return rc;
 }

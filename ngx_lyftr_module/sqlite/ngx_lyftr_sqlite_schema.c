@@ -26,7 +26,8 @@ static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
 /*
  * instant is a blob, or the text of a ts that is not in our form: SQLite sorts
  * text before blobs.  The small columns are before text, which may be long.
- * The sums are null where version 2 made what they are of.
+ * The sums are null where version 2 made what they are of.  What few rows have
+ * is apart, where nothing that reads the log comes by.
  */
 
 #define NGX_LYFTR_SQLITE_INDEXES                                              \
@@ -96,6 +97,20 @@ static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
     " BEGIN UPDATE lyftr_state SET mark = max(mark, old.seq); END;"
 
 
+#define NGX_LYFTR_SQLITE_EXTRA                                                \
+    "CREATE TABLE lyftr_extra ("                                              \
+    " seq INTEGER PRIMARY KEY,"                                               \
+    " type TEXT,"                                                             \
+    " raw TEXT,"                                                              \
+    " sum INTEGER NOT NULL);"
+
+
+#define NGX_LYFTR_SQLITE_VIEW                                                 \
+    "CREATE VIEW messages AS SELECT"                                          \
+    " message_id, from_msisdn, to_msisdn, ts, text, created_at, type, raw"    \
+    " FROM lyftr_message LEFT JOIN lyftr_extra USING (seq);"
+
+
 static const char  ngx_lyftr_sqlite_tables[] =
     "CREATE TABLE lyftr_message ("
     " seq INTEGER PRIMARY KEY,"
@@ -109,22 +124,30 @@ static const char  ngx_lyftr_sqlite_tables[] =
     " text TEXT);"
 
     NGX_LYFTR_SQLITE_LEAVE
+    NGX_LYFTR_SQLITE_EXTRA
     NGX_LYFTR_SQLITE_INDEXES;
 
 
 /* with it the file is ours */
 
 static const char  ngx_lyftr_sqlite_mark[] =
-    "CREATE VIEW messages AS SELECT"
-    " message_id, from_msisdn, to_msisdn, ts, text, created_at"
-    " FROM lyftr_message;"
+    NGX_LYFTR_SQLITE_VIEW
     "PRAGMA application_id = 0x4c594652;"
     "PRAGMA user_version = 4;";
+
+
+/* what is not in the tables that an older version has */
+
+#define NGX_LYFTR_SQLITE_NEWER                                                \
+    "DROP VIEW messages;"                                                     \
+    NGX_LYFTR_SQLITE_EXTRA                                                    \
+    NGX_LYFTR_SQLITE_VIEW
 
 
 /* what version 3 lacks */
 
 #define NGX_LYFTR_SQLITE_VERSION_3                                            \
+    NGX_LYFTR_SQLITE_NEWER                                                    \
     NGX_LYFTR_SQLITE_LEAVE                                                    \
     "ALTER TABLE lyftr_state ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE lyftr_state ADD COLUMN store INTEGER NOT NULL DEFAULT 0;"    \
@@ -142,6 +165,7 @@ static const char  ngx_lyftr_sqlite_version_1[] =
     "DROP TABLE lyftr_state;"
     NGX_LYFTR_SQLITE_LEAVE
     NGX_LYFTR_SQLITE_INDEXES
+    NGX_LYFTR_SQLITE_NEWER
     "PRAGMA user_version = 4;";
 
 
@@ -153,6 +177,8 @@ static const char  ngx_lyftr_sqlite_version_2[] =
     "ALTER TABLE lyftr_state ADD COLUMN rebuild INTEGER NOT NULL DEFAULT 0;"
     NGX_LYFTR_SQLITE_VERSION_3;
 
+
+/* its workers may be at work, and go on with the connections that they have */
 
 static const char  ngx_lyftr_sqlite_version_3[] =
     NGX_LYFTR_SQLITE_VERSION_3;

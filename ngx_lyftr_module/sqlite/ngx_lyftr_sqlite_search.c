@@ -38,6 +38,8 @@ typedef struct {
 } ngx_lyftr_found_t;
 
 
+static ngx_int_t ngx_lyftr_search_needle(ngx_lyftr_query_t *query,
+    ngx_str_t *needle, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bitmap_t *bits,
     int64_t searched, ngx_uint_t few, ngx_lyftr_error_t *err);
@@ -69,14 +71,9 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     query = list->query;
 
-    needle.len = ngx_lyftr_fold(NULL, query->q.data, query->q.len);
-    needle.data = sqlite3_malloc64(needle.len + 1);
-
-    if (needle.data == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    if (ngx_lyftr_search_needle(query, &needle, err) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-    (void) ngx_lyftr_fold(needle.data, query->q.data, query->q.len);
 
     ngx_memzero(&bits, sizeof(ngx_lyftr_bitmap_t));
 
@@ -109,6 +106,44 @@ done:
     sqlite3_free(needle.data);
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_search_one(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
+    int64_t seq, ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+    ngx_str_t  needle;
+
+    if (ngx_lyftr_search_needle(query, &needle, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_lyftr_sqlite_contains(c, seq, &needle, err);
+
+    sqlite3_free(needle.data);
+
+    return rc;
+}
+
+
+/* what is looked for, folded; to be freed */
+
+static ngx_int_t
+ngx_lyftr_search_needle(ngx_lyftr_query_t *query, ngx_str_t *needle,
+    ngx_lyftr_error_t *err)
+{
+    needle->len = ngx_lyftr_fold(NULL, query->q.data, query->q.len);
+    needle->data = sqlite3_malloc64(needle->len + 1);
+
+    if (needle->data == NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    }
+
+    (void) ngx_lyftr_fold(needle->data, query->q.data, query->q.len);
+
+    return NGX_OK;
 }
 
 
@@ -199,10 +234,7 @@ ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
         list->page->total++;
 
-        if ((list->from.len
-             && ngx_lyftr_key_cmp(source->key.data, source->key.len,
-                                  list->from.data, list->from.len)
-                < 0)
+        if (ngx_lyftr_sqlite_passed(list, source->key.data, source->key.len)
             || passed++ < list->query->offset)
         {
             continue;
@@ -260,7 +292,7 @@ static ngx_int_t
 ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
 {
-    int64_t             i, seq;
+    int64_t             i, at, seq;
     ngx_int_t           rc;
     ngx_uint_t          n;
     ngx_lyftr_buf_t     keys, rows;
@@ -290,7 +322,8 @@ ngx_lyftr_search_sorted(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     for (i = list->query->offset; i < (int64_t) n && rc == NGX_OK; i++) {
-        rc = ngx_lyftr_sqlite_emit(c, list, found[i].seq, err);
+        at = list->query->desc ? (int64_t) n - 1 - i : i;
+        rc = ngx_lyftr_sqlite_emit(c, list, found[at].seq, err);
     }
 
     ngx_lyftr_buf_free(&keys);
@@ -307,63 +340,24 @@ ngx_lyftr_search_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_buf_t *keys, ngx_lyftr_buf_t *rows,
     ngx_lyftr_error_t *err)
 {
-    u_char                    *key;
-    size_t                     skip;
-    ngx_int_t                  rc;
-    sqlite3_stmt              *st;
-    ngx_lyftr_found_t          found;
-    ngx_lyftr_memtable_row_t   to;
-    ngx_lyftr_sqlite_row_t     row;
+    ngx_int_t          rc;
+    ngx_lyftr_found_t  found;
 
-    st = c->stmt[NGX_LYFTR_SQL_RECENT];
-
-    (void) sqlite3_bind_int64(st, 1, seq - 1);
-    (void) sqlite3_bind_int64(st, 2, seq);
-
-    if (sqlite3_step(st) != SQLITE_ROW) {
-        (void) ngx_lyftr_sqlite_error(c, err);
-        (void) sqlite3_reset(st);
+    if (ngx_lyftr_sqlite_key(c, list, seq, keys, &found.key, &found.len, err)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_lyftr_sqlite_row(st, &row);
+    rc = ngx_lyftr_sqlite_within(list, keys->data + found.key, found.len);
 
-    found.key = keys->len;
-    rc = ngx_lyftr_sqlite_row_keys(&row, keys, &to);
-
-    (void) sqlite3_reset(st);
+    list->page->total += (rc != NGX_DECLINED);
 
     if (rc != NGX_OK) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        return NGX_OK;
     }
 
-    skip = (list->kind == NGX_LYFTR_TREE_TIME) ? to.sender : 0;
-
-    found.key += skip;
-    found.len = to.len - skip;
     found.seq = seq;
-
-    key = keys->data + found.key;
-
-    if ((list->low.len
-         && ngx_lyftr_key_cmp(key, found.len, list->low.data, list->low.len)
-            < 0)
-        || (list->high.len
-            && ngx_lyftr_key_cmp(key, found.len, list->high.data,
-                                 list->high.len)
-               >= 0))
-    {
-        return NGX_OK;
-    }
-
-    list->page->total++;
-
-    if (list->from.len
-        && ngx_lyftr_key_cmp(key, found.len, list->from.data, list->from.len)
-           < 0)
-    {
-        return NGX_OK;
-    }
 
     return ngx_lyftr_buf_add(rows, &found, sizeof(found)) == NGX_OK
            ? NGX_OK

@@ -136,7 +136,18 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_ROW */
     "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
-    " text FROM lyftr_message WHERE seq = ?1",
+    " created_at, text FROM lyftr_message WHERE seq = ?1",
+
+    /* NGX_LYFTR_SQL_EXTRA */
+    "SELECT type, raw FROM lyftr_extra WHERE seq = ?1",
+
+    /* NGX_LYFTR_SQL_EXTRA_ADD */
+    "INSERT INTO lyftr_extra (seq, type, raw, sum) VALUES (?1, ?2, ?3, ?4)",
+
+    /* NGX_LYFTR_SQL_EXTRAS: with those that no row has */
+    "SELECT e.seq, e.type, e.raw, e.sum, m.seq FROM lyftr_extra AS e"
+    " LEFT JOIN lyftr_message AS m ON m.seq = e.seq"
+    " WHERE e.seq > ?1 ORDER BY e.seq",
 
     /* NGX_LYFTR_SQL_POSITION */
     "SELECT seq, id_hash, instant, message_id, from_msisdn"

@@ -22,6 +22,10 @@ static ngx_int_t ngx_lyftr_verify_version(ngx_lyftr_sqlite_t *c,
     int64_t *version, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_extra(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_extra_row(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c,
@@ -35,6 +39,7 @@ static ngx_lyftr_verify_pt  ngx_lyftr_verify_steps[] = {
     ngx_lyftr_verify_tables,
     ngx_lyftr_verify_segments,
     ngx_lyftr_verify_tail,
+    ngx_lyftr_verify_extra,
     ngx_lyftr_verify_counts,
     ngx_lyftr_verify_search,
     NULL
@@ -281,6 +286,88 @@ ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     }
 
     return NGX_DONE;
+}
+
+
+/* what some rows have besides is as it was stored, of rows that are there */
+
+static ngx_int_t
+ngx_lyftr_verify_extra(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_error_t *err)
+{
+    int            rc;
+    ngx_int_t      ok;
+    sqlite3_stmt  *st;
+
+    if (!v->begun) {
+        v->begun = 1;
+        v->seq = 0;
+    }
+
+    ok = NGX_OK;
+    rc = SQLITE_ROW;
+    st = c->stmt[NGX_LYFTR_SQL_EXTRAS];
+
+    (void) sqlite3_bind_int64(st, 1, v->seq);
+
+    while (ok == NGX_OK
+           && !ngx_lyftr_verify_full(v)
+           && (rc = sqlite3_step(st)) == SQLITE_ROW)
+    {
+        ok = ngx_lyftr_verify_extra_row(c, v, st, err);
+    }
+
+    if (ok == NGX_OK && rc == SQLITE_DONE) {
+        ok = NGX_DONE;
+
+    } else if (ok == NGX_OK && rc != SQLITE_ROW) {
+        ok = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return ok;
+}
+
+
+/* a file in UTF-16, which only an adopted one is, does not keep all texts */
+
+static ngx_int_t
+ngx_lyftr_verify_extra_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    sqlite3_stmt *st, ngx_lyftr_error_t *err)
+{
+    int64_t    exact;
+    uint64_t   sum;
+    ngx_str_t  type, raw;
+
+    v->seq = sqlite3_column_int64(st, 0);
+
+    ngx_lyftr_sqlite_column(st, 1, &type);
+    ngx_lyftr_sqlite_column(st, 2, &raw);
+
+    v->n++;
+    v->len += type.len + raw.len + 2 * sizeof(int64_t);
+
+    sum = ngx_lyftr_sqlite_extra_sum(v->seq, &type, &raw);
+    exact = 1;
+
+    if (sum == (uint64_t) sqlite3_column_int64(st, 3)) {
+        exact = 0;
+
+    } else if (ngx_lyftr_sqlite_get(c, "SELECT encoding = 'UTF-8'"
+                                       " FROM pragma_encoding", &exact, err)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (exact || sqlite3_column_type(st, 4) == SQLITE_NULL) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
+                                     "row %lld is damaged",
+                                     (long long) v->seq);
+    }
+
+    return NGX_OK;
 }
 
 

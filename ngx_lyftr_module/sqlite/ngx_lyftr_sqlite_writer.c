@@ -30,9 +30,6 @@ static ngx_int_t ngx_lyftr_sqlite_insert_row(ngx_lyftr_sqlite_t *c,
 static void ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq,
     size_t len);
 static int64_t ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c);
-static ngx_int_t ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash,
-    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_iterator_t *cursor, ngx_str_t *id, uint64_t hash,
     ngx_lyftr_error_t *err);
@@ -224,7 +221,8 @@ ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
     /* SQLite would store more, and no page could hold it */
 
     if (m->message_id.len + m->from.len + m->to.len + m->ts.len + m->text.len
-        + created->len > NGX_LYFTR_SQLITE_LENGTH)
+        + created->len > NGX_LYFTR_SQLITE_LENGTH
+        || m->type.len + m->raw.len > NGX_LYFTR_SQLITE_LENGTH)
     {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_DATA,
                                      "string or blob too big (18)");
@@ -248,6 +246,10 @@ ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
     }
 
     row->seq = sqlite3_last_insert_rowid(c->db);
+
+    if (ngx_lyftr_sqlite_extra_add(c, row->seq, m, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_lyftr_sqlite_add(c, row, err);
 }
@@ -380,7 +382,7 @@ ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id, uint64_t hash,
             continue;
         }
 
-        rc = ngx_lyftr_sqlite_known_segment(c, segment, id, hash, err);
+        rc = ngx_lyftr_sqlite_known_segment(c, segment, id, hash, &seq, err);
 
         if (rc != NGX_OK) {
             return rc;
@@ -391,9 +393,9 @@ ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id, uint64_t hash,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash,
+    ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash, int64_t *seq,
     ngx_lyftr_error_t *err)
 {
     int                 cmp;
@@ -427,6 +429,10 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
         if (rc == NGX_OK) {
             rc = cmp ? ngx_lyftr_iterator_next(c, &cursor, err) : NGX_DECLINED;
         }
+    }
+
+    if (rc == NGX_DECLINED) {
+        *seq = ngx_lyftr_iterator_seq(&cursor);
     }
 
     ngx_lyftr_iterator_free(&cursor);

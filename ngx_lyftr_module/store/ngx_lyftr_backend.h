@@ -53,7 +53,7 @@ typedef struct {
 
 /*
  * Takes the next row, and where it stands; its strings are valid during the
- * call only.  NGX_OK, or NGX_ERROR to stop.
+ * call only.  NGX_OK, NGX_DONE: the page ends before it, or NGX_ERROR to stop.
  */
 typedef ngx_int_t (*ngx_lyftr_row_pt)(void *data, ngx_lyftr_message_t *row,
     ngx_lyftr_position_t *position);

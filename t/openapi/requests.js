@@ -23,6 +23,9 @@ const TIMES = ['2024-02-29T23:59:59.123456789Z', '0001-01-01T00:00:00Z',
                '2025-01-15T10:00:00.Z', '2025-01-15 10:00:00Z',
                '2025-01-15T10:00:00Z\n', '２025-01-15T10:00:00Z', ''];
 
+const FIELDS = ['message_id', 'from', 'to', 'ts', 'text', 'type', 'raw',
+                'created_at', 'cursor'];
+
 const NUMBERS = ['+1', '+', '1', '', '+1\n', '++1', '+١', '+1 ', '+12.5',
                  '+' + '9'.repeat(300)];
 
@@ -143,14 +146,20 @@ const query = fc.record({
                      fc.bigInt(0n, 2n ** 63n - 1n).map(String)),
     from: fc.oneof(number, text),
     since: fc.oneof(time, fc.constant('')),
+    until: fc.oneof(time, fc.constant('')),
     q: text,
+    id: text,
+    fields: fc.shuffledSubarray(FIELDS).map((names) => names.join()),
+    order: fc.constantFrom('asc', 'desc', ''),
 }, { requiredKeys: [] });
 
 const hostileQuery = fc.array(fc.tuple(
-    fc.constantFrom('limit', 'offset', 'from', 'since', 'q', 'after', 'Limit',
-                    'x', ''),
+    fc.constantFrom('limit', 'offset', 'from', 'since', 'until', 'q', 'id',
+                    'fields', 'order', 'after', 'Limit', 'x', ''),
     fc.oneof(text, fc.bigInt().map(String), fc.integer().map(String),
-             fc.constantFrom(...TIMES, ...NUMBERS, ' 1 ', '1.0', '-0', '1e1',
+             fc.array(fc.constantFrom(...FIELDS, '', 'x'), { maxLength: 3 })
+                 .map((names) => names.join()),
+             fc.constantFrom(...TIMES, ...NUMBERS, 'asc', 'DESC', ' 1 ', '1.0', '-0', '1e1',
                              '101', '0', '-1', '9223372036854775808'))),
     { maxLength: 6 });
 

@@ -113,7 +113,7 @@ test_version_3(void **state)
     assert_int_equal(unit_one(c, "a"), NGX_OK);
     b->close(c);
 
-    unit_sql(UNIT_VERSION_3 "PRAGMA user_version = 3");
+    unit_version_3();
 
     c = unit_open();
     assert_int_equal(unit_one(c, "a"), NGX_DECLINED);

@@ -217,6 +217,8 @@ test_refuse(void **state)
           NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 4;"
           " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 3;"
+          " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 2;"
           " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA }
     };
@@ -478,8 +480,7 @@ test_kill(void **state)
 
 /*
  * A file that another version has half adopted: a newer one has it for itself,
- * what an older one had done is done anew, and one that took down no version is
- * of this one.
+ * what an older one had done is done anew, also one that took down no version.
  */
 
 static void
@@ -496,6 +497,7 @@ test_versions(void **state)
         { "", 1 },
         { "ALTER TABLE lyftr_adopt DROP COLUMN version", 0 },
         { "UPDATE lyftr_adopt SET version = 5", -1 },
+        { "UPDATE lyftr_adopt SET version = 3; DROP TABLE lyftr_extra", 0 },
         { "UPDATE lyftr_adopt SET version = 2; DROP TABLE lyftr_top;"
           "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
           "CREATE TABLE lyftr_old (a); CREATE INDEX lyftr_i ON lyftr_old (a)",

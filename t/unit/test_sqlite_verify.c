@@ -399,13 +399,7 @@ test_sums(void **state)
     unit_maintain_all(c);
     b->close(c);
 
-    unit_sql("ALTER TABLE lyftr_segment DROP COLUMN sum;"
-             "ALTER TABLE lyftr_segment DROP COLUMN ties;"
-             "ALTER TABLE lyftr_search DROP COLUMN sum;"
-             "ALTER TABLE lyftr_state DROP COLUMN damaged;"
-             "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
-             UNIT_VERSION_3
-             "PRAGMA user_version = 2");
+    unit_version_2();
 
     c = unit_open();
     assert_int_equal(unit_sql_int("PRAGMA user_version"), 4);

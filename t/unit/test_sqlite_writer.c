@@ -202,13 +202,7 @@ test_version_2(void **state)
     b->close(upkeep);
 
     unit_sql("UPDATE lyftr_segment SET ties = 0");
-    unit_sql("ALTER TABLE lyftr_segment DROP COLUMN ties;"
-             "ALTER TABLE lyftr_segment DROP COLUMN sum;"
-             "ALTER TABLE lyftr_search DROP COLUMN sum;"
-             "ALTER TABLE lyftr_state DROP COLUMN damaged;"
-             "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
-             UNIT_VERSION_3
-             "PRAGMA user_version = 2");
+    unit_version_2();
 
     c = unit_open();
     test_all_known(c, 320, 0);

@@ -11,9 +11,17 @@
 
 typedef struct {
     unit_row_t         **want;
+    ngx_uint_t           fields;           /* that were asked for */
     ngx_uint_t           n;
     ngx_uint_t           bad;
 } unit_sink_t;
+
+
+static ngx_inline ngx_uint_t
+unit_differs(ngx_str_t *x, ngx_str_t *y)
+{
+    return (x->data == NULL) != (y->data == NULL) || unit_str_cmp(x, y) != 0;
+}
 
 
 /* no text of the model has what folds otherwise than ASCII */
@@ -22,7 +30,11 @@ static ngx_inline ngx_uint_t
 unit_row_matches(unit_row_t *r, ngx_lyftr_query_t *q)
 {
     size_t      i;
-    unit_row_t  since;
+    unit_row_t  since, until;
+
+    if (q->id.len && unit_str_cmp(&r->id, &q->id) != 0) {
+        return 0;
+    }
 
     if (q->from.len && unit_str_cmp(&r->from, &q->from) != 0) {
         return 0;
@@ -33,6 +45,15 @@ unit_row_matches(unit_row_t *r, ngx_lyftr_query_t *q)
         since.t = q->instant;
 
         if (unit_row_cmp(r, &since) < 0) {
+            return 0;
+        }
+    }
+
+    if (q->until.len) {
+        ngx_memzero(&until, sizeof(unit_row_t));
+        until.t = q->end;
+
+        if (r->none || unit_row_cmp(r, &until) >= 0) {
             return 0;
         }
     }
@@ -60,16 +81,28 @@ unit_sink(void *data, ngx_lyftr_message_t *m,
 {
     unit_sink_t *sink = data;
 
-    unit_row_t  *r;
+    unit_row_t  *r, row;
 
     r = sink->want[sink->n++];
 
-    sink->bad += (r == NULL
-                  || unit_str_cmp(&r->id, &m->message_id) != 0
-                  || unit_str_cmp(&r->from, &m->from) != 0
-                  || unit_str_cmp(&r->ts, &m->ts) != 0
-                  || (r->text.data == NULL) != (m->text.data == NULL)
-                  || unit_str_cmp(&r->text, &m->text) != 0);
+    if (r == NULL) {
+        sink->bad++;
+        return NGX_OK;
+    }
+
+    row = *r;
+
+    if ((sink->fields & NGX_LYFTR_FIELDS_EXTRA) == 0) {
+        ngx_str_null(&row.type);
+        ngx_str_null(&row.raw);
+    }
+
+    sink->bad += (unit_str_cmp(&row.id, &m->message_id) != 0
+                  || unit_str_cmp(&row.from, &m->from) != 0
+                  || unit_str_cmp(&row.ts, &m->ts) != 0
+                  || unit_differs(&row.text, &m->text)
+                  || unit_differs(&row.type, &m->type)
+                  || unit_differs(&row.raw, &m->raw));
 
     return NGX_OK;
 }
@@ -88,6 +121,7 @@ unit_page(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n,
     len = from < n ? ngx_min((ngx_uint_t) q->limit, n - from) : 0;
 
     sink.want = &want[ngx_min(from, n)];
+    sink.fields = q->fields;
     sink.n = 0;
     sink.bad = 0;
 
@@ -100,10 +134,13 @@ unit_page(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n,
     if (rc != NGX_OK || (ngx_uint_t) page->total != n || sink.n != len
         || sink.bad || (page->next.seq != 0) != (from + len < n))
     {
-        fail_msg("from \"%.*s\" since \"%.*s\" q \"%.*s\" at %d: %d rows"
-                 " of %d, %d wrong, total %d of %d, next %d",
+        fail_msg("from \"%.*s\" since \"%.*s\" until \"%.*s\" q \"%.*s\""
+                 " id \"%.*s\" desc %d at %d: %d rows of %d, %d wrong,"
+                 " total %d of %d, next %d",
                  (int) q->from.len, q->from.data, (int) q->since.len,
-                 q->since.data, (int) q->q.len, q->q.data, (int) from,
+                 q->since.data, (int) q->until.len, q->until.data,
+                 (int) q->q.len, q->q.data, (int) q->id.len, q->id.data,
+                 q->desc, (int) from,
                  (int) sink.n, (int) len, (int) sink.bad, (int) page->total,
                  (int) n, (int) page->next.seq);
     }
@@ -111,8 +148,8 @@ unit_page(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n,
 
 
 /*
- * To after any row but the last, also one that since and q leave out; how many
- * of those that they do not are up to it.
+ * To after any row but the last, also one that the filters but from leave out;
+ * how many of those that they do not are up to it.
  */
 
 static ngx_inline ngx_uint_t
@@ -141,6 +178,7 @@ unit_after(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n)
     one.offset = i;
 
     sink.want = &row;
+    sink.fields = 0;
     sink.n = 0;
     sink.bad = 0;
 
@@ -151,7 +189,12 @@ unit_after(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n)
     q->offset = 0;
     q->after = page.next;
 
-    for (at = 0; at < n && want[at] <= row; at++) { /* void */ }
+    for (at = 0;
+         at < n && (q->desc ? want[at] >= row : want[at] <= row);
+         at++)
+    {
+        /* void */
+    }
 
     return at;
 }
@@ -165,7 +208,8 @@ unit_after(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n)
 static ngx_inline void
 unit_check_list(void *c, ngx_uint_t all)
 {
-    ngx_uint_t          i, n, at;
+    ngx_uint_t          i, k, n, at;
+    unit_row_t         *row;
     static unit_row_t  *want[UNIT_ROWS + 1];
     ngx_lyftr_page_t    page;
     ngx_lyftr_query_t   q;
@@ -191,14 +235,37 @@ unit_check_list(void *c, ngx_uint_t all)
                          NGX_OK);
     }
 
+    if (rand_r(&seed) % 3 == 0) {
+        q.until = unit_str(sinces[rand_r(&seed) % 4]);
+
+        assert_int_equal(ngx_lyftr_instant_parse_since(q.until.data,
+                                                       q.until.len, &q.end),
+                         NGX_OK);
+    }
+
     if (rand_r(&seed) % 4 == 0) {
         q.q = unit_str(needles[rand_r(&seed) % 4]);
     }
+
+    if (nmodel && rand_r(&seed) % 6 == 0) {
+        q.id = rand_r(&seed) % 6 ? model[rand_r(&seed) % nmodel].id
+                                 : unit_str("none");
+    }
+
+    q.fields = rand_r(&seed) % 2 ? NGX_LYFTR_FIELDS_DEFAULT
+                                 : NGX_LYFTR_FIELDS_EXTRA;
+    q.desc = rand_r(&seed) % 2;
 
     for (i = 0, n = 0; i < nmodel; i++) {
         if (unit_row_matches(&model[i], &q)) {
             want[n++] = &model[i];
         }
+    }
+
+    for (i = 0, k = n; q.desc && i + 1 < k; i++) {
+        row = want[i];
+        want[i] = want[--k];
+        want[k] = row;
     }
 
     want[n] = NULL;

@@ -15,6 +15,8 @@ typedef struct {
     ngx_str_t            from;
     ngx_str_t            ts;
     ngx_str_t            text;
+    ngx_str_t            type;             /* of some rows only */
+    ngx_str_t            raw;
     ngx_uint_t           none;             /* ts is none */
     ngx_lyftr_instant_t  t;
 } unit_row_t;
@@ -34,6 +36,8 @@ unit_model_clear(void)
         free(model[nmodel].from.data);
         free(model[nmodel].ts.data);
         free(model[nmodel].text.data);
+        free(model[nmodel].type.data);
+        free(model[nmodel].raw.data);
     }
 }
 
@@ -76,6 +80,8 @@ unit_model_row(ngx_str_t *id, ngx_str_t *from, ngx_str_t *ts, ngx_str_t *text)
     r->from = unit_dup(from->data, from->len);
     r->ts = unit_dup(ts->data, ts->len);
     ngx_str_null(&r->text);
+    ngx_str_null(&r->type);
+    ngx_str_null(&r->raw);
 
     if (text->data) {
         r->text = unit_dup(text->data, text->len);
@@ -87,14 +93,38 @@ unit_model_row(ngx_str_t *id, ngx_str_t *from, ngx_str_t *ts, ngx_str_t *text)
 }
 
 
+/* what not all rows have, and which may be longer than a page of the file */
+
+static ngx_inline void
+unit_model_extra(unit_row_t *r)
+{
+    int   len;
+    char  raw[20000];
+
+    static const char  *types[] = { "text", "image", "malformed" };
+
+    if (rand_r(&seed) % 4) {
+        r->type = unit_str(types[rand_r(&seed) % 3]);
+        r->type = unit_dup(r->type.data, r->type.len);
+    }
+
+    len = rand_r(&seed) % 100 ? rand_r(&seed) % 200 : rand_r(&seed) % 19000;
+    len = sprintf(raw, "{ \"id\": %u, \"x\": \"%*s\" }", (unsigned) nmodel,
+                  len, "\xc3\x89");
+
+    r->raw = unit_dup(raw, len);
+}
+
+
 /* some ids are long, and some begin alike */
 
 static ngx_inline unit_row_t *
 unit_model_random(void)
 {
-    int        len;
-    char       id[1200], from[32], ts[40];
-    ngx_str_t  s[4];
+    int          len;
+    char         id[1200], from[32], ts[40];
+    ngx_str_t    s[4];
+    unit_row_t  *r;
 
     static const char  *texts[] = {
         "", "a Needle here", "needle 100%_ sure", "100 percent", "x"
@@ -116,7 +146,13 @@ unit_model_random(void)
     s[2] = unit_str(ts);
     s[3] = unit_str(rand_r(&seed) % 7 ? texts[rand_r(&seed) % 5] : NULL);
 
-    return unit_model_row(&s[0], &s[1], &s[2], &s[3]);
+    r = unit_model_row(&s[0], &s[1], &s[2], &s[3]);
+
+    if (rand_r(&seed) % 3 == 0) {
+        unit_model_extra(r);
+    }
+
+    return r;
 }
 
 
@@ -135,6 +171,8 @@ unit_model_insert(void *c, unit_row_t *r)
     m.to = unit_str("+200");
     m.ts = r->ts;
     m.text = r->text;
+    m.type = r->type;
+    m.raw = r->raw;
     m.instant = r->t;
 
     rc = unit_put(c, &m, &err);

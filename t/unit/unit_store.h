@@ -19,11 +19,6 @@
 #define unit_put       ngx_lyftr_sqlite_insert
 #define unit_commit    ngx_lyftr_sqlite_commit
 
-/* makes a store one of version 3 */
-#define UNIT_VERSION_3                                                        \
-    "DROP TRIGGER lyftr_leave;"                                               \
-    "ALTER TABLE lyftr_state DROP COLUMN mark;"                               \
-    "ALTER TABLE lyftr_state DROP COLUMN store;"
 
 /* a test with a store that is not there yet */
 #define unit_fresh(f)                                                         \
@@ -132,6 +127,39 @@ unit_sql(const char *sql)
     }
 
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+
+/* brings the schema back to versions of before */
+
+static ngx_inline void
+unit_version_3(void)
+{
+    unit_sql("BEGIN;"
+             "DROP VIEW messages;"
+             "DROP TABLE lyftr_extra;"
+             "DROP TRIGGER lyftr_leave;"
+             "ALTER TABLE lyftr_state DROP COLUMN mark;"
+             "ALTER TABLE lyftr_state DROP COLUMN store;"
+             "CREATE VIEW messages AS SELECT message_id, from_msisdn,"
+             " to_msisdn, ts, text, created_at FROM lyftr_message;"
+             "PRAGMA user_version = 3;"
+             "COMMIT");
+}
+
+
+static ngx_inline void
+unit_version_2(void)
+{
+    unit_version_3();
+    unit_sql("BEGIN;"
+             "ALTER TABLE lyftr_segment DROP COLUMN ties;"
+             "ALTER TABLE lyftr_segment DROP COLUMN sum;"
+             "ALTER TABLE lyftr_search DROP COLUMN sum;"
+             "ALTER TABLE lyftr_state DROP COLUMN damaged;"
+             "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
+             "PRAGMA user_version = 2;"
+             "COMMIT");
 }
 
 
