@@ -1,5 +1,4 @@
 #include <ngx_lyftr_request.h>
-#include <ngx_lyftr_hmac.h>
 
 
 /*
