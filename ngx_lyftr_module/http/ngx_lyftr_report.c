@@ -43,6 +43,8 @@ static ngx_int_t ngx_lyftr_report_jobs(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_histogram(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
+static ngx_int_t ngx_lyftr_report_backend(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_backend_t *backend);
 static ngx_int_t ngx_lyftr_report_build(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static int64_t ngx_lyftr_report_count(ngx_lyftr_store_t *store,
@@ -56,8 +58,6 @@ static int64_t ngx_lyftr_report_age(ngx_lyftr_store_t *store,
 static int64_t ngx_lyftr_report_pending(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
 static int64_t ngx_lyftr_report_ready(ngx_lyftr_store_t *store,
-    ngx_atomic_t *word, int64_t *unit);
-static int64_t ngx_lyftr_report_max_wal(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
 
 
@@ -204,50 +204,6 @@ static ngx_lyftr_metric_t  ngx_lyftr_report_metrics[] = {
       offsetof(ngx_lyftr_status_t, rows),
       ngx_lyftr_report_gauge, NULL },
 
-    { "lyftr_store_unindexed_rows", "gauge",
-      "The newest messages, which no segment has yet; if it grows beyond "
-      "131072 writers are slowed down, so lower the load or get a faster "
-      "disk.",
-      ngx_lyftr_report_store,
-      offsetof(ngx_lyftr_status_t, unindexed),
-      ngx_lyftr_report_gauge, NULL },
-
-    { "lyftr_store_uncounted_rows", "gauge",
-      "The newest messages, which the counts of senders do not have yet; "
-      "reads count them one by one, so if it grows the housekeeping is "
-      "behind.",
-      ngx_lyftr_report_store,
-      offsetof(ngx_lyftr_status_t, uncounted),
-      ngx_lyftr_report_gauge, NULL },
-
-    { "lyftr_store_search_lag_rows", "gauge",
-      "The newest messages, which the search index does not have yet, 0 if "
-      "the store makes none; a search scans them, so if it grows the "
-      "housekeeping is behind.",
-      ngx_lyftr_report_store,
-      offsetof(ngx_lyftr_status_t, search_lag),
-      ngx_lyftr_report_gauge, NULL },
-
-    { "lyftr_store_wal_pages", "gauge",
-      "Pages in the WAL since it began anew; if it only grows, a reader "
-      "that does not end keeps the checkpoints from it.",
-      ngx_lyftr_report_store,
-      offsetof(ngx_lyftr_status_t, wal_pages),
-      ngx_lyftr_report_gauge, NULL },
-
-    { "lyftr_store_wal_bytes", "gauge",
-      "Size of the WAL's file; when what it holds comes to the limit "
-      "deliveries are refused, so look for long reads before.",
-      ngx_lyftr_report_store,
-      offsetof(ngx_lyftr_status_t, wal_bytes),
-      ngx_lyftr_report_gauge, NULL },
-
-    { "lyftr_store_wal_limit_bytes", "gauge",
-      "The limit: max_wal= of the store.",
-      ngx_lyftr_report_store,
-      offsetof(ngx_lyftr_status_t, wal_bytes),
-      ngx_lyftr_report_max_wal, NULL },
-
     { "lyftr_store_database_bytes", "gauge",
       "Size of the database without its WAL; see that the disk has room "
       "for more.",
@@ -286,6 +242,7 @@ ngx_lyftr_metrics_handler(ngx_http_request_t *r)
     ngx_int_t               rc;
     ngx_lyftr_output_t      out;
     ngx_lyftr_metric_t     *metric;
+    ngx_lyftr_backend_t   **backend;
     ngx_lyftr_main_conf_t  *lmcf;
 
     rc = ngx_http_discard_request_body(r);
@@ -304,6 +261,12 @@ ngx_lyftr_metrics_handler(ngx_http_request_t *r)
             != NGX_OK
             || metric->write(&out, lmcf, metric) != NGX_OK)
         {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    for (backend = lmcf->backends; *backend; backend++) {
+        if (ngx_lyftr_report_backend(&out, lmcf, *backend) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -567,6 +530,58 @@ ngx_lyftr_report_histogram(ngx_lyftr_output_t *out,
 }
 
 
+/* the gauges that only its stores have */
+
+static ngx_int_t
+ngx_lyftr_report_backend(ngx_lyftr_output_t *out, ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_backend_t *backend)
+{
+    int64_t                    value, unit;
+    ngx_uint_t                 i, n;
+    ngx_lyftr_gauge_t         *gauge;
+    ngx_lyftr_store_t        **store;
+    ngx_lyftr_metric_label_t   label;
+
+    store = lmcf->stores.elts;
+    label.name = "store";
+
+    for (n = 0; backend->gauge[n].name; n++) {
+        gauge = &backend->gauge[n];
+
+        if (ngx_lyftr_metrics_head(out, gauge->name, gauge->type, gauge->help)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        for (i = 0; i < lmcf->stores.nelts; i++) {
+
+            if (store[i]->backend != backend) {
+                continue;
+            }
+
+            label.value = &store[i]->name;
+            unit = 1;
+
+            value = gauge->param
+                    ? *(ngx_int_t *) ((u_char *) store[i]->dsn + gauge->param)
+                    : ngx_lyftr_report_gauge(store[i],
+                                             &store[i]->status->gauges[n],
+                                             &unit);
+
+            if (ngx_lyftr_metrics_line(out, gauge->name, &label, 1, value,
+                                       unit)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* the versions are the labels, one for the library of each backend */
 
 static ngx_int_t
@@ -681,12 +696,4 @@ ngx_lyftr_report_ready(ngx_lyftr_store_t *store, ngx_atomic_t *word,
 {
     return !store->no_secret
            && ngx_lyftr_ready_known(store) == NGX_LYFTR_ERR_NONE;
-}
-
-
-static int64_t
-ngx_lyftr_report_max_wal(ngx_lyftr_store_t *store, ngx_atomic_t *word,
-    int64_t *unit)
-{
-    return store->max_wal;
 }

@@ -5,7 +5,14 @@
 #include <ngx_lyftr_sqlite_jobs.h>
 
 
+/* the least that a connection works well with */
+#define NGX_LYFTR_SQLITE_CACHE     (256 * 1024)
+
+
 static void ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text);
+static ngx_int_t ngx_lyftr_sqlite_configure(void *data, ngx_uint_t connections,
+    ngx_lyftr_error_t *err);
+static void ngx_lyftr_sqlite_renew(void *data);
 static void ngx_lyftr_sqlite_finish(void *conn);
 static ngx_int_t ngx_lyftr_sqlite_begin_read(void *conn, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
@@ -15,13 +22,78 @@ static ngx_int_t ngx_lyftr_sqlite_write(void *conn, ngx_lyftr_batch_t *batch,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
+static ngx_lyftr_param_t  ngx_lyftr_sqlite_params[] = {
+
+    { ngx_string("max_wal="), NGX_LYFTR_PARAM_BYTES,
+      offsetof(ngx_lyftr_sqlite_dsn_t, max_wal),
+      16 << 20, NGX_MAX_INT_T_VALUE, 256 << 20 },
+
+    { ngx_string("cache="), NGX_LYFTR_PARAM_BYTES,
+      offsetof(ngx_lyftr_sqlite_dsn_t, caches),
+      1 << 20, NGX_MAX_INT_T_VALUE, 144 << 20 },
+
+    { ngx_string("search="), NGX_LYFTR_PARAM_FLAG,
+      offsetof(ngx_lyftr_sqlite_dsn_t, search),
+      0, 1, 0 },
+
+    { ngx_string("force"), NGX_LYFTR_PARAM_WORD,
+      offsetof(ngx_lyftr_sqlite_dsn_t, force),
+      0, 1, 0 },
+
+    { ngx_null_string, 0, 0, 0, 0, 0 }
+};
+
+
+static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
+
+    { "lyftr_store_unindexed_rows", "gauge",
+      "The newest messages, which no segment has yet; if it grows beyond "
+      "131072 writers are slowed down, so lower the load or get a faster "
+      "disk.",
+      0 },
+
+    { "lyftr_store_uncounted_rows", "gauge",
+      "The newest messages, which the counts of senders do not have yet; "
+      "reads count them one by one, so if it grows the housekeeping is "
+      "behind.",
+      0 },
+
+    { "lyftr_store_search_lag_rows", "gauge",
+      "The newest messages, which the search index does not have yet, 0 if "
+      "the store makes none; a search scans them, so if it grows the "
+      "housekeeping is behind.",
+      0 },
+
+    { "lyftr_store_wal_pages", "gauge",
+      "Pages in the WAL since it began anew; if it only grows, a reader "
+      "that does not end keeps the checkpoints from it.",
+      0 },
+
+    { "lyftr_store_wal_bytes", "gauge",
+      "Size of the WAL's file; when what it holds comes to the limit "
+      "deliveries are refused, so look for long reads before.",
+      0 },
+
+    { "lyftr_store_wal_limit_bytes", "gauge",
+      "The limit: max_wal= of the store.",
+      offsetof(ngx_lyftr_sqlite_dsn_t, max_wal) },
+
+    { NULL, NULL, NULL, 0 }
+};
+
+
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_string("sqlite"),
+    sizeof(ngx_lyftr_sqlite_dsn_t),
+    ngx_lyftr_sqlite_params,
+    ngx_lyftr_sqlite_gauge,
     ngx_lyftr_sqlite_jobs,
     ngx_lyftr_sqlite_advice,
     sqlite3_libversion,
     ngx_lyftr_sqlite_init,
+    ngx_lyftr_sqlite_configure,
     ngx_lyftr_sqlite_equal,
+    ngx_lyftr_sqlite_renew,
     ngx_lyftr_sqlite_open,
     ngx_lyftr_sqlite_finish,
     ngx_lyftr_sqlite_begin_read,
@@ -60,6 +132,43 @@ ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text)
                                  "SQLite %s has the WAL-reset bug, which is "
                                  "avoided here, but not if another program "
                                  "writes to a store", sqlite3_libversion());
+}
+
+
+/* all connections, and the guard of checkpoints, have the same share of it */
+
+static ngx_int_t
+ngx_lyftr_sqlite_configure(void *data, ngx_uint_t connections,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_dsn_t *dsn = data;
+
+    ngx_int_t  n;
+
+    n = connections + 1;
+
+    if (dsn->caches < n * NGX_LYFTR_SQLITE_CACHE) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                     "cache= must be at least %lld bytes with "
+                                     "so many readers",
+                                     (long long) n * NGX_LYFTR_SQLITE_CACHE);
+    }
+
+    dsn->cache = dsn->caches / n;
+
+    return NGX_OK;
+}
+
+
+/* the files that are there now are the right ones */
+
+static void
+ngx_lyftr_sqlite_renew(void *data)
+{
+    ngx_lyftr_sqlite_dsn_t *dsn = data;
+
+    ngx_memzero((void *) dsn->common.words,
+                NGX_LYFTR_FILE_N * sizeof(ngx_atomic_t));
 }
 
 

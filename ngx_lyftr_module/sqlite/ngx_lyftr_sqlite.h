@@ -128,6 +128,27 @@ typedef enum {
 } ngx_lyftr_file_e;
 
 
+/* what is kept of a store; the parameters are those of its directive */
+
+typedef struct {
+    ngx_lyftr_dsn_t      common;           /* see ngx_lyftr_backend.h */
+
+    ngx_int_t            max_wal;          /* bytes */
+    ngx_int_t            caches;           /* bytes, of a process, */
+    ngx_int_t            cache;            /* and of a connection */
+    ngx_int_t            search;           /* an index of texts, 1: is made */
+    ngx_int_t            force;            /* on any file system */
+
+    /* of this process */
+    struct {
+        ngx_atomic_uint_t  id;
+        ngx_fd_t           fd;             /* keeps it from another file */
+    } file[NGX_LYFTR_FILE_N];
+    ngx_uint_t           opened;
+    void                *shared;           /* the memtable's */
+} ngx_lyftr_sqlite_dsn_t;
+
+
 /* words that all processes share, after those of the files */
 
 #define NGX_LYFTR_WORD_WAL         NGX_LYFTR_FILE_N      /* its pages */
@@ -261,7 +282,7 @@ typedef struct {
     sqlite3             *db;
     sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
 
-    ngx_lyftr_dsn_t     *dsn;
+    ngx_lyftr_sqlite_dsn_t  *dsn;
     ngx_lyftr_memtable_t  *recent;
 
     ngx_lyftr_sqlite_state_t  state;
@@ -355,7 +376,7 @@ void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
 
 /* ngx_lyftr_sqlite_url.c */
 
-ngx_int_t ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+ngx_int_t ngx_lyftr_sqlite_init(void *data, ngx_str_t *url,
     ngx_lyftr_error_t *err);
 
 
@@ -517,7 +538,7 @@ void ngx_lyftr_sqlite_stats_free(ngx_lyftr_sqlite_t *c);
 
 /* ngx_lyftr_sqlite_open.c */
 
-void *ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
+void *ngx_lyftr_sqlite_open(void *dsn, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_close(void *conn);
 

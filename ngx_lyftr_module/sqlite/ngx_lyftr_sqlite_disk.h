@@ -112,7 +112,7 @@ void ngx_lyftr_sqlite_wal_trim(ngx_lyftr_sqlite_t *c);
 
 /* ngx_lyftr_sqlite_place.c */
 
-ngx_uint_t ngx_lyftr_sqlite_equal(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b);
+ngx_uint_t ngx_lyftr_sqlite_equal(void *a, void *b);
 
 /* finds the path */
 ngx_int_t ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c,

@@ -98,21 +98,23 @@ ngx_lyftr_sqlite_files(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 ngx_int_t
 ngx_lyftr_sqlite_files_known(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    ngx_int_t         known;
-    ngx_uint_t        i;
-    sqlite3_mutex    *mutex;
-    ngx_lyftr_dsn_t  *dsn;
+    ngx_int_t                known;
+    ngx_uint_t               i;
+    ngx_atomic_t            *words;
+    sqlite3_mutex           *mutex;
+    ngx_lyftr_sqlite_dsn_t  *dsn;
 
     dsn = c->dsn;
     mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
 
     sqlite3_mutex_enter(mutex);
 
-    known = (dsn->opened || dsn->words);
+    words = dsn->common.words;
+    known = (dsn->opened || words);
 
     for (i = 0; i < NGX_LYFTR_FILE_N && !dsn->opened && known; i++) {
-        dsn->file[i].id = dsn->words[i];
-        known = (dsn->words[i] != 0);
+        dsn->file[i].id = words[i];
+        known = (words[i] != 0);
     }
 
     sqlite3_mutex_leave(mutex);
@@ -126,14 +128,16 @@ ngx_lyftr_sqlite_files_known(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 ngx_int_t
 ngx_lyftr_sqlite_files_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    ngx_int_t           rc;
-    ngx_uint_t          i;
-    sqlite3_mutex      *mutex;
-    ngx_lyftr_dsn_t    *dsn;
-    ngx_atomic_uint_t   id[NGX_LYFTR_FILE_N];
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_atomic_t            *words;
+    sqlite3_mutex           *mutex;
+    ngx_atomic_uint_t        id[NGX_LYFTR_FILE_N];
+    ngx_lyftr_sqlite_dsn_t  *dsn;
 
     dsn = c->dsn;
     mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
+    words = dsn->common.words;
     rc = NGX_OK;
 
     sqlite3_mutex_enter(mutex);
@@ -147,8 +151,8 @@ ngx_lyftr_sqlite_files_learn(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         for (i = 0; i < NGX_LYFTR_FILE_N && rc == NGX_OK; i++) {
             dsn->file[i].id = id[i];
 
-            if (dsn->words && !ngx_atomic_cmp_set(&dsn->words[i], 0, id[i])) {
-                dsn->file[i].id = dsn->words[i];
+            if (words && !ngx_atomic_cmp_set(&words[i], 0, id[i])) {
+                dsn->file[i].id = words[i];
             }
         }
 
@@ -224,10 +228,10 @@ ngx_lyftr_sqlite_files_look(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
 static ngx_int_t
 ngx_lyftr_sqlite_files_pin(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int               fd;
-    char              path[NGX_LYFTR_SQLITE_NAME_LEN];
-    ngx_uint_t        i;
-    ngx_lyftr_dsn_t  *dsn;
+    int                      fd;
+    char                     path[NGX_LYFTR_SQLITE_NAME_LEN];
+    ngx_uint_t               i;
+    ngx_lyftr_sqlite_dsn_t  *dsn;
 
     dsn = c->dsn;
 

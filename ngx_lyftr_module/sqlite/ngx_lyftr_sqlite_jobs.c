@@ -415,14 +415,18 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    gauges->unindexed = ngx_max(c->last - c->state.indexed, 0);
-    gauges->uncounted = ngx_max(c->last - c->state.counted, 0);
-    gauges->search_lag = c->dsn->search ? ngx_max(c->last - c->searched, 0)
-                                        : 0;
+    int64_t  *own;
+
+    own = gauges->own;
+
+    own[NGX_LYFTR_GAUGE_UNINDEXED] = ngx_max(c->last - c->state.indexed, 0);
+    own[NGX_LYFTR_GAUGE_UNCOUNTED] = ngx_max(c->last - c->state.counted, 0);
+    own[NGX_LYFTR_GAUGE_SEARCH_LAG] = c->dsn->search
+                                      ? ngx_max(c->last - c->searched, 0) : 0;
     gauges->rows = c->many + (c->last - c->many_to);
 
-    gauges->wal_pages = ngx_lyftr_sqlite_pages(c);
-    gauges->wal_bytes = ngx_lyftr_sqlite_wal_size(c);
+    own[NGX_LYFTR_GAUGE_WAL_PAGES] = ngx_lyftr_sqlite_pages(c);
+    own[NGX_LYFTR_GAUGE_WAL_BYTES] = ngx_lyftr_sqlite_wal_size(c);
     gauges->bytes = ngx_lyftr_sqlite_size(c);
     gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
 }

@@ -44,6 +44,17 @@ typedef enum {
 } ngx_lyftr_sqlite_job_e;
 
 
+/* the order is that of the table in ngx_lyftr_sqlite.c */
+
+typedef enum {
+    NGX_LYFTR_GAUGE_UNINDEXED = 0,
+    NGX_LYFTR_GAUGE_UNCOUNTED,
+    NGX_LYFTR_GAUGE_SEARCH_LAG,
+    NGX_LYFTR_GAUGE_WAL_PAGES,
+    NGX_LYFTR_GAUGE_WAL_BYTES
+} ngx_lyftr_sqlite_gauge_e;
+
+
 /* NGX_OK: it did something, NGX_DONE: it had nothing to do */
 
 typedef ngx_int_t (*ngx_lyftr_job_pt)(ngx_lyftr_sqlite_t *c,

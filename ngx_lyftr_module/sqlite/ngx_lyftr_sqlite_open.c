@@ -26,7 +26,7 @@ static int  ngx_lyftr_sqlite_options[][2] = {
 
 
 void *
-ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
+ngx_lyftr_sqlite_open(void *dsn, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t            rc;
@@ -45,7 +45,7 @@ ngx_lyftr_sqlite_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
     ngx_lyftr_sqlite_lock_init(c);
     ngx_lyftr_sqlite_wal_init(c, (flags & NGX_LYFTR_OPEN_FAILED) != 0);
 
-    c->recent = ngx_lyftr_memtable_attach(&dsn->shared);
+    c->recent = ngx_lyftr_memtable_attach(&c->dsn->shared);
 
     if (c->recent == NULL) {
         (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");

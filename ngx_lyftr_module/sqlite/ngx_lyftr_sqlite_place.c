@@ -17,7 +17,7 @@ typedef struct {
 } ngx_lyftr_sqlite_fs_t;
 
 
-static ngx_int_t ngx_lyftr_sqlite_real(ngx_lyftr_dsn_t *dsn, char *path);
+static ngx_int_t ngx_lyftr_sqlite_real(ngx_lyftr_sqlite_dsn_t *dsn, char *path);
 static ngx_int_t ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_file_e file, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_place_fs(ngx_lyftr_sqlite_t *c,
@@ -55,12 +55,12 @@ static ngx_lyftr_sqlite_fs_t  ngx_lyftr_sqlite_remote[] = {
 /* with all links resolved; NGX_ERROR and errno */
 
 static ngx_int_t
-ngx_lyftr_sqlite_real(ngx_lyftr_dsn_t *dsn, char *path)
+ngx_lyftr_sqlite_real(ngx_lyftr_sqlite_dsn_t *dsn, char *path)
 {
     char    *name, *base, dir[NGX_MAX_PATH + 1], real[PATH_MAX];
     size_t   len;
 
-    name = (char *) dsn->path;
+    name = (char *) dsn->common.path;
     base = "";
 
     if (realpath(name, real) == NULL) {
@@ -99,7 +99,8 @@ ngx_int_t
 ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     if (ngx_lyftr_sqlite_real(c->dsn, ngx_lyftr_sqlite_path(c)) != NGX_OK) {
-        return ngx_lyftr_sqlite_cannot(err, "open", (char *) c->dsn->path);
+        return ngx_lyftr_sqlite_cannot(err, "open",
+                                       (char *) c->dsn->common.path);
     }
 
     return NGX_OK;
@@ -109,21 +110,24 @@ ngx_lyftr_sqlite_resolve(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 /* what is not there yet has a name only, and what has two, one number */
 
 ngx_uint_t
-ngx_lyftr_sqlite_equal(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b)
+ngx_lyftr_sqlite_equal(void *a, void *b)
 {
+    ngx_lyftr_sqlite_dsn_t *one = a;
+    ngx_lyftr_sqlite_dsn_t *other = b;
+
     char         path[2][NGX_MAX_PATH];
     struct stat  sb[2];
 
-    if (stat((char *) a->path, &sb[0]) == 0
-        && stat((char *) b->path, &sb[1]) == 0)
+    if (stat((char *) one->common.path, &sb[0]) == 0
+        && stat((char *) other->common.path, &sb[1]) == 0)
     {
         return sb[0].st_dev == sb[1].st_dev && sb[0].st_ino == sb[1].st_ino;
     }
 
-    if (ngx_lyftr_sqlite_real(a, path[0]) != NGX_OK
-        || ngx_lyftr_sqlite_real(b, path[1]) != NGX_OK)
+    if (ngx_lyftr_sqlite_real(one, path[0]) != NGX_OK
+        || ngx_lyftr_sqlite_real(other, path[1]) != NGX_OK)
     {
-        return ngx_strcmp(a->path, b->path) == 0;
+        return ngx_strcmp(one->common.path, other->common.path) == 0;
     }
 
     return ngx_strcmp(path[0], path[1]) == 0;

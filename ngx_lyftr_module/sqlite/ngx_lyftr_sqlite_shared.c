@@ -12,11 +12,11 @@
 ngx_atomic_t *
 ngx_lyftr_sqlite_word(ngx_lyftr_sqlite_t *c, ngx_uint_t word)
 {
-    ngx_atomic_t     *words;
-    ngx_lyftr_dsn_t  *dsn;
+    ngx_atomic_t            *words;
+    ngx_lyftr_sqlite_dsn_t  *dsn;
 
     dsn = c->dsn;
-    words = dsn->words;
+    words = dsn->common.words;
 
     if (words == NULL
         || __atomic_load_n(&words[NGX_LYFTR_FILE_DB], __ATOMIC_SEQ_CST)
@@ -34,7 +34,7 @@ ngx_lyftr_sqlite_job(ngx_lyftr_sqlite_t *c, ngx_uint_t n)
 {
     ngx_lyftr_backend_job_t  *jobs;
 
-    jobs = c->dsn->jobs;
+    jobs = c->dsn->common.jobs;
 
     return jobs && ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_BEAT) ? &jobs[n]
                                                                  : NULL;

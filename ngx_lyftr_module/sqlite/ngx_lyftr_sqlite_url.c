@@ -15,13 +15,14 @@ static u_char *ngx_lyftr_sqlite_scheme(u_char *p, u_char *last);
 
 
 ngx_int_t
-ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_init(void *data, ngx_str_t *url, ngx_lyftr_error_t *err)
 {
+    ngx_lyftr_sqlite_dsn_t *dsn = data;
+
     size_t   len, cwd;
     u_char  *p, *last, *query;
 
-    ngx_memzero(dsn, sizeof(ngx_lyftr_dsn_t));
+    ngx_memzero(dsn, sizeof(ngx_lyftr_sqlite_dsn_t));
 
     p = url->data;
     last = p + url->len;
@@ -65,16 +66,16 @@ ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
     }
 
     if (*p != '/') {
-        if (getcwd((char *) dsn->path, NGX_MAX_PATH) == NULL) {
+        if (getcwd((char *) dsn->common.path, NGX_MAX_PATH) == NULL) {
             return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
                                          "getcwd() failed: %s",
                                          strerror(errno));
         }
 
-        cwd = ngx_strlen(dsn->path);
+        cwd = ngx_strlen(dsn->common.path);
 
-        if (dsn->path[cwd - 1] != '/') {
-            dsn->path[cwd++] = '/';
+        if (dsn->common.path[cwd - 1] != '/') {
+            dsn->common.path[cwd++] = '/';
         }
     }
 
@@ -85,8 +86,8 @@ ngx_lyftr_sqlite_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
                                      "the path is too long");
     }
 
-    ngx_memcpy(dsn->path + cwd, p, len);
-    dsn->path[cwd + len] = '\0';
+    ngx_memcpy(dsn->common.path + cwd, p, len);
+    dsn->common.path[cwd + len] = '\0';
 
     return NGX_OK;
 

@@ -15,13 +15,12 @@
 
 #define NGX_LYFTR_TOP_SENDERS      10
 
-/* atomic words of a store that all processes share, for its backend */
+/*
+ * What all processes share of a store has room for so many of a backend's
+ * words, gauges and jobs, and for so many words of the reason why one fails.
+ */
 #define NGX_LYFTR_WORDS            8
-
-/* of these, the first are cleared by a reload */
-#define NGX_LYFTR_WORDS_FORGOTTEN  4
-
-/* jobs of a backend's housekeeping, and of each the words of a reason */
+#define NGX_LYFTR_GAUGES_MAX       8
 #define NGX_LYFTR_JOBS_MAX         8
 #define NGX_LYFTR_JOB_REASON       12
 
@@ -81,17 +80,46 @@ typedef struct {
 } ngx_lyftr_stats_t;
 
 
+/* how the value of a parameter is written, and kept as an ngx_int_t */
+
+typedef enum {
+    NGX_LYFTR_PARAM_NUMBER = 0,
+    NGX_LYFTR_PARAM_MSEC,                  /* a time, as nginx reads it */
+    NGX_LYFTR_PARAM_BYTES,                 /* a size */
+    NGX_LYFTR_PARAM_FLAG,                  /* on or off */
+    NGX_LYFTR_PARAM_WORD                   /* it is there, or is not */
+} ngx_lyftr_param_e;
+
+
+/* a parameter of lyftr_store */
+
+typedef struct {
+    ngx_str_t            name;             /* with its "=" if it has one */
+    ngx_lyftr_param_e    type;
+    size_t               offset;           /* where its value is kept */
+    ngx_int_t            min;
+    ngx_int_t            max;
+    ngx_int_t            value;            /* if it is not given */
+} ngx_lyftr_param_t;
+
+
+/* a gauge of /metrics */
+
+typedef struct {
+    char                *name;             /* NULL: there are no more */
+    char                *type;
+    char                *help;
+    size_t               param;            /* it shows this one; 0: none */
+} ngx_lyftr_gauge_t;
+
+
 /* what the housekeeping saw of the store when it looked last */
 
 typedef struct {
     int64_t              rows;
-    int64_t              unindexed;        /* the newest of them */
-    int64_t              uncounted;
-    int64_t              search_lag;
-    int64_t              wal_pages;        /* since it began anew */
-    int64_t              wal_bytes;        /* of the file */
     int64_t              bytes;
     ngx_int_t            adopted;          /* percent; -1: all there is */
+    int64_t              own[NGX_LYFTR_GAUGES_MAX];    /* as the table has */
 } ngx_lyftr_gauges_t;
 
 
@@ -117,28 +145,21 @@ typedef struct {
 } ngx_lyftr_backend_job_t;
 
 
-/* a store's address, filled by init(), and what it may use */
+/*
+ * How what a backend keeps of a store begins.  The rest is its own: where its
+ * parameters are kept, and what this process has of the store.
+ */
 
 typedef struct {
-    u_char               path[NGX_MAX_PATH + 1];   /* absolute, zero at end */
-    struct {
-        ngx_atomic_uint_t  id;
-        ngx_fd_t           fd;             /* keeps it from another file */
-    } file[4];
-    ngx_uint_t           opened;           /* by this process */
-    void                *shared;           /* by this process */
-    ngx_atomic_t        *words;            /* by all processes, or NULL */
+    u_char               path[NGX_MAX_PATH + 1];   /* its name for the log */
+    ngx_atomic_t        *words;            /* of all processes, or NULL */
     ngx_lyftr_backend_job_t  *jobs;        /* the same, in their order */
-    ngx_int_t            max_wal;          /* bytes */
-    ngx_int_t            cache;            /* bytes, of a connection */
-    ngx_int_t            search;           /* an index of texts, 1: is made */
-    ngx_int_t            force;            /* on any file system */
 } ngx_lyftr_dsn_t;
 
 
 /*
- * init() is called while the configuration is parsed and touches no file, and
- * same() when it has been.
+ * init(), configure() and same() are called while the configuration is parsed,
+ * in this order, and open no file; dsn is what a backend keeps of a store.
  * All others run in a pool thread, one at a time a connection.
  *
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
@@ -150,6 +171,9 @@ typedef struct {
 
 typedef struct {
     ngx_str_t            scheme;           /* of the URLs it takes */
+    size_t               size;             /* of what it keeps of a store */
+    ngx_lyftr_param_t   *params;           /* of lyftr_store; len == 0 */
+    ngx_lyftr_gauge_t   *gauge;            /* besides those of every store */
     ngx_str_t           *jobs;             /* of its housekeeping; len == 0 */
 
     /* what an operator has to know of the library; len == 0: nothing */
@@ -158,12 +182,19 @@ typedef struct {
     /* of the library */
     const char        *(*version)(void);
 
-    /* checks the URL and resolves its path */
-    ngx_int_t          (*init)(ngx_lyftr_dsn_t *dsn, ngx_str_t *url,
+    /* checks the URL and resolves its path; touches no file */
+    ngx_int_t          (*init)(void *dsn, ngx_str_t *url,
+                             ngx_lyftr_error_t *err);
+
+    /* its parameters are known, and how many connections a process will have */
+    ngx_int_t          (*configure)(void *dsn, ngx_uint_t connections,
                              ngx_lyftr_error_t *err);
 
     /* do both mean one store?  Looks at the files, and opens none */
-    ngx_uint_t         (*same)(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b);
+    ngx_uint_t         (*same)(void *a, void *b);
+
+    /* of its words, forgets what a reload says is right as it is now */
+    void               (*renew)(void *dsn);
 
     /*
      * Connects; creates the schema, or migrates what is there.  A database
@@ -171,7 +202,7 @@ typedef struct {
      * get NGX_LYFTR_ERR_ADOPT until that is done.
      * NULL with *err filled if it cannot.
      */
-    void              *(*open)(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags,
+    void              *(*open)(void *dsn, ngx_uint_t flags,
                              ngx_msec_t deadline, ngx_lyftr_error_t *err);
     void               (*close)(void *conn);
 

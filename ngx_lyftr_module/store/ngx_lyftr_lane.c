@@ -192,7 +192,7 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
 
     lane->seat->conn = ngx_lyftr_lane_kept_away(store, flags, err)
                        ? NULL
-                       : store->backend->open(&store->dsn, flags, deadline,
+                       : store->backend->open(store->dsn, flags, deadline,
                                               err);
 
     if (lane->seat->conn) {

@@ -46,11 +46,10 @@ void
 ngx_lyftr_status_attach(ngx_lyftr_store_t *store, ngx_lyftr_status_t *status)
 {
     store->status = status;
-    store->dsn.words = status->words;
-    store->dsn.jobs = status->jobs;
+    store->dsn->words = status->words;
+    store->dsn->jobs = status->jobs;
 
-    ngx_memzero((void *) status->words,
-                NGX_LYFTR_WORDS_FORGOTTEN * sizeof(ngx_atomic_t));
+    store->backend->renew(store->dsn);
 }
 
 

@@ -1,80 +1,72 @@
 #include <ngx_lyftr_channel.h>
 
 
-/*
- * Connections of a process besides its readers: the writer, the probe, the
- * check, and two of the housekeeping.
- */
-#define NGX_LYFTR_STORE_OTHERS     5
+/* connections of a process besides its readers: writer, probe, jobs, check */
+#define NGX_LYFTR_STORE_OTHERS     4
 
 /* the longest time of a check, a year */
 #define NGX_LYFTR_STORE_CHECK      (365 * 24 * 3600 * (ngx_int_t) 1000)
 
-/* the least that a connection works well with */
-#define NGX_LYFTR_STORE_CACHE      (256 * 1024)
-
-
-typedef struct {
-    ngx_str_t     name;
-    size_t        offset;
-    const char   *unit;
-    ngx_int_t     min;
-    ngx_int_t     max;
-} ngx_lyftr_store_param_t;
-
 
 static char *ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_lyftr_backend_t **backends, ngx_str_t *url);
+static ngx_uint_t ngx_lyftr_store_text(ngx_str_t *arg, const char *name,
+    ngx_str_t *text);
+static ngx_int_t ngx_lyftr_store_address(ngx_conf_t *cf,
+    ngx_lyftr_store_t *store, ngx_str_t *fallback, ngx_str_t *url);
+static void ngx_lyftr_store_defaults(ngx_lyftr_param_t *params, void *base);
 static char *ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_str_t *arg);
-static char *ngx_lyftr_store_cache(ngx_conf_t *cf, ngx_lyftr_store_t *store);
-static char *ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag,
-    ngx_str_t *arg, size_t skip);
+static ngx_lyftr_param_t *ngx_lyftr_store_find(ngx_lyftr_param_t *param,
+    ngx_str_t *arg);
+static char *ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param,
+    void *base, ngx_str_t *arg);
 
 
 /* bits of those whose advice the log has, of this master process */
 static ngx_uint_t  ngx_lyftr_store_advised;
 
 
-static const char  ngx_lyftr_store_msec[] = " milliseconds";
-static const char  ngx_lyftr_store_bytes[] = " bytes";
+/* the order is that of ngx_lyftr_param_e */
+
+static const char  *ngx_lyftr_store_units[] = {
+    "",
+    " milliseconds",
+    " bytes",
+    "",
+    ""
+};
 
 
-static ngx_lyftr_store_param_t  ngx_lyftr_store_params[] = {
+/* those of every store: a backend has its own besides */
 
-    { ngx_string("batch="),
+static ngx_lyftr_param_t  ngx_lyftr_store_params[] = {
+
+    { ngx_string("batch="), NGX_LYFTR_PARAM_NUMBER,
       offsetof(ngx_lyftr_store_t, batch),
-      "", 1, 2048 },
+      1, 2048, 1024 },
 
-    { ngx_string("readers="),
+    { ngx_string("readers="), NGX_LYFTR_PARAM_NUMBER,
       offsetof(ngx_lyftr_store_t, readers),
-      "", 1, 64 },
+      1, 64, 4 },
 
-    { ngx_string("queue="),
+    { ngx_string("queue="), NGX_LYFTR_PARAM_NUMBER,
       offsetof(ngx_lyftr_store_t, queue),
-      "", 1, 1000000 },
+      1, 1000000, 16384 },
 
-    { ngx_string("delay="),
+    { ngx_string("delay="), NGX_LYFTR_PARAM_MSEC,
       offsetof(ngx_lyftr_store_t, delay),
-      ngx_lyftr_store_msec, 1, 60000 },
+      1, 60000, 500 },
 
-    { ngx_string("timeout="),
+    { ngx_string("timeout="), NGX_LYFTR_PARAM_MSEC,
       offsetof(ngx_lyftr_store_t, timeout),
-      ngx_lyftr_store_msec, 1, 60000 },
+      1, 60000, 4000 },
 
-    { ngx_string("max_wal="),
-      offsetof(ngx_lyftr_store_t, max_wal),
-      ngx_lyftr_store_bytes, 16 << 20, NGX_MAX_INT_T_VALUE },
-
-    { ngx_string("cache="),
-      offsetof(ngx_lyftr_store_t, cache),
-      ngx_lyftr_store_bytes, 1 << 20, NGX_MAX_INT_T_VALUE },
-
-    { ngx_string("check="),
+    { ngx_string("check="), NGX_LYFTR_PARAM_MSEC,
       offsetof(ngx_lyftr_store_t, check),
-      ngx_lyftr_store_msec, 1000, NGX_LYFTR_STORE_CHECK },
+      1000, NGX_LYFTR_STORE_CHECK, 24 * 3600 * 1000 },
 
-    { ngx_null_string, 0, NULL, 0, 0 }
+    { ngx_null_string, 0, 0, 0, 0, 0 }
 };
 
 
@@ -107,16 +99,10 @@ ngx_lyftr_store_add(ngx_conf_t *cf, ngx_array_t *stores, ngx_str_t *name)
     *storep = store;
 
     store->name = *name;
-    store->batch = 1024;
-    store->readers = 4;
-    store->queue = 16384;
-    store->delay = 500;
-    store->timeout = 4000;
-    store->max_wal = 256 << 20;
-    store->cache = 144 << 20;
-    store->check = 24 * 3600 * 1000;
     store->file_name = cf->conf_file->file.name.data;
     store->line = cf->conf_file->line;
+
+    ngx_lyftr_store_defaults(ngx_lyftr_store_params, store);
 
     return store;
 }
@@ -127,8 +113,9 @@ ngx_lyftr_store_declare(ngx_conf_t *cf, ngx_array_t *stores,
     ngx_lyftr_backend_t **backends, ngx_lyftr_store_t **storep)
 {
     char               *rv;
-    ngx_str_t          *value, url, name, fallback, pool;
+    ngx_str_t          *value, url, fallback, pool;
     ngx_uint_t          i;
+    ngx_lyftr_error_t   err;
     ngx_lyftr_store_t  *store;
 
     value = cf->args->elts;
@@ -152,16 +139,33 @@ ngx_lyftr_store_declare(ngx_conf_t *cf, ngx_array_t *stores,
     ngx_str_set(&pool, "default");
 
     for (i = 3; i < cf->args->nelts; i++) {
+        (void) ngx_lyftr_store_text(&value[i], "thread_pool=", &pool);
+        (void) ngx_lyftr_store_text(&value[i], "default=", &fallback);
+    }
 
-        if (ngx_strncmp(value[i].data, "thread_pool=", 12) == 0) {
-            pool.len = value[i].len - 12;
-            pool.data = value[i].data + 12;
-            continue;
-        }
+    if (ngx_lyftr_store_address(cf, store, &fallback, &url) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
-        if (ngx_strncmp(value[i].data, "default=", 8) == 0) {
-            fallback.len = value[i].len - 8;
-            fallback.data = value[i].data + 8;
+    store->thread_pool = ngx_thread_pool_add(cf, &pool);
+    if (store->thread_pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_lyftr_store_url(cf, store, backends, &url);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    /* which there are is known now */
+
+    ngx_lyftr_store_defaults(store->backend->params, store->dsn);
+
+    for (i = 3; i < cf->args->nelts; i++) {
+
+        if (ngx_lyftr_store_text(&value[i], "thread_pool=", &pool)
+            || ngx_lyftr_store_text(&value[i], "default=", &fallback))
+        {
             continue;
         }
 
@@ -171,89 +175,103 @@ ngx_lyftr_store_declare(ngx_conf_t *cf, ngx_array_t *stores,
         }
     }
 
-    url = value[2];
-
-    if (ngx_strncmp(url.data, "env:", 4) == 0) {
-        name.len = url.len - 4;
-        name.data = url.data + 4;
-
-        if (ngx_lyftr_env_get(cf, &name, &url) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (url.len == 0) {
-            url = fallback;
-        }
-
-        if (url.len == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "environment variable \"%V\" is not set and "
-                               "the store \"%V\" has no \"default=\"",
-                               &name, &store->name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    store->thread_pool = ngx_thread_pool_add(cf, &pool);
-    if (store->thread_pool == NULL) {
+    if (store->backend->configure(store->dsn, store->readers
+                                              + NGX_LYFTR_STORE_OTHERS, &err)
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "store \"%V\": %*s",
+                           &store->name, err.len, err.text);
         return NGX_CONF_ERROR;
     }
 
-    return ngx_lyftr_store_url(cf, store, backends, &url);
+    return NGX_CONF_OK;
+}
+
+
+/* the text after the name of a parameter, if arg is that */
+
+static ngx_uint_t
+ngx_lyftr_store_text(ngx_str_t *arg, const char *name, ngx_str_t *text)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    if (ngx_strncmp(arg->data, name, len) != 0) {
+        return 0;
+    }
+
+    text->len = arg->len - len;
+    text->data = arg->data + len;
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_lyftr_store_address(ngx_conf_t *cf, ngx_lyftr_store_t *store,
+    ngx_str_t *fallback, ngx_str_t *url)
+{
+    ngx_str_t  *value, name;
+
+    value = cf->args->elts;
+    *url = value[2];
+
+    if (!ngx_lyftr_store_text(url, "env:", &name)) {
+        return NGX_OK;
+    }
+
+    if (ngx_lyftr_env_get(cf, &name, url) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (url->len == 0) {
+        *url = *fallback;
+    }
+
+    if (url->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "environment variable \"%V\" is not set and "
+                           "the store \"%V\" has no \"default=\"",
+                           &name, &store->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_lyftr_store_defaults(ngx_lyftr_param_t *params, void *base)
+{
+    ngx_lyftr_param_t  *param;
+
+    for (param = params; param->name.len; param++) {
+        *(ngx_int_t *) ((u_char *) base + param->offset) = param->value;
+    }
 }
 
 
 static char *
 ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
 {
-    ngx_int_t                 n;
-    ngx_str_t                 s;
-    ngx_lyftr_store_param_t  *param;
-
-    if (ngx_strncmp(arg->data, "search=", 7) == 0) {
-        return ngx_lyftr_store_flag(cf, &store->search, arg, 7);
-    }
-
-    if (ngx_strcmp(arg->data, "force") == 0) {
-        store->force = 1;
-        return NGX_CONF_OK;
-    }
+    ngx_lyftr_param_t  *param;
 
     if (ngx_strcmp(arg->data, "check=off") == 0) {
         store->check = 0;
         return NGX_CONF_OK;
     }
 
-    for (param = ngx_lyftr_store_params; param->name.len; param++) {
+    param = ngx_lyftr_store_find(ngx_lyftr_store_params, arg);
 
-        if (ngx_strncmp(arg->data, param->name.data, param->name.len) != 0) {
-            continue;
-        }
+    if (param) {
+        return ngx_lyftr_store_value(cf, param, store, arg);
+    }
 
-        s.len = arg->len - param->name.len;
-        s.data = arg->data + param->name.len;
+    param = ngx_lyftr_store_find(store->backend->params, arg);
 
-        if (param->unit == ngx_lyftr_store_msec) {
-            n = ngx_parse_time(&s, 0);
-
-        } else if (param->unit == ngx_lyftr_store_bytes) {
-            n = ngx_parse_offset(&s);
-
-        } else {
-            n = ngx_atoi(s.data, s.len);
-        }
-
-        if (n == NGX_ERROR || n < param->min || n > param->max) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value in \"%V\", it must be from "
-                               "%i to %i%s", arg, param->min, param->max,
-                               param->unit);
-            return NGX_CONF_ERROR;
-        }
-
-        *(ngx_int_t *) ((char *) store + param->offset) = n;
-
-        return NGX_CONF_OK;
+    if (param) {
+        return ngx_lyftr_store_value(cf, param, store->dsn, arg);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", arg);
@@ -262,45 +280,72 @@ ngx_lyftr_store_param(ngx_conf_t *cf, ngx_lyftr_store_t *store, ngx_str_t *arg)
 }
 
 
-/* all connections have the same share of it */
-
-static char *
-ngx_lyftr_store_cache(ngx_conf_t *cf, ngx_lyftr_store_t *store)
+static ngx_lyftr_param_t *
+ngx_lyftr_store_find(ngx_lyftr_param_t *param, ngx_str_t *arg)
 {
-    ngx_int_t  n;
+    for ( /* void */ ; param->name.len; param++) {
 
-    n = store->readers + NGX_LYFTR_STORE_OTHERS;
-
-    if (store->cache < n * NGX_LYFTR_STORE_CACHE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the cache of the store \"%V\" must be at least "
-                           "%i bytes with readers=%i", &store->name,
-                           n * NGX_LYFTR_STORE_CACHE, store->readers);
-        return NGX_CONF_ERROR;
+        if (ngx_strncmp(arg->data, param->name.data, param->name.len) == 0
+            && (param->type != NGX_LYFTR_PARAM_WORD
+                || arg->len == param->name.len))
+        {
+            return param;
+        }
     }
 
-    store->dsn.cache = store->cache / n;
-
-    return NGX_CONF_OK;
+    return NULL;
 }
 
 
 static char *
-ngx_lyftr_store_flag(ngx_conf_t *cf, ngx_int_t *flag, ngx_str_t *arg,
-    size_t skip)
+ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param, void *base,
+    ngx_str_t *arg)
 {
-    char  *value;
+    ngx_int_t  n;
+    ngx_str_t  s;
 
-    value = (char *) arg->data + skip;
+    s.len = arg->len - param->name.len;
+    s.data = arg->data + param->name.len;
 
-    if (ngx_strcmp(value, "on") != 0 && ngx_strcmp(value, "off") != 0) {
+    switch (param->type) {
+
+    case NGX_LYFTR_PARAM_MSEC:
+        n = ngx_parse_time(&s, 0);
+        break;
+
+    case NGX_LYFTR_PARAM_BYTES:
+        n = ngx_parse_offset(&s);
+        break;
+
+    case NGX_LYFTR_PARAM_FLAG:
+        n = (ngx_strcmp(s.data, "on") == 0);
+
+        if (!n && ngx_strcmp(s.data, "off") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value in \"%V\", it must be \"on\" or "
+                               "\"off\"", arg);
+            return NGX_CONF_ERROR;
+        }
+
+        break;
+
+    case NGX_LYFTR_PARAM_WORD:
+        n = 1;
+        break;
+
+    default: /* NGX_LYFTR_PARAM_NUMBER */
+        n = ngx_atoi(s.data, s.len);
+    }
+
+    if (n == NGX_ERROR || n < param->min || n > param->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value in \"%V\", it must be \"on\" or "
-                           "\"off\"", arg);
+                           "invalid value in \"%V\", it must be from "
+                           "%i to %i%s", arg, param->min, param->max,
+                           ngx_lyftr_store_units[param->type]);
         return NGX_CONF_ERROR;
     }
 
-    *flag = (value[1] == 'n');
+    *(ngx_int_t *) ((u_char *) base + param->offset) = n;
 
     return NGX_CONF_OK;
 }
@@ -328,20 +373,22 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
             continue;
         }
 
-        if (backend->init(&store->dsn, url, &err) != NGX_OK) {
+        store->dsn = ngx_pcalloc(cf->pool, backend->size);
+        if (store->dsn == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (backend->init(store->dsn, url, &err) != NGX_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "store \"%V\": %*s",
                                &store->name, err.len, err.text);
             return NGX_CONF_ERROR;
         }
 
         store->backend = backend;
-        store->dsn.max_wal = store->max_wal;
-        store->dsn.search = store->search;
-        store->dsn.force = store->force;
-        store->dsn_hash = ngx_hash_key(store->dsn.path,
-                                       ngx_strlen(store->dsn.path)) | 1;
+        store->dsn_hash = ngx_hash_key(store->dsn->path,
+                                       ngx_strlen(store->dsn->path)) | 1;
 
-        return ngx_lyftr_store_cache(cf, store);
+        return NGX_CONF_OK;
     }
 
     if (url->len == sizeof(":memory:") - 1
@@ -383,13 +430,13 @@ ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores)
 
         for (n = 0; n < i; n++) {
             if (store[n]->backend == store[i]->backend
-                && store[i]->backend->same(&store[n]->dsn, &store[i]->dsn))
+                && store[i]->backend->same(store[n]->dsn, store[i]->dsn))
             {
                 ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                               "lyftr_store \"%V\" and \"%V\" are one "
                               "database, \"%s\" in %s:%ui",
                               &store[n]->name, &store[i]->name,
-                              store[i]->dsn.path, store[i]->file_name,
+                              store[i]->dsn->path, store[i]->file_name,
                               store[i]->line);
                 return NGX_ERROR;
             }

@@ -70,12 +70,8 @@ typedef struct {
 
     ngx_atomic_t                  looked;        /* msec of what follows */
     ngx_atomic_t                  rows;
-    ngx_atomic_t                  unindexed;
-    ngx_atomic_t                  uncounted;
-    ngx_atomic_t                  search_lag;
-    ngx_atomic_t                  wal_pages;
-    ngx_atomic_t                  wal_bytes;
     ngx_atomic_t                  bytes;
+    ngx_atomic_t                  gauges[NGX_LYFTR_GAUGES_MAX];  /* as well */
 
     ngx_lyftr_histogram_t         commit;        /* how long, of how many */
     ngx_lyftr_histogram_t         batch;
@@ -110,7 +106,7 @@ typedef enum {
 struct ngx_lyftr_store_s {
     ngx_str_t                     name;
     ngx_lyftr_backend_t          *backend;       /* NULL: not declared yet */
-    ngx_lyftr_dsn_t               dsn;
+    ngx_lyftr_dsn_t              *dsn;           /* of the backend's size */
     ngx_uint_t                    dsn_hash;
     struct ngx_thread_pool_s     *thread_pool;
 
@@ -119,10 +115,6 @@ struct ngx_lyftr_store_s {
     ngx_int_t                     queue;
     ngx_msec_t                    delay;         /* the most in the queue */
     ngx_msec_t                    timeout;
-    ngx_int_t                     max_wal;       /* bytes */
-    ngx_int_t                     cache;         /* bytes, of a process */
-    ngx_int_t                     search;
-    ngx_int_t                     force;
     ngx_int_t                     check;         /* msec of a pass, 0: off */
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];

@@ -241,6 +241,7 @@ ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
 static void
 ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
 {
+    ngx_uint_t           i;
     ngx_lyftr_store_t   *store;
     ngx_lyftr_gauges_t   gauges;
     ngx_lyftr_status_t  *status;
@@ -248,15 +249,17 @@ ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
     store = lane->channel->store;
     status = store->status;
 
+    ngx_memzero(&gauges, sizeof(ngx_lyftr_gauges_t));
+
     store->backend->gauges(lane->seat->conn, &gauges);
 
     ngx_lyftr_status_set(status->rows, gauges.rows);
-    ngx_lyftr_status_set(status->unindexed, gauges.unindexed);
-    ngx_lyftr_status_set(status->uncounted, gauges.uncounted);
-    ngx_lyftr_status_set(status->search_lag, gauges.search_lag);
-    ngx_lyftr_status_set(status->wal_pages, gauges.wal_pages);
-    ngx_lyftr_status_set(status->wal_bytes, gauges.wal_bytes);
     ngx_lyftr_status_set(status->bytes, gauges.bytes);
+
+    for (i = 0; i < NGX_LYFTR_GAUGES_MAX; i++) {
+        ngx_lyftr_status_set(status->gauges[i], gauges.own[i]);
+    }
+
     ngx_lyftr_status_set(status->adopted, gauges.adopted + 1);
     ngx_lyftr_status_set(status->looked, ngx_lyftr_clock());
 

@@ -9,6 +9,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_lyftr_sqlite.h>
 #include <ngx_lyftr_sqlite_backend.h>
 
 #include <sqlite3.h>
@@ -45,7 +46,7 @@ static int storm_row(void *data, int n, char **value, char **column);
 
 static storm_t              *storm;
 static ngx_lyftr_backend_t  *b = &ngx_lyftr_sqlite_backend;
-static ngx_lyftr_dsn_t       dsn;
+static ngx_lyftr_sqlite_dsn_t  dsn;
 static ngx_lyftr_error_t     err;
 
 
@@ -195,7 +196,7 @@ main(int argc, char *const *argv)
 
     dsn.max_wal = 256 * 1024 * 1024;
     dsn.cache = 16 * 1024 * 1024;
-    dsn.words = storm->words;
+    dsn.common.words = storm->words;
 
     for (i = 0; i < sizeof(storm_processes) / sizeof(storm_processes[0]); i++)
     {

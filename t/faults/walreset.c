@@ -26,7 +26,7 @@
 
 
 static ngx_lyftr_backend_t     *b = &ngx_lyftr_sqlite_backend;
-static ngx_lyftr_dsn_t          dsn;
+static ngx_lyftr_sqlite_dsn_t   dsn;
 static ngx_lyftr_error_t        err;
 
 static const char              *name;

@@ -55,7 +55,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t               i, len;
     ngx_int_t            rc;
     ngx_str_t            url;
-    ngx_lyftr_dsn_t     *dsn;
+    ngx_lyftr_sqlite_dsn_t     *dsn;
     ngx_lyftr_error_t   *err;
 
     if (size > 8192 - 2) {
@@ -65,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     url.data = fuzz_copy(data, size);
     url.len = size;
 
-    dsn = malloc(sizeof(ngx_lyftr_dsn_t));
+    dsn = malloc(sizeof(ngx_lyftr_sqlite_dsn_t));
     err = malloc(sizeof(ngx_lyftr_error_t));
     fuzz_assert(dsn && err);
 
@@ -84,8 +84,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (path && len + sizeof("-lock") <= NGX_MAX_PATH) {
         fuzz_assert(rc == NGX_OK);
-        fuzz_assert(strcmp((char *) dsn->path, want) == 0);
-        fuzz_assert(dsn->path[0] == '/' && dsn->opened == 0);
+        fuzz_assert(strcmp((char *) dsn->common.path, want) == 0);
+        fuzz_assert(dsn->common.path[0] == '/' && dsn->opened == 0);
 
     } else {
         fuzz_assert(rc == NGX_ERROR && err->code == NGX_LYFTR_ERR_OPEN);

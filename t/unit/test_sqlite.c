@@ -9,7 +9,7 @@ test_init(void **state)
     char             want[2 * NGX_MAX_PATH], cwd[NGX_MAX_PATH];
     ngx_str_t        url;
     ngx_uint_t       i;
-    ngx_lyftr_dsn_t  d;
+    ngx_lyftr_sqlite_dsn_t  d;
 
     static struct {
         char        *url;
@@ -47,7 +47,7 @@ test_init(void **state)
         (void) snprintf(want, sizeof(want), "%s%s%s",
                         ok[i].path[0] == '/' ? "" : cwd,
                         ok[i].path[0] == '/' ? "" : "/", ok[i].path);
-        assert_string_equal(d.path, want);
+        assert_string_equal(d.common.path, want);
     }
 
     for (i = 0; i < unit_count(bad); i++) {
@@ -377,7 +377,7 @@ test_busy(void **state)
 
     /* an outsider has SQLite's lock */
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL),
                      SQLITE_OK);
 
@@ -533,10 +533,66 @@ test_write(void **state)
 }
 
 
+/* each connection has the same share: those of a process, and a guard */
+
+static void
+test_configure(void **state)
+{
+    ngx_uint_t              i;
+    ngx_lyftr_sqlite_dsn_t  d;
+
+    static struct {
+        ngx_uint_t  connections;
+        ngx_int_t   caches;
+        ngx_int_t   cache;                 /* 0: refused */
+    } tests[] = {
+        { 8, 144 << 20, 16 << 20 },
+        { 5, 144 << 20, 24 << 20 },
+        { 5, 1572864, 256 * 1024 },
+        { 5, 1572863, 0 },
+        { 68, 17 << 20, 0 }
+    };
+
+    for (i = 0; i < unit_count(tests); i++) {
+        d.caches = tests[i].caches;
+        d.cache = 0;
+
+        assert_int_equal(b->configure(&d, tests[i].connections, &err),
+                         tests[i].cache ? NGX_OK : NGX_ERROR);
+        assert_int_equal(d.cache, tests[i].cache);
+    }
+}
+
+
+/* after a reload the files that are there are the right ones */
+
+static void
+test_renew(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_LYFTR_WORDS; i++) {
+        words[i] = i + 1;
+    }
+
+    dsn.common.words = words;
+    b->renew(&dsn);
+    dsn.common.words = NULL;
+
+    for (i = 0; i < NGX_LYFTR_WORDS; i++) {
+        assert_int_equal(words[i], i < NGX_LYFTR_FILE_N ? 0 : i + 1);
+    }
+
+    ngx_memzero((void *) words, sizeof(words));
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_configure),
+        cmocka_unit_test(test_renew),
         cmocka_unit_test(test_init),
         unit_fresh(test_files),
         unit_fresh(test_version_3),

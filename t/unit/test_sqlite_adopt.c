@@ -136,7 +136,7 @@ test_adopt(void **state)
         unit_sql("SELECT count(*) FROM messages_adopted;"
                  "SELECT created_at FROM messages;");
 
-        assert_int_equal(stat((char *) dsn.path, &sb), 0);
+        assert_int_equal(stat((char *) dsn.common.path, &sb), 0);
         (void) unit_teardown(NULL);
         (void) unit_setup(NULL);
     }
@@ -230,19 +230,19 @@ test_refuse(void **state)
         (void) unit_setup(NULL);
     }
 
-    f = fopen((char *) dsn.path, "w");
+    f = fopen((char *) dsn.common.path, "w");
     for (i = 0; i < 5000; i++) {
         (void) fputs("garbage ", f);
     }
     (void) fclose(f);
     test_fails(NGX_LYFTR_ERR_CORRUPT);
 
-    (void) unlink((char *) dsn.path);
-    (void) symlink("nowhere", (char *) dsn.path);
+    (void) unlink((char *) dsn.common.path);
+    (void) symlink("nowhere", (char *) dsn.common.path);
     test_fails(NGX_LYFTR_ERR_OPEN);
 
-    (void) unlink((char *) dsn.path);
-    (void) mkdir((char *) dsn.path, 0700);
+    (void) unlink((char *) dsn.common.path);
+    (void) mkdir((char *) dsn.common.path, 0700);
     test_fails(NGX_LYFTR_ERR_OPEN);
 
     (void) unit_teardown(NULL);
@@ -305,7 +305,7 @@ test_put(const char *tables, const char *insert)
 
     unit_sql(tables);
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     test_functions(db);
     assert_int_equal(sqlite3_exec(db, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, insert, -1, &st, NULL),

@@ -264,7 +264,7 @@ test_fault(const char *sql, const char *text)
 
     msg = NULL;
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_create_function(db, "lyftr_hash", 1,
                                              SQLITE_UTF8, NULL, test_hash,
                                              NULL, NULL), SQLITE_OK);

@@ -153,7 +153,7 @@ test_failed_flag(void **state)
 {
     void  *c;
 
-    dsn.words = NULL;
+    dsn.common.words = NULL;
 
     c = unit_open();
     assert_true(unit_begin(c, "failed"));

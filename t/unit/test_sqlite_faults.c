@@ -285,7 +285,7 @@ test_run(unit_fault_e kind, ngx_uint_t n)
     assert_int_equal(unit_setup(NULL), 0);
 
     ngx_memzero((void *) words, sizeof(words));
-    dsn.words = words;
+    dsn.common.words = words;
     dsn.search = 1;
 
     seed = 7;

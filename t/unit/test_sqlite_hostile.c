@@ -55,7 +55,7 @@ test_sql(const char *sql)
 {
     sqlite3  *db;
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_create_function(db, "lyftr_hash", 1, SQLITE_UTF8,
                                              NULL, test_hash_sql, NULL, NULL),
                      SQLITE_OK);

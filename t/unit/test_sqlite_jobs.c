@@ -90,8 +90,8 @@ test_setup(void **state)
     ngx_memzero(fails, sizeof(fails));
     ngx_memzero(calls, sizeof(calls));
 
-    dsn.words = words;
-    dsn.jobs = jobs;
+    dsn.common.words = words;
+    dsn.common.jobs = jobs;
     dsn.search = 1;
 
     return 0;

@@ -42,7 +42,7 @@ test_path(const char *suffix)
 {
     static char  path[NGX_MAX_PATH + 16];
 
-    (void) snprintf(path, sizeof(path), "%s%s", dsn.path, suffix);
+    (void) snprintf(path, sizeof(path), "%s%s", dsn.common.path, suffix);
 
     return path;
 }
@@ -304,7 +304,7 @@ test_same(void **state)
     char             buf[256];
     ngx_str_t        url;
     ngx_uint_t       i, k;
-    ngx_lyftr_dsn_t  other;
+    ngx_lyftr_sqlite_dsn_t  other;
 
     static struct {
         const char  *path;
@@ -355,17 +355,17 @@ test_long(void **state)
 {
     size_t  len;
 
-    (void) sprintf((char *) dsn.path, "%s/", dir);
+    (void) sprintf((char *) dsn.common.path, "%s/", dir);
 
-    for (len = strlen((char *) dsn.path); len < 900; ) {
-        (void) memset(dsn.path + len, 'd', 200);
-        dsn.path[len + 200] = '\0';
-        assert_int_equal(mkdir((char *) dsn.path, 0700), 0);
-        (void) strcpy((char *) dsn.path + len + 200, "/");
-        len = strlen((char *) dsn.path);
+    for (len = strlen((char *) dsn.common.path); len < 900; ) {
+        (void) memset(dsn.common.path + len, 'd', 200);
+        dsn.common.path[len + 200] = '\0';
+        assert_int_equal(mkdir((char *) dsn.common.path, 0700), 0);
+        (void) strcpy((char *) dsn.common.path + len + 200, "/");
+        len = strlen((char *) dsn.common.path);
     }
 
-    (void) strcpy((char *) dsn.path + len, "t.db");
+    (void) strcpy((char *) dsn.common.path + len, "t.db");
     assert_int_equal(mkdir(test_path("-wal"), 0700), 0);
 
     assert_null(b->open(&dsn, NGX_LYFTR_OPEN_CREATE, unit_in(1000), &err));

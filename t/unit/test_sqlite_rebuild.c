@@ -169,7 +169,8 @@ test_mend(void **state)
         before = unit_sql_int("SELECT max(id) FROM lyftr_segment");
 
         msg = NULL;
-        assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_open((char *) dsn.common.path, &db),
+                         SQLITE_OK);
         (void) sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
                                  NULL);
 

@@ -95,7 +95,7 @@ test_damage(void **state)
                         " WHERE name = '%s' AND pagetype = 'leaf'", trees[i]);
         n = unit_sql_int(sql);
 
-        fd = open((char *) dsn.path, O_RDWR);
+        fd = open((char *) dsn.common.path, O_RDWR);
         assert_int_equal(pread(fd, page, 4096, (n - 1) * 4096), 4096);
         assert_int_equal(pwrite(fd, bad, 4096, (n - 1) * 4096), 4096);
 
@@ -136,7 +136,7 @@ test_byte(const char *table, const char *where, ngx_uint_t at, int byte)
     sqlite3       *db;
     sqlite3_stmt  *st;
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     (void) sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 
     (void) snprintf(sql, sizeof(sql), "SELECT data, no FROM %s WHERE %s"

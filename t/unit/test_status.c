@@ -15,6 +15,9 @@ static ngx_lyftr_lane_t     lane;
 static ngx_lyftr_store_t    store;
 static ngx_lyftr_status_t   status;
 
+static ngx_lyftr_dsn_t      dsn;
+
+static ngx_uint_t           renewed;
 static ngx_uint_t           lines;
 static u_char               left_out[64];
 
@@ -159,30 +162,35 @@ test_counts(void **state)
 }
 
 
-/* what a reload forgets of a store, and what it keeps */
+/* the backend forgets what a reload says is right, and the counts are kept */
+
+static void
+test_renew(void *data)
+{
+    assert_ptr_equal(data, &dsn);
+    assert_ptr_equal(dsn.words, status.words);
+    assert_ptr_equal(dsn.jobs, status.jobs);
+
+    renewed++;
+}
+
 
 static void
 test_attach(void **state)
 {
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_LYFTR_WORDS; i++) {
-        status.words[i] = i + 1;
-    }
+    static ngx_lyftr_backend_t  backend = { .renew = test_renew };
 
     status.commits = 5;
+
+    store.dsn = &dsn;
+    store.backend = &backend;
+    renewed = 0;
 
     ngx_lyftr_status_attach(&store, &status);
 
     assert_ptr_equal(store.status, &status);
-    assert_ptr_equal(store.dsn.words, status.words);
-    assert_ptr_equal(store.dsn.jobs, status.jobs);
+    assert_int_equal(renewed, 1);
     assert_int_equal(status.commits, 5);
-
-    for (i = 0; i < NGX_LYFTR_WORDS; i++) {
-        assert_int_equal(status.words[i],
-                         i < NGX_LYFTR_WORDS_FORGOTTEN ? 0 : i + 1);
-    }
 }
 
 

@@ -24,7 +24,21 @@ static ngx_str_t              url, threads, advice;
 static ngx_str_t              env;
 static ngx_int_t              env_rc, init_rc;
 static ngx_uint_t             same;
-static ngx_lyftr_dsn_t       *same_as;
+static void                  *same_as;
+static ngx_uint_t             connections;
+
+/* what the backend keeps of a store */
+
+typedef struct {
+    ngx_lyftr_dsn_t           common;
+    ngx_int_t                 size;
+    ngx_int_t                 flag;
+    ngx_int_t                 word;
+} test_dsn_t;
+
+static test_dsn_t             dsns[4];
+static ngx_uint_t             ndsns;
+
 static char                   told[512];
 static ngx_uint_t             ntold;
 
@@ -57,6 +71,12 @@ ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
 void *
 ngx_pcalloc(ngx_pool_t *p, size_t size)
 {
+    if (size == sizeof(test_dsn_t)) {
+        assert_true(ndsns < unit_count(dsns));
+
+        return &dsns[ndsns++];
+    }
+
     assert_int_equal(size, sizeof(ngx_lyftr_store_t));
     assert_true(nstores < unit_count(stores));
 
@@ -172,8 +192,10 @@ test_advice(ngx_lyftr_error_t *text)
 
 
 static ngx_int_t
-test_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *s, ngx_lyftr_error_t *err)
+test_init(void *data, ngx_str_t *s, ngx_lyftr_error_t *err)
 {
+    ngx_lyftr_dsn_t  *dsn = data;
+
     url = *s;
     err->len = 0;
     (void) strcpy((char *) dsn->path, "/a/path");
@@ -182,8 +204,20 @@ test_init(ngx_lyftr_dsn_t *dsn, ngx_str_t *s, ngx_lyftr_error_t *err)
 }
 
 
+static ngx_int_t
+test_configure(void *data, ngx_uint_t n, ngx_lyftr_error_t *err)
+{
+    test_dsn_t  *dsn = data;
+
+    connections = n;
+    err->len = 0;
+
+    return dsn->size == 32 << 20 ? NGX_ERROR : NGX_OK;
+}
+
+
 static ngx_uint_t
-test_same(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b)
+test_same(void *a, void *b)
 {
     assert_true(a != b);
 
@@ -191,8 +225,26 @@ test_same(ngx_lyftr_dsn_t *a, ngx_lyftr_dsn_t *b)
 }
 
 
+static ngx_lyftr_param_t  params[] = {
+
+    { ngx_string("size="), NGX_LYFTR_PARAM_BYTES,
+      offsetof(test_dsn_t, size), 16 << 20, NGX_MAX_INT_T_VALUE, 256 << 20 },
+
+    { ngx_string("flag="), NGX_LYFTR_PARAM_FLAG,
+      offsetof(test_dsn_t, flag), 0, 1, 0 },
+
+    { ngx_string("word"), NGX_LYFTR_PARAM_WORD,
+      offsetof(test_dsn_t, word), 0, 1, 0 },
+
+    { ngx_null_string, 0, 0, 0, 0, 0 }
+};
+
+
 static ngx_lyftr_backend_t  backend = {
     .scheme = ngx_string("sqlite"),
+    .size = sizeof(test_dsn_t),
+    .params = params,
+    .configure = test_configure,
     .advice = test_advice,
     .init = test_init,
     .same = test_same
@@ -207,6 +259,8 @@ test_setup(void **state)
 {
     ngx_memzero(stores, sizeof(stores));
     nstores = 0;
+    ngx_memzero(dsns, sizeof(dsns));
+    ndsns = 0;
 
     array.elts = storep;
     array.nelts = 0;
@@ -311,9 +365,11 @@ test_defaults(void **state)
     assert_int_equal(store->delay, 500);
     assert_int_equal(store->timeout, 4000);
     assert_int_equal(store->check, 24 * 3600 * 1000);
-    assert_int_equal(store->dsn.max_wal, 256 << 20);
-    assert_int_equal(store->dsn.search, 0);
-    assert_int_equal(store->dsn.force, 0);
+    assert_ptr_equal(store->dsn, &dsns[0]);
+    assert_int_equal(dsns[0].size, 256 << 20);
+    assert_int_equal(dsns[0].flag, 0);
+    assert_int_equal(dsns[0].word, 0);
+    assert_int_equal(connections, 8);
 }
 
 
@@ -338,7 +394,6 @@ test_ranges(void **state)
         { "queue=", "", offsetof(ngx_lyftr_store_t, queue), 1, 1000000 },
         { "delay=", "ms", offsetof(ngx_lyftr_store_t, delay), 1, 60000 },
         { "timeout=", "ms", offsetof(ngx_lyftr_store_t, timeout), 1, 60000 },
-        { "max_wal=", "", offsetof(ngx_lyftr_store_t, max_wal), 16 << 20, 0 },
         { "check=", "ms", offsetof(ngx_lyftr_store_t, check), 1000,
           365LL * 24 * 3600 * 1000 }
     };
@@ -369,14 +424,17 @@ test_ranges(void **state)
         test_refused(buf, NULL, "must be from");
     }
 
-    test_refused("cache=1048575", "readers=1", "invalid value");
+    test_refused("size=16777215", NULL, "must be from");
+    test_refused("size=x", NULL, "must be from");
     test_refused("what=1", NULL, "invalid parameter");
     test_refused("batch", NULL, "invalid parameter");
     test_refused("thread_pool:a", NULL, "invalid parameter");
     test_refused("default:a", NULL, "invalid parameter");
-    test_refused("search:on", NULL, "invalid parameter");
+    test_refused("flag:on", NULL, "invalid parameter");
     test_refused("check:off", NULL, "invalid parameter");
-    test_refused("forced", NULL, "invalid parameter");
+    test_refused("words", NULL, "invalid parameter");
+    test_refused("wor", NULL, "invalid parameter");
+    test_refused("word=", NULL, "invalid parameter");
 }
 
 
@@ -384,13 +442,19 @@ static void
 test_flags(void **state)
 {
     assert_int_equal(test_store("check=off", NULL)->check, 0);
-    assert_int_equal(test_store("force", NULL)->dsn.force, 1);
-    assert_int_equal(test_store("search=on", NULL)->dsn.search, 1);
-    assert_int_equal(test_store("search=on", "search=off")->dsn.search, 0);
-    assert_int_equal(test_store("max_wal=32m", NULL)->dsn.max_wal, 32 << 20);
 
-    test_refused("search=yes", NULL, "must be");
-    test_refused("search=", NULL, "must be");
+    (void) test_store("word", "flag=on");
+    assert_int_equal(dsns[0].word, 1);
+    assert_int_equal(dsns[0].flag, 1);
+
+    (void) test_store("flag=on", "flag=off");
+    assert_int_equal(dsns[0].flag, 0);
+
+    (void) test_store("size=16m", NULL);
+    assert_int_equal(dsns[0].size, 16 << 20);
+
+    test_refused("flag=yes", NULL, "must be");
+    test_refused("flag=", NULL, "must be");
 
     (void) test_store("thread_pool=other", NULL);
     unit_equal(threads.data, threads.len, "other");
@@ -402,23 +466,18 @@ test_flags(void **state)
 }
 
 
-/* each connection has the same share: of the readers, and of five others */
+/* the backend hears of all parameters at once, and may refuse them */
 
 static void
-test_cache(void **state)
+test_configured(void **state)
 {
-    assert_int_equal(test_store(NULL, NULL)->dsn.cache, (144 << 20) / 9);
-    assert_int_equal(test_store("readers=1", NULL)->dsn.cache,
-                     (144 << 20) / 6);
-    assert_int_equal(test_store("cache=90m", "readers=4")->dsn.cache,
-                     10 << 20);
+    (void) test_store("readers=1", NULL);
+    assert_int_equal(connections, 5);
 
-    /* and 256 KB at least */
+    (void) test_store("size=33m", "readers=64");
+    assert_int_equal(connections, 68);
 
-    assert_int_equal(test_store("cache=1572864", "readers=1")->dsn.cache,
-                     256 * 1024);
-    test_refused("cache=1572863", "readers=1", "the cache of the store");
-    test_refused("readers=64", "cache=16m", "the cache of the store");
+    test_refused("size=32m", NULL, "store");
 }
 
 
@@ -585,7 +644,7 @@ main(void)
         cmocka_unit_test_setup(test_defaults, test_setup),
         cmocka_unit_test_setup(test_ranges, test_setup),
         cmocka_unit_test_setup(test_flags, test_setup),
-        cmocka_unit_test_setup(test_cache, test_setup),
+        cmocka_unit_test_setup(test_configured, test_setup),
         cmocka_unit_test_setup(test_addresses, test_setup),
         cmocka_unit_test_setup(test_environment, test_setup),
         cmocka_unit_test_setup(test_names, test_setup),

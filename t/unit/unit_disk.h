@@ -134,7 +134,7 @@ unit_setup_disks(void **state)
     }
 
     ngx_memzero((void *) words, sizeof(words));
-    dsn.words = words;
+    dsn.common.words = words;
 
     for (i = 0; i < UNIT_DISKS; i++) {
         disks[i].len = 0;

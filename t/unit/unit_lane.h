@@ -99,7 +99,7 @@ ngx_sprintf(u_char *buf, const char *fmt, ...)
 
 
 static void *
-test_open(ngx_lyftr_dsn_t *dsn, ngx_uint_t flags, ngx_msec_t deadline,
+test_open(void *dsn, ngx_uint_t flags, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     open_flags = flags;

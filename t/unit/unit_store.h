@@ -27,7 +27,7 @@
 
 static ngx_lyftr_backend_t  *b = &ngx_lyftr_sqlite_backend;
 static ngx_lyftr_error_t     err;
-static ngx_lyftr_dsn_t       dsn;
+static ngx_lyftr_sqlite_dsn_t  dsn;
 static ngx_lyftr_check_t     checked;
 static ngx_atomic_t          words[NGX_LYFTR_WORDS];
 static char                  dir[64];
@@ -60,7 +60,7 @@ unit_setup(void **state)
     (void) snprintf(buf, sizeof(buf), "sqlite:///%s/t.db", dir);
     url = unit_str(buf);
 
-    ngx_memzero(&dsn, sizeof(ngx_lyftr_dsn_t));
+    ngx_memzero(&dsn, sizeof(ngx_lyftr_sqlite_dsn_t));
 
     if (b->init(&dsn, &url, &err) != NGX_OK) {
         return -1;
@@ -117,7 +117,7 @@ unit_sql(const char *sql)
 
     msg = NULL;
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     (void) sqlite3_busy_timeout(db, 2000);
     (void) sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 
@@ -172,7 +172,7 @@ unit_sql_int(const char *sql)
     sqlite3       *db;
     sqlite3_stmt  *st;
 
-    assert_int_equal(sqlite3_open((char *) dsn.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open((char *) dsn.common.path, &db), SQLITE_OK);
     (void) sqlite3_busy_timeout(db, 2000);
     (void) sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
