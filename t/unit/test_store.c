@@ -575,7 +575,7 @@ test_names(void **state)
                      NGX_CONF_OK);
 
     most = 3 * NGX_LYFTR_CHANNELS;
-    same_as = &stores[1].dsn;
+    same_as = stores[1].dsn;
     assert_int_equal(ngx_lyftr_store_init(&cf, &array), NGX_ERROR);
     assert_non_null(strstr(told, "are one database"));
 
