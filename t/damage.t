@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 
 use Lyftr;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 my $server = Lyftr::Server->new(store => 'check=1s');
@@ -19,7 +19,7 @@ is($server->post(message(message_id => "m$_", from => '+' . ($_ % 12 + 1),
                          ts => sprintf '2025-01-15T10:%02d:00Z', $_ % 60))
    ->{status}, 200, "m$_") for 1 .. 36;
 
-Lyftr::Upkeep::settled($server, 10);
+Lyftr::Housekeeping::settled($server, 10);
 
 
 sub ready {
@@ -125,8 +125,8 @@ ok(!-e "$server->{db}-rebuild", 'the request is gone when it is done');
 is($refused, 0, "no delivery of $n was refused");
 is(ready(200)->{status}, 200, 'ready once all is made anew');
 
-Lyftr::Upkeep::settled($server, 10);
-is_deeply([ Lyftr::Upkeep::faults($server) ], [], 'and all is right');
+Lyftr::Housekeeping::settled($server, 10);
+is_deeply([ Lyftr::Housekeeping::faults($server) ], [], 'and all is right');
 $server->stop;
 
 is_deeply([ $server->alarms ], [], 'no alarms');

@@ -15,7 +15,7 @@ use Lyftr qw(message signature);
 use Lyftr::Disk;
 use Lyftr::Fault;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 Lyftr::Disk::private() if $> == 0;
@@ -41,7 +41,7 @@ INSERT INTO messages SELECT 'p' || i, '+' || i, '+2',
 END_SQL
 
 $base->get('/stats')->{status} == 200 or die "the store was not set up\n";
-Lyftr::Upkeep::settled($base) and die "the store is not counted\n";
+Lyftr::Housekeeping::settled($base) and die "the store is not counted\n";
 $base->stop;
 $base->sql('PRAGMA wal_checkpoint(TRUNCATE)');
 

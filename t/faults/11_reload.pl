@@ -1,5 +1,5 @@
-# HUP again and again, under load; who has the upkeep of the store then; and what
-# a hundred of them leave behind.
+# HUP again and again, under load; who has the housekeeping of the store then;
+# and what a hundred of them leave behind.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Memory;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 # half of the load keeps its connections, half takes a new one each time
@@ -55,9 +55,9 @@ sub sum {
 }
 
 
-# The longest that a new worker waited for the upkeep, though a client that does
-# not read keeps each old worker; and how often the one that had it was there
-# still.
+# The longest that a new worker waited for the housekeeping, though a client
+# that does not read keeps each old worker; and how often the one that had it
+# was there still.
 
 sub handed_over {
     my ($rounds, %server) = @_;
@@ -68,7 +68,9 @@ sub handed_over {
     my ($slowest, $kept) = (0, 0);
 
     for (1 .. $rounds) {
-        my $owner = Lyftr::Server::wait_for { Lyftr::Upkeep::owner($server) };
+        my $owner = Lyftr::Server::wait_for {
+            Lyftr::Housekeeping::owner($server)
+        };
         my %old = map { $_ => 1 } $server->workers;
         my @clients = map { $server->client } 1 .. 16;
 
@@ -80,7 +82,7 @@ sub handed_over {
         $server->signal('HUP');
 
         my $new = Lyftr::Server::wait_for {
-            my $pid = Lyftr::Upkeep::owner($server);
+            my $pid = Lyftr::Housekeeping::owner($server);
             $pid && !$old{$pid};
         } 10;
 
@@ -91,7 +93,7 @@ sub handed_over {
     }
 
     $load->stop;
-    my $left = Lyftr::Upkeep::settled($server);
+    my $left = Lyftr::Housekeeping::settled($server);
     $server->stop;
 
     return ($slowest, $kept, $left);
@@ -179,12 +181,12 @@ control('no timer keeps a worker', "$run->{once}{failed} failed", '0',
 my $rounds = 10;
 my ($slowest, $kept, $left) = handed_over($rounds);
 
-figure("$rounds times the upkeep goes to a new worker",
+figure("$rounds times the housekeeping goes to a new worker",
        sprintf('after %.2f s, %d kept', $slowest, $kept), 'at most 3 s, all',
        $slowest <= 3 && $kept == $rounds);
 figure('rows and blocks that stay behind', $left, '0', $left == 0);
 
-($slowest) = handed_over(1, module => planted('upkeep_kept'));
+($slowest) = handed_over(1, module => planted('housekeeping_kept'));
 
 control('the old worker keeps it', sprintf('after %.2f s', $slowest),
         'at most 3 s', $slowest > 3);

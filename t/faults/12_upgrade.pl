@@ -12,7 +12,7 @@ use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Scenario qw(held_up);
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 my %masters;
@@ -110,7 +110,7 @@ sub upgrade {
 
     my $old = master($server, 'nginx.pid');
     my @old = children($old);
-    my ($new, @new, $together, $upkeep);
+    my ($new, @new, $together, $keeping);
 
     sleep $seconds;
     kill 'USR2', $old;
@@ -134,8 +134,8 @@ sub upgrade {
 
         kill 'WINCH', $old;
 
-        Lyftr::Server::wait_for { Lyftr::Upkeep::owner($server, @new) };
-        $upkeep = time - $start;
+        Lyftr::Server::wait_for { Lyftr::Housekeeping::owner($server, @new) };
+        $keeping = time - $start;
 
         Lyftr::Server::wait_for { children($old) == 1 };
 
@@ -153,7 +153,7 @@ sub upgrade {
     %masters = ();
 
     return { new => scalar @new, together => $together // 0, ended => $ended,
-             upkeep => $upkeep // 9**9**9,
+             keeping => $keeping // 9**9**9,
              alarms => scalar(() = $server->alarms),
              failed => sum(map { $_->{failed}, $_->{errors},
                                  values %{ $_->{statuses} } } @reports),
@@ -200,8 +200,8 @@ figure('lost, changed, twice, not acknowledged', join(', ',
        && $rows->{twice} == 0 && $rows->{rows} == $rows->{acked});
 figure('the least that one of 4 workers wrote', "$run->{together} bytes",
        'old and new together', $run->{together} > 0);
-figure('a new worker has the upkeep after',
-       sprintf('%.2f s', $run->{upkeep}), 'at most 3 s', $run->{upkeep} <= 3);
+figure('a new worker has the housekeeping after',
+       sprintf('%.2f s', $run->{keeping}), 'at most 3 s', $run->{keeping} <= 3);
 figure('alarms in the log', $run->{alarms}, '0',
        $run->{ended} && $run->{alarms} == 0);
 

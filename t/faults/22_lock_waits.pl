@@ -1,6 +1,6 @@
-# 4 workers at full load: how long each waits for the file lock that a
-# commit takes, and how even the turns are; and how long the lock is held by what
-# is no batch.
+# 4 workers at full load: how long each waits for the file lock that a commit
+# takes, and how even the turns are; and how long the lock is held by what is no
+# batch.
 
 use strict;
 use warnings;
@@ -84,8 +84,9 @@ control('a worker that asks late', sprintf('%d %% of the mean', 100 * $share),
         'at least 50 %', $share < 0.5);
 
 
-# Batches alone may hold the lock for long: of the steps of the upkeep, those
-# within 2 ms, and the share of the time that those over 5 ms take together.
+# Batches alone may hold the lock for long: of the steps of the housekeeping,
+# those within 2 ms, and the share of the time that those over 5 ms take
+# together.
 
 sub steps {
     my ($seconds, @planted) = @_;

@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 use Lyftr qw(message signature);
 use Lyftr::Fault;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 my $rows = scale(300000, 60000);
@@ -195,7 +195,7 @@ sub adoption {
 
     until (ask($server, \%seen) || time > $end) {
         if ($seen{killed} < $kills && ($seen{share} // 0) > $next) {
-            my $owner = Lyftr::Upkeep::owner($server) or next;
+            my $owner = Lyftr::Housekeeping::owner($server) or next;
 
             $seen{early}++ if !another($server, $n);
             $next = max($seen{share}, 90 * ++$seen{killed} / ($kills + 1));
@@ -221,11 +221,11 @@ sub adoption {
     $seen{alarms} = () = $seen{log} =~ /\[(?:alert|emerg|crit)\]
                                        (?!.*\ exited\ on\ signal\ 9)/gx;
 
-    Lyftr::Upkeep::settled($server, 30);
+    Lyftr::Housekeeping::settled($server, 30);
     $seen{known} = $server->post(message(message_id => 'id-7919'))->{status};
     $seen{created} = $server->created;
     $seen{differ} = differences($server, $shape);
-    $seen{wrong} = scalar Lyftr::Upkeep::faults($server);
+    $seen{wrong} = scalar Lyftr::Housekeeping::faults($server);
     $server->stop;
 
     note(sprintf '%s: %d kills, %d probes in %.1f s, shares %s', $shape,

@@ -295,7 +295,8 @@ OLD
         rc = flock(lock->fd, LOCK_EX);
 NEW
 
-    # a checkpoint after each commit, between all other steps of the upkeep
+    # a checkpoint after each commit, between all other steps of the
+    # housekeeping
 
     checkpoints => [
         ['ngx_lyftr_sqlite_steps.c', 'NGX_LYFTR_CHECKPOINT_PAGES 8000',
@@ -336,9 +337,9 @@ NEW
     no_sweep => [['ngx_lyftr_sqlite_steps.c', 'if (!c->jobs->steps.sweep) {',
         'if (c->jobs) {']],
 
-    # a worker that is to stop keeps the upkeep until it does
+    # a worker that is to stop keeps the housekeeping until it does
 
-    upkeep_kept => [['ngx_lyftr_channel.c',
+    housekeeping_kept => [['ngx_lyftr_channel.c',
         'if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_UPKEEP) {',
         'if (ngx_exiting && channel == NULL) {']],
 

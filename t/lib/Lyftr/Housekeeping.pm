@@ -1,4 +1,4 @@
-package Lyftr::Upkeep;
+package Lyftr::Housekeeping;
 
 # What follows behind the log of a store, segments and counts: who makes it, and
 # whether it agrees with the rows, which sqlite3 counts.
@@ -12,8 +12,8 @@ use List::Util qw(sum);
 use Lyftr::Server;
 
 
-# of these processes, the one that has the upkeep of the store, undef if none
-# has: the lock of an open file is told in /proc
+# of these processes, the one that has the housekeeping of the store, undef if
+# none has: the lock of an open file is told in /proc
 
 sub owner {
     my ($server, @pids) = @_;
@@ -65,8 +65,8 @@ sub settled {
 }
 
 
-# How far a settled store is from its rows: what is wrong with the segments, with
-# the counts of senders, and with totals as they are served.
+# How far a settled store is from its rows: what is wrong with the segments,
+# with the counts of senders, and with totals as they are served.
 
 sub faults {
     my ($server) = @_;

@@ -11,7 +11,7 @@ use Time::HiRes qw(sleep time);
 use Lyftr;
 use Lyftr::Client;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 my @jobs = qw(checkpoint flush count sweep merge search);
@@ -93,7 +93,7 @@ sub turn {
 
 
 sub uncounted {
-    my $state = Lyftr::Upkeep::state($server);
+    my $state = Lyftr::Housekeeping::state($server);
 
     return $state->{last} - $state->{counted};
 }
@@ -101,7 +101,7 @@ sub uncounted {
 
 my $owner;
 
-wait_for { $owner = Lyftr::Upkeep::owner($server) } 10;
+wait_for { $owner = Lyftr::Housekeeping::owner($server) } 10;
 
 do {
     kill CONT => $owner;
@@ -126,12 +126,17 @@ is(uncounted(), 0, 'and counts, in its place');
 
 kill CONT => $owner;
 
-wait_for { my $pid = Lyftr::Upkeep::owner($server); $pid && $pid != $owner } 10;
-isnt(Lyftr::Upkeep::owner($server), $owner, 'it leaves that to the other');
+wait_for {
+    my $pid = Lyftr::Housekeeping::owner($server);
+    $pid && $pid != $owner;
+} 10;
+isnt(Lyftr::Housekeeping::owner($server), $owner,
+     'it leaves that to the other');
 
 is(post($server, 'd'), 200, 'a delivery');
-is(Lyftr::Upkeep::settled($server, 30), 0, 'it is counted');
-is_deeply([ Lyftr::Upkeep::segments($server), Lyftr::Upkeep::counts($server) ],
+is(Lyftr::Housekeeping::settled($server, 30), 0, 'it is counted');
+is_deeply([ Lyftr::Housekeeping::segments($server),
+            Lyftr::Housekeeping::counts($server) ],
           [], 'and nothing is wrong');
 is($server->sql('PRAGMA integrity_check')->[0]{integrity_check}, 'ok',
    'nor with the database');

@@ -1,5 +1,5 @@
-# kill -9 of the worker that has the upkeep, under load, in the midst of making
-# and merging segments and of counting.
+# kill -9 of the worker that has the housekeeping, under load, in the midst of
+# making and merging segments and of counting.
 
 use strict;
 use warnings;
@@ -10,15 +10,15 @@ use Time::HiRes qw(sleep time);
 use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 
 
 my $rounds = 50;
 
 
 # Kills so many times, each time the successor has got some way; then what is
-# wrong, and how many rows and blocks the upkeep has left alone.  Segments are
-# small, so that each life of a worker makes and merges many.
+# wrong, and how many rows and blocks the housekeeping has left alone.  Segments
+# are small, so that each life of a worker makes and merges many.
 
 sub kills {
     my ($rounds, @planted) = @_;
@@ -32,7 +32,7 @@ sub kills {
     for my $round (1 .. $rounds) {
         my $start = time;
         my $owner = Lyftr::Server::wait_for {
-            Lyftr::Upkeep::owner($server);
+            Lyftr::Housekeeping::owner($server);
         } or last;
 
         $slowest = time - $start if $round > 1 && time - $start > $slowest;
@@ -50,12 +50,12 @@ sub kills {
     # nobody kills it any more
 
     Lyftr::Server::wait_for {
-        Lyftr::Upkeep::state($server)->{level} > 1
+        Lyftr::Housekeeping::state($server)->{level} > 1
     } 60;
 
-    my $left = Lyftr::Upkeep::settled($server, 20);
-    my $state = Lyftr::Upkeep::state($server);
-    my @faults = Lyftr::Upkeep::faults($server);
+    my $left = Lyftr::Housekeeping::settled($server, 20);
+    my $state = Lyftr::Housekeeping::state($server);
+    my @faults = Lyftr::Housekeeping::faults($server);
 
     $server->stop;
 
@@ -73,7 +73,7 @@ sub kills {
 my $seen = kills($rounds);
 my ($found, $state) = @$seen{qw(found state)};
 
-figure("$rounds kills of the upkeep, lost",
+figure("$rounds kills of the housekeeping, lost",
        "$found->{lost} of $found->{acked}", '0',
        $found->{lost} == 0 && $seen->{killed} == $rounds
        && $found->{acked} > 2000 * $rounds);

@@ -12,7 +12,7 @@ use Lyftr::Disk;
 use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Server;
-use Lyftr::Upkeep;
+use Lyftr::Housekeeping;
 use Lyftr::Watch;
 
 
@@ -64,9 +64,9 @@ sub full {
     $watch->stop;
     $load->stop;
 
-    my $left = Lyftr::Upkeep::settled($server);
-    my $made = Lyftr::Upkeep::state($server)->{next};
-    my @faults = Lyftr::Upkeep::faults($server);
+    my $left = Lyftr::Housekeeping::settled($server);
+    my $made = Lyftr::Housekeeping::state($server)->{next};
+    my @faults = Lyftr::Housekeeping::faults($server);
 
     $server->stop;
     note($_) for @faults;
@@ -84,10 +84,10 @@ sub made {
     my ($server, $more) = @_;
 
     my $start = time;
-    my $before = Lyftr::Upkeep::state($server)->{indexed};
+    my $before = Lyftr::Housekeeping::state($server)->{indexed};
 
     my $made = Lyftr::Server::wait_for {
-        Lyftr::Upkeep::state($server)->{indexed} >= $before + 2048 * $more
+        Lyftr::Housekeeping::state($server)->{indexed} >= $before + 2048 * $more
     };
 
     return $made ? time - $start : 9**9**9;
