@@ -198,14 +198,6 @@ ngx_lyftr_rebuild_finish(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
         return rc;
     }
 
-    /* one that was under way when it began may have come meanwhile */
-
-    ngx_lyftr_rebuild_range(c, rebuild);
-
-    if (!rebuild->counting) {
-        return NGX_OK;
-    }
-
     rc = ngx_lyftr_rebuild_end(c, deadline, err);
 
     if (rc != NGX_OK) {
