@@ -28,8 +28,9 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module lines run test unit replay fuzz faults mutants up \
-	down logs test-docker check bench asan valgrind deb test-deb clean
+.PHONY: help build module lines backup run test unit replay fuzz faults \
+	mutants up down logs test-docker check bench asan valgrind deb \
+	test-deb clean
 
 
 help:		## show this list
@@ -38,7 +39,7 @@ help:		## show this list
 
 build:		## build the module into build/; the default
 	@t/setup build
-	@$(MAKE) -s --no-print-directory module
+	@$(MAKE) -s --no-print-directory module backup
 
 
 # Debian's nginx keeps its features in conf_flags
@@ -70,6 +71,15 @@ $(BUILD)/lines: $(LINES) $(wildcard ngx_lyftr_module/*/*.h) $(BUILD)/Makefile
 		-I ngx_lyftr_module/message -o $@ $(LINES) $(LD_OPT)
 
 lines: $(BUILD)/lines
+
+
+# what copies a store
+
+$(BUILD)/backup: docker/backup.c Makefile
+	@mkdir -p $(BUILD)
+	@$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror -o $@ $< $(LD_OPT) -lsqlite3
+
+backup: $(BUILD)/backup
 
 
 run: build lines	## serve on port 8000, or PORT; see docker/README.md

@@ -5,9 +5,11 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use Cwd qw(getcwd);
 use File::Temp qw(tempdir);
 use Test::More;
 
+use Lyftr;
 use Lyftr::Server;
 use Lyftr::Shipped;
 
@@ -89,11 +91,17 @@ for (grep { !/"detail"/ } blocks($reference, 'json')) {
 
 # the operator's guide: what can be done to a store of make run
 
-my ($backup) = grep { /VACUUM/ } blocks($operation, 'sh');
+my ($backup, $restore, $dump) = map {
+    my $line = $_;
+    grep { /$line/m } blocks($operation, 'sh');
+} '^docker/backup', '^mv data', '\.dump';
 my ($look) = text($operation) =~ /`(sqlite3 -readonly [^`\n]*SELECT[^`\n]*)`/;
 my ($rebuild) = text($operation) =~ /`(touch data\/[^`\n]*)`/;
 
+symlink getcwd . '/docker', "$dir/docker" or die "symlink: $!\n";
+
 is((shell($dir, $backup))[1], 0, "$operation: a backup");
+is((shell($dir, $dump))[1], 0, "$operation: a dump");
 is((shell($dir, "$look\n"))[0],
    (shell($dir, "sqlite3 -readonly backup.db 'SELECT * FROM messages'"))[0],
    'which has what a look at the data shows');
@@ -101,7 +109,25 @@ is((shell($dir, "$rebuild\n"))[1], 0, 'the indexes are asked for anew');
 ok(Lyftr::Server::wait_for(sub { !glob "$dir/data/*-rebuild" }),
    'and are made');
 
+my $stats = $server->get('/stats')->{body};
+
+$server->post(message(message_id => 'after'));
 $server->stop;
+
+is((shell($dir, $restore))[1], 0, "$operation: a copy is put in its place");
+
+for my $db ("$dir/data/app.db", "$dir/restored.db") {
+    my $server = Lyftr::Shipped->new(db => $db);
+
+    Lyftr::Server::wait_for {
+        $server->request('GET /health/ready')->{status} == 200;
+    };
+
+    is($server->get('/stats')->{body}, $stats, 'which has what it had');
+    is($server->post(message(message_id => 'after'))->{status}, 200,
+       'and takes messages');
+    $server->stop;
+}
 
 
 # pieces of a configuration, by themselves or in a server of a store

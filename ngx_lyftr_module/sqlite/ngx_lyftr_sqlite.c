@@ -106,7 +106,8 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_probe,
     ngx_lyftr_sqlite_maintain,
     ngx_lyftr_sqlite_gauges,
-    ngx_lyftr_sqlite_verify
+    ngx_lyftr_sqlite_verify,
+    ngx_lyftr_sqlite_settle
 };
 
 

@@ -7,6 +7,9 @@
 /* msec that a checkpoint waits for readers */
 #define NGX_LYFTR_SQLITE_WAL_WAIT  5
 
+/* nsec between two tries of the last one */
+#define NGX_LYFTR_SQLITE_WAL_PAUSE 10000000
+
 
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
@@ -98,4 +101,48 @@ ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
     ngx_lyftr_sqlite_rollback(guard);
 
     return rc;
+}
+
+
+/*
+ * Under the file lock, so that no writer starts the WAL anew.  Another process
+ * may be in the middle of a checkpoint, or of a read.
+ */
+
+void
+ngx_lyftr_sqlite_settle(void *conn, ngx_msec_t deadline)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    int                rc, frames, copied;
+    struct timespec    ts;
+    ngx_lyftr_error_t  err;
+
+    ts.tv_sec = 0;
+    ts.tv_nsec = NGX_LYFTR_SQLITE_WAL_PAUSE;
+
+    if (ngx_lyftr_sqlite_lock(c, deadline, &err) != NGX_OK) {
+        return;
+    }
+
+    while (ngx_lyftr_sqlite_files(c, &err) == NGX_OK) {
+
+        rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+                                       &frames, &copied);
+
+        if ((rc == SQLITE_OK && copied == frames)
+            || ngx_lyftr_flock_left(deadline) == 0)
+        {
+            break;
+        }
+
+        if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
+            ngx_lyftr_sqlite_unsynced(c);
+            break;
+        }
+
+        (void) nanosleep(&ts, NULL);
+    }
+
+    ngx_lyftr_sqlite_unlock(c);
 }

@@ -127,6 +127,9 @@ extern ngx_str_t  ngx_lyftr_sqlite_jobs[];
 ngx_int_t ngx_lyftr_sqlite_checkpoint(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
+/* the last one of a process */
+void ngx_lyftr_sqlite_settle(void *conn, ngx_msec_t deadline);
+
 
 /* ngx_lyftr_sqlite_steps.c */
 

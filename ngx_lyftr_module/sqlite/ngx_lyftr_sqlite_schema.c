@@ -21,6 +21,8 @@ static ngx_int_t ngx_lyftr_sqlite_set_wal(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_sqlite_dumped(ngx_lyftr_sqlite_t *c);
+static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
 
 
 /*
@@ -130,10 +132,15 @@ static const char  ngx_lyftr_sqlite_tables[] =
 
 /* with it the file is ours */
 
+#define NGX_LYFTR_SQLITE_MINE                                                 \
+    "PRAGMA application_id = 0x4c594652;"                                     \
+    "PRAGMA user_version = 4;"
+
+static const char  ngx_lyftr_sqlite_mine[] = NGX_LYFTR_SQLITE_MINE;
+
 static const char  ngx_lyftr_sqlite_mark[] =
     NGX_LYFTR_SQLITE_VIEW
-    "PRAGMA application_id = 0x4c594652;"
-    "PRAGMA user_version = 4;";
+    NGX_LYFTR_SQLITE_MINE;
 
 
 /* what is not in the tables that an older version has */
@@ -287,6 +294,10 @@ ngx_lyftr_sqlite_check_other(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (objects == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (columns != 5 && ngx_lyftr_sqlite_dumped(c)) {
         return NGX_DECLINED;
     }
 
@@ -496,6 +507,10 @@ ngx_lyftr_sqlite_change(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
+    if (app == 0 && ngx_lyftr_sqlite_dumped(c)) {
+        return ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mine, err);
+    }
+
     if (app == 0) {
         rc = ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_tables, err);
 
@@ -528,4 +543,73 @@ ngx_lyftr_sqlite_adopted(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     return ngx_lyftr_sqlite_exec(c, ngx_lyftr_sqlite_mark, err);
+}
+
+
+/*
+ * A dump has all of a store but for its mark: it is the same if all columns are
+ * those that a new one has.
+ */
+
+static ngx_uint_t
+ngx_lyftr_sqlite_dumped(ngx_lyftr_sqlite_t *c)
+{
+    sqlite3       *db;
+    ngx_uint_t     same;
+    sqlite3_stmt  *here, *fresh;
+
+    same = 0;
+    here = NULL;
+    fresh = NULL;
+
+    if (sqlite3_open(":memory:", &db) == SQLITE_OK
+        && sqlite3_exec(db, ngx_lyftr_sqlite_tables, NULL, NULL, NULL)
+           == SQLITE_OK)
+    {
+        here = ngx_lyftr_sqlite_columns(c->db);
+        fresh = ngx_lyftr_sqlite_columns(db);
+    }
+
+    if (here && fresh) {
+        same = sqlite3_stricmp((char *) sqlite3_column_text(here, 0),
+                               (char *) sqlite3_column_text(fresh, 0))
+               == 0;
+    }
+
+    (void) sqlite3_finalize(here);
+    (void) sqlite3_finalize(fresh);
+    (void) sqlite3_close(db);
+
+    return same;
+}
+
+
+/* a row with all columns of our tables, or NULL */
+
+static sqlite3_stmt *
+ngx_lyftr_sqlite_columns(sqlite3 *db)
+{
+    sqlite3_stmt  *st;
+
+    if (sqlite3_prepare_v2(db,
+                           "SELECT group_concat(x) FROM (SELECT s.name || '.'"
+                           " || c.name || ' ' || c.type || c.pk AS x"
+                           " FROM sqlite_master AS s,"
+                           " pragma_table_info(s.name) AS c"
+                           " WHERE s.type = 'table'"
+                           " AND s.name LIKE 'lyftr\\_%' ESCAPE '\\'"
+                           " ORDER BY 1)",
+                           -1, &st, NULL)
+        != SQLITE_OK)
+    {
+        return NULL;
+    }
+
+    if (sqlite3_step(st) == SQLITE_ROW && sqlite3_column_text(st, 0)) {
+        return st;
+    }
+
+    (void) sqlite3_finalize(st);
+
+    return NULL;
 }

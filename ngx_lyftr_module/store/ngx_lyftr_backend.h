@@ -283,6 +283,12 @@ typedef struct {
      */
     ngx_int_t          (*check)(void *conn, ngx_lyftr_check_t *check,
                              ngx_msec_t deadline, ngx_lyftr_error_t *err);
+
+    /*
+     * The process ends, and no thread runs any more: after the last one all
+     * that was committed is in the store's own file.
+     */
+    void               (*settle)(void *conn, ngx_msec_t deadline);
 } ngx_lyftr_backend_t;
 
 

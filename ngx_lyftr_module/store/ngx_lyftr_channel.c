@@ -5,6 +5,7 @@
 #define NGX_LYFTR_TASK_RETRY       100
 #define NGX_LYFTR_PROBE_TIMEOUT    40
 #define NGX_LYFTR_BODY_LANES       2
+#define NGX_LYFTR_SETTLE_TIMEOUT   1000
 
 
 static ngx_int_t ngx_lyftr_channel_lanes(ngx_conf_t *cf,
@@ -19,6 +20,8 @@ static ngx_uint_t ngx_lyftr_channel_due(ngx_lyftr_channel_t *channel,
     ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_channel_wake(ngx_event_t *ev);
 static void ngx_lyftr_channel_done(ngx_event_t *ev);
+static void ngx_lyftr_channel_settle(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_seat_t *seat);
 
 
 ngx_lyftr_channel_t *
@@ -466,8 +469,27 @@ ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel)
         seat = &channel->seats[i];
 
         if (seat->conn) {
+            ngx_lyftr_channel_settle(channel, seat);
             channel->store->backend->close(seat->conn);
             seat->conn = NULL;
         }
     }
+}
+
+
+/* only those that write have left something */
+
+static void
+ngx_lyftr_channel_settle(ngx_lyftr_channel_t *channel, ngx_lyftr_seat_t *seat)
+{
+    if (channel->type != NGX_LYFTR_CHANNEL_WRITE
+        && channel->type != NGX_LYFTR_CHANNEL_UPKEEP)
+    {
+        return;
+    }
+
+    ngx_time_update();
+
+    channel->store->backend->settle(seat->conn, ngx_current_msec
+                                                + NGX_LYFTR_SETTLE_TIMEOUT);
 }
