@@ -35,6 +35,9 @@ static ngx_int_t ngx_lyftr_report_results(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_refusals(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
+static ngx_int_t ngx_lyftr_report_words(ngx_lyftr_output_t *out,
+    ngx_lyftr_metric_t *metric, char *name, ngx_str_t *word,
+    ngx_atomic_t *counter, ngx_uint_t n);
 static ngx_int_t ngx_lyftr_report_secrets(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_store(ngx_lyftr_output_t *out,
@@ -351,25 +354,14 @@ static ngx_int_t
 ngx_lyftr_report_results(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
 {
-    ngx_uint_t                 i;
-    ngx_lyftr_counters_t      *counters;
-    ngx_lyftr_metric_label_t   label;
+    ngx_lyftr_counters_t  *counters;
 
     counters = lmcf->zone.data;
-    label.name = "result";
 
-    for (i = NGX_LYFTR_RESULT_NONE + 1; i < NGX_LYFTR_RESULTS; i++) {
-        label.value = &ngx_lyftr_results[i];
-
-        if (ngx_lyftr_metrics_line(out, metric->name, &label, 1,
-                                   counters->results[i], 1)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_lyftr_report_words(out, metric, "result",
+                                  &ngx_lyftr_results[NGX_LYFTR_CREATED],
+                                  &counters->results[NGX_LYFTR_CREATED],
+                                  NGX_LYFTR_RESULTS - NGX_LYFTR_CREATED);
 }
 
 
@@ -377,18 +369,30 @@ static ngx_int_t
 ngx_lyftr_report_refusals(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
 {
-    ngx_uint_t                 i;
-    ngx_lyftr_counters_t      *counters;
-    ngx_lyftr_metric_label_t   label;
+    ngx_lyftr_counters_t  *counters;
 
     counters = lmcf->zone.data;
-    label.name = "reason";
 
-    for (i = 0; i < NGX_LYFTR_REFUSALS; i++) {
-        label.value = &ngx_lyftr_refusals[i];
+    return ngx_lyftr_report_words(out, metric, "reason", ngx_lyftr_refusals,
+                                  counters->refusals, NGX_LYFTR_REFUSALS);
+}
 
-        if (ngx_lyftr_metrics_line(out, metric->name, &label, 1,
-                                   counters->refusals[i], 1)
+
+/* a counter for each of n words */
+
+static ngx_int_t
+ngx_lyftr_report_words(ngx_lyftr_output_t *out, ngx_lyftr_metric_t *metric,
+    char *name, ngx_str_t *word, ngx_atomic_t *counter, ngx_uint_t n)
+{
+    ngx_uint_t                 i;
+    ngx_lyftr_metric_label_t   label;
+
+    label.name = name;
+
+    for (i = 0; i < n; i++) {
+        label.value = &word[i];
+
+        if (ngx_lyftr_metrics_line(out, metric->name, &label, 1, counter[i], 1)
             != NGX_OK)
         {
             return NGX_ERROR;
