@@ -188,7 +188,7 @@ ngx_lyftr_status_log(ngx_lyftr_lane_t *lane)
                       "lyftr store \"%V\": %*s, %s failed%*s",
                       &store->name, err->len, err->text,
                       lane->channel->type == NGX_LYFTR_CHANNEL_CHECK
-                      ? "check" : "maintenance", left_out.len, left_out.data);
+                      ? "check" : "housekeeping", left_out.len, left_out.data);
     }
 }
 

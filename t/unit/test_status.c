@@ -44,7 +44,7 @@ ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
     } else {
         assert_string_equal(va_arg(args, char *),
                             channel.type == NGX_LYFTR_CHANNEL_CHECK
-                            ? "check" : "maintenance");
+                            ? "check" : "housekeeping");
     }
 
     len = va_arg(args, size_t);
