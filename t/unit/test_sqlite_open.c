@@ -2,6 +2,8 @@
 
 #include "unit_model.h"
 
+#include <ngx_lyftr_sqlite_setup.h>
+
 #include <dirent.h>
 
 
@@ -187,14 +189,19 @@ test_race_adopt(void **state)
 static int
 test_end(unsigned type, void *data, void *st, void *sql)
 {
+    char  end[300];
+
     if (strncmp(sql, "BEGIN IMMEDIATE", sizeof("BEGIN IMMEDIATE") - 1) == 0
         && (*(ngx_uint_t *) data)++ == 0)
     {
-        unit_sql("BEGIN; DROP TABLE lyftr_adopt;"
-                 "ALTER TABLE messages RENAME TO messages_adopted;"
-                 "CREATE VIEW messages AS SELECT * FROM lyftr_message;"
-                 "PRAGMA application_id = 0x4c594652;"
-                 "PRAGMA user_version = 3; COMMIT");
+        (void) snprintf(end, sizeof(end),
+                        "BEGIN; DROP TABLE lyftr_adopt;"
+                        "ALTER TABLE messages RENAME TO messages_adopted;"
+                        "CREATE VIEW messages AS SELECT * FROM lyftr_message;"
+                        "PRAGMA application_id = 0x4c594652;"
+                        "PRAGMA user_version = %d; COMMIT",
+                        NGX_LYFTR_SQLITE_VERSION);
+        unit_sql(end);
     }
 
     return 0;
