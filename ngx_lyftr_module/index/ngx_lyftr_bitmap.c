@@ -1,34 +1,33 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_index.h>
 
 
-static ngx_int_t ngx_lyftr_bitmap_source(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_bitmap_source(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_child_t *source,
     ngx_lyftr_error_t *err);
 static void ngx_lyftr_bitmap_copy(ngx_lyftr_bitmap_t *bits, uint64_t *words,
     int64_t first, int64_t last);
-static ngx_int_t ngx_lyftr_bitmap_ranks(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_bitmap_ranks(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_child_t *source,
     int64_t low, int64_t high, ngx_uint_t in, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
-ngx_lyftr_bitmap_reach(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+ngx_lyftr_bitmap_reach(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_error_t *err)
 {
     size_t     size, had;
     uint64_t  *words;
 
-    size = ngx_lyftr_bitmap_words(c->last) * sizeof(uint64_t);
+    size = ngx_lyftr_bitmap_words(index->last) * sizeof(uint64_t);
     had = bits->words ? ngx_lyftr_bitmap_words(bits->last) * sizeof(uint64_t)
                       : 0;
 
     if (size > had) {
-        words = sqlite3_realloc64(bits->words, size);
+        words = realloc(bits->words, size);
         if (words == NULL) {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
+            return ngx_lyftr_index_memory(err);
         }
 
         ngx_memzero((u_char *) words + had, size - had);
@@ -36,9 +35,18 @@ ngx_lyftr_bitmap_reach(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
         bits->words = words;
     }
 
-    bits->last = c->last;
+    bits->last = index->last;
 
     return NGX_OK;
+}
+
+
+void
+ngx_lyftr_bitmap_free(ngx_lyftr_bitmap_t *bits)
+{
+    free(bits->words);
+
+    ngx_memzero(bits, sizeof(ngx_lyftr_bitmap_t));
 }
 
 
@@ -79,14 +87,14 @@ ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq)
 
 
 ngx_int_t
-ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+ngx_lyftr_bitmap_range(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
 {
     int64_t              rank;
     ngx_uint_t           i;
     ngx_lyftr_merge_child_t  *source;
 
-    if (ngx_lyftr_bitmap_reach(c, bits, err) != NGX_OK) {
+    if (ngx_lyftr_bitmap_reach(index, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -95,7 +103,8 @@ ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
 
         for (rank = source->low; rank < source->high; rank++) {
 
-            if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK) {
+            if (ngx_lyftr_merge_child_load(index, source, rank,
+                                           err) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -108,7 +117,7 @@ ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
 
 
 ngx_int_t
-ngx_lyftr_bitmap_narrow(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+ngx_lyftr_bitmap_narrow(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
 {
     size_t       size;
@@ -117,23 +126,23 @@ ngx_lyftr_bitmap_narrow(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
 
     size = ngx_lyftr_bitmap_words(bits->last) * sizeof(uint64_t);
 
-    words = sqlite3_malloc64(size);
+    words = malloc(size);
     if (words == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        return ngx_lyftr_index_memory(err);
     }
 
     ngx_memzero(words, size);
 
     for (i = 0; i < sources->n; i++) {
-        if (ngx_lyftr_bitmap_source(c, bits, words, &sources->elts[i], err)
+        if (ngx_lyftr_bitmap_source(index, bits, words, &sources->elts[i], err)
             != NGX_OK)
         {
-            sqlite3_free(words);
+            free(words);
             return NGX_ERROR;
         }
     }
 
-    sqlite3_free(bits->words);
+    free(bits->words);
     bits->words = words;
 
     return NGX_OK;
@@ -143,13 +152,13 @@ ngx_lyftr_bitmap_narrow(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
 /* looks at the entries that are in the range, or at the others if fewer */
 
 static ngx_int_t
-ngx_lyftr_bitmap_source(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+ngx_lyftr_bitmap_source(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     uint64_t *words, ngx_lyftr_merge_child_t *source, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_segment_t  *segment;
 
     if (source->chunk || source->high - source->low < source->rows / 2) {
-        return ngx_lyftr_bitmap_ranks(c, bits, words, source, source->low,
+        return ngx_lyftr_bitmap_ranks(index, bits, words, source, source->low,
                                       source->high, 1, err);
     }
 
@@ -157,13 +166,14 @@ ngx_lyftr_bitmap_source(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
 
     ngx_lyftr_bitmap_copy(bits, words, segment->first + 1, segment->last);
 
-    if (ngx_lyftr_bitmap_ranks(c, bits, words, source, 0, source->low, 0, err)
+    if (ngx_lyftr_bitmap_ranks(index, bits, words, source, 0, source->low, 0,
+                               err)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_bitmap_ranks(c, bits, words, source, source->high,
+    return ngx_lyftr_bitmap_ranks(index, bits, words, source, source->high,
                                   source->rows, 0, err);
 }
 
@@ -194,7 +204,7 @@ ngx_lyftr_bitmap_copy(ngx_lyftr_bitmap_t *bits, uint64_t *words, int64_t first,
 /* takes the bits of these entries over, or out */
 
 static ngx_int_t
-ngx_lyftr_bitmap_ranks(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
+ngx_lyftr_bitmap_ranks(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     uint64_t *words, ngx_lyftr_merge_child_t *source, int64_t low, int64_t high,
     ngx_uint_t in, ngx_lyftr_error_t *err)
 {
@@ -203,7 +213,7 @@ ngx_lyftr_bitmap_ranks(ngx_lyftr_sqlite_t *c, ngx_lyftr_bitmap_t *bits,
 
     for (rank = low; rank < high; rank++) {
 
-        if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK) {
+        if (ngx_lyftr_merge_child_load(index, source, rank, err) != NGX_OK) {
             return NGX_ERROR;
         }
 

@@ -1,7 +1,5 @@
 #include <ngx_lyftr_block.h>
 
-#include <sqlite3.h>
-
 
 #define NGX_LYFTR_BLOCK_NUMBER     10      /* bytes of the longest number */
 
@@ -19,7 +17,9 @@ typedef struct {
 
 static ngx_int_t ngx_lyftr_block_entry(ngx_lyftr_block_t *block,
     ngx_lyftr_block_mark_t *mark);
-static ngx_int_t ngx_lyftr_block_marks(ngx_lyftr_block_t *block);
+static ngx_int_t ngx_lyftr_block_back(ngx_lyftr_block_t *block,
+    ngx_lyftr_block_mark_t *mark, size_t kept);
+static ngx_int_t ngx_lyftr_block_marks(ngx_lyftr_block_t *block, u_char *to);
 static u_char *ngx_lyftr_block_write(u_char *p, uint64_t n);
 static ngx_int_t ngx_lyftr_block_read(ngx_lyftr_block_t *block, uint64_t *n);
 
@@ -36,7 +36,7 @@ ngx_lyftr_buf_reserve(ngx_lyftr_buf_t *buf, size_t len)
 
     max = ngx_max(2 * buf->max, buf->len + len);
 
-    p = sqlite3_realloc64(buf->data, max);
+    p = realloc(buf->data, max);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -67,7 +67,7 @@ ngx_lyftr_buf_add(ngx_lyftr_buf_t *buf, const void *p, size_t len)
 void
 ngx_lyftr_buf_free(ngx_lyftr_buf_t *buf)
 {
-    sqlite3_free(buf->data);
+    free(buf->data);
 
     ngx_memzero(buf, sizeof(ngx_lyftr_buf_t));
 }
@@ -216,15 +216,14 @@ ngx_lyftr_block_entry(ngx_lyftr_block_t *block, ngx_lyftr_block_mark_t *mark)
 ngx_int_t
 ngx_lyftr_block_prev(ngx_lyftr_block_t *block)
 {
-    size_t                   need, kept, from;
     ngx_int_t                rc;
-    ngx_lyftr_block_mark_t  *mark, *part;
+    ngx_lyftr_block_mark_t  *mark;
 
     if (block->n < 2) {
         return NGX_DONE;
     }
 
-    rc = ngx_lyftr_block_marks(block);
+    rc = ngx_lyftr_block_marks(block, block->p);
 
     if (rc != NGX_OK) {
         return rc;
@@ -236,7 +235,43 @@ ngx_lyftr_block_prev(ngx_lyftr_block_t *block)
 
     /* what the one after shares with it is in the key */
 
-    kept = mark[1].shared;
+    return ngx_lyftr_block_back(block, mark, mark[1].shared);
+}
+
+
+ngx_int_t
+ngx_lyftr_block_last(ngx_lyftr_block_t *block)
+{
+    ngx_int_t                rc;
+    ngx_lyftr_block_mark_t  *mark;
+
+    rc = ngx_lyftr_block_marks(block, block->last);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    block->n = block->marks.len / sizeof(ngx_lyftr_block_mark_t);
+
+    if (block->n == 0) {
+        return NGX_DONE;
+    }
+
+    mark = (ngx_lyftr_block_mark_t *) block->marks.data + block->n - 1;
+
+    return ngx_lyftr_block_back(block, mark, 0);
+}
+
+
+/* to an entry, of whose key the block's has the first bytes */
+
+static ngx_int_t
+ngx_lyftr_block_back(ngx_lyftr_block_t *block, ngx_lyftr_block_mark_t *mark,
+    size_t kept)
+{
+    size_t                   need, from;
+    ngx_lyftr_block_mark_t  *part;
+
     need = mark->len;
 
     block->key.len = kept;
@@ -263,23 +298,19 @@ ngx_lyftr_block_prev(ngx_lyftr_block_t *block)
 }
 
 
-/* of all entries up to the one that was read */
+/* of all entries up to there */
 
 static ngx_int_t
-ngx_lyftr_block_marks(ngx_lyftr_block_t *block)
+ngx_lyftr_block_marks(ngx_lyftr_block_t *block, u_char *to)
 {
-    u_char                  *end;
+    u_char                  *p;
     ngx_int_t                rc;
     ngx_uint_t               n;
     ngx_lyftr_block_mark_t  *last, mark;
 
     n = block->marks.len / sizeof(ngx_lyftr_block_mark_t);
 
-    if (n >= block->n) {
-        return NGX_OK;
-    }
-
-    end = block->p;
+    p = block->p;
     block->p = block->entries;
     mark.len = 0;
 
@@ -289,7 +320,7 @@ ngx_lyftr_block_marks(ngx_lyftr_block_t *block)
         mark.len = last->len;
     }
 
-    for (rc = NGX_OK; rc == NGX_OK && block->p < end; /* void */) {
+    for (rc = NGX_OK; rc == NGX_OK && block->p < to; /* void */) {
 
         rc = ngx_lyftr_block_entry(block, &mark);
 
@@ -298,7 +329,7 @@ ngx_lyftr_block_marks(ngx_lyftr_block_t *block)
         }
     }
 
-    block->p = end;
+    block->p = p;
 
     return rc;
 }

@@ -1,8 +1,7 @@
 /*
  * Blocks of entries in the order of their keys: what a segment consists of.
  * An entry is a key, any bytes, and a number; a key shares its beginning with
- * the one before it.  A block begins with a number of its own.  All memory is
- * SQLite's.
+ * the one before it.  A block begins with a number of its own.
  */
 
 
@@ -18,6 +17,35 @@
 #ifndef NGX_LYFTR_BLOCK_LEN
 #define NGX_LYFTR_BLOCK_LEN        1300
 #endif
+
+/*
+ * Children of a block, at least, if it is not the last of its level; and levels
+ * of blocks.  There are 2^30 numbers for those of a level, and each level has
+ * a sixteenth of the blocks of the one below, so the ninth has one: 16^8 is
+ * more than 2^30.
+ */
+#define NGX_LYFTR_CHILDREN         16
+#define NGX_LYFTR_HEIGHT           9
+
+/* that of a tree which is not known until its blocks are asked */
+#define NGX_LYFTR_HEIGHT_UNKNOWN   255
+
+/* bytes of a key in a block that has children, at most */
+#ifndef NGX_LYFTR_SEPARATOR
+#define NGX_LYFTR_SEPARATOR        128
+#endif
+
+/* blocks of a filter are of a level of their own, and so long */
+#define NGX_LYFTR_LEVEL_FILTER     15
+#define NGX_LYFTR_FILTER_PART      4032
+
+/* the number of a block: its segment, tree, level, and which it is of these */
+#define NGX_LYFTR_BLOCK_SEGMENT    36
+#define NGX_LYFTR_BLOCK_LEVEL      30
+#define ngx_lyftr_block_no(segment, kind, level, n)                           \
+    ((int64_t) (segment) << NGX_LYFTR_BLOCK_SEGMENT                           \
+     | (int64_t) (kind) << 34                                                 \
+     | (int64_t) (level) << NGX_LYFTR_BLOCK_LEVEL | (int64_t) (n))
 
 
 typedef struct {
@@ -83,6 +111,7 @@ ngx_int_t ngx_lyftr_block_open(ngx_lyftr_block_t *block, u_char *data,
     size_t len);
 ngx_int_t ngx_lyftr_block_next(ngx_lyftr_block_t *block);
 ngx_int_t ngx_lyftr_block_prev(ngx_lyftr_block_t *block);
+ngx_int_t ngx_lyftr_block_last(ngx_lyftr_block_t *block);
 void ngx_lyftr_block_free(ngx_lyftr_block_t *block);
 
 

@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_index.h>
 
 
 typedef struct {
@@ -178,7 +178,7 @@ ngx_lyftr_builder_out(ngx_lyftr_builder_t *build, ngx_uint_t level, int64_t n,
 
     out = level ? &build->upper : &build->out;
 
-    head.no = ngx_lyftr_sqlite_block_no(build->segment, build->kind, level, n);
+    head.no = ngx_lyftr_block_no(build->segment, build->kind, level, n);
     head.len = len;
 
     if (ngx_lyftr_buf_add(out, &head, sizeof(head)) != NGX_OK) {
@@ -245,25 +245,21 @@ ngx_lyftr_builder_free(ngx_lyftr_builder_t *build)
 
 
 ngx_int_t
-ngx_lyftr_builder_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_builder_t *build,
+ngx_lyftr_builder_store(ngx_lyftr_index_t *index, ngx_lyftr_builder_t *build,
     size_t *from, ngx_uint_t max, ngx_lyftr_error_t *err)
 {
-    u_char                  *p;
-    sqlite3_stmt            *st;
+    u_char                    *p;
     ngx_lyftr_builder_head_t   head;
-
-    st = c->stmt[NGX_LYFTR_SQL_BLOCK_ADD];
 
     while (*from < build->out.len && max--) {
         p = build->out.data + *from;
 
         ngx_memcpy(&head, p, sizeof(head));
 
-        (void) sqlite3_bind_int64(st, 1, head.no);
-        (void) sqlite3_bind_blob64(st, 2, p + sizeof(head), head.len,
-                                   SQLITE_STATIC);
-
-        if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+        if (index->holder->put(index->data, NGX_LYFTR_BLOCKS_TREE, head.no,
+                               p + sizeof(head), head.len, err)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 

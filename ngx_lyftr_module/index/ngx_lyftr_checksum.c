@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite.h>
+#include <ngx_lyftr_index.h>
 
 
 /*
@@ -10,11 +10,6 @@
 
 #define NGX_LYFTR_SUM_FACTOR       0x9e3779b97f4a7c15
 #define NGX_LYFTR_SUM_END          0xd6e8feb86659fd93
-
-
-/* the columns of a row that others are made of */
-
-static int  ngx_lyftr_checksum_columns[] = { 0, 3, 4, 5, 6, 7, 8 };
 
 
 static uint64_t ngx_lyftr_checksum_mix(uint64_t sum, uint64_t word,
@@ -52,34 +47,6 @@ ngx_lyftr_checksum_mix(uint64_t sum, uint64_t word, uint64_t factor)
     sum = (sum ^ word) * factor;
 
     return sum ^ sum >> 32;
-}
-
-
-uint64_t
-ngx_lyftr_checksum_row(sqlite3_stmt *st)
-{
-    int          n, type;
-    uint64_t     sum, seq;
-    const void  *p;
-    ngx_uint_t   i;
-
-    seq = htole64((uint64_t) sqlite3_column_int64(st, 0));
-    sum = ngx_lyftr_checksum(0, &seq, sizeof(seq));
-
-    for (i = 1;
-         i < sizeof(ngx_lyftr_checksum_columns)
-             / sizeof(ngx_lyftr_checksum_columns[0]);
-         i++)
-    {
-        n = ngx_lyftr_checksum_columns[i];
-        type = sqlite3_column_type(st, n);
-        p = sqlite3_column_blob(st, n);
-
-        sum = ngx_lyftr_checksum(sum + (uint64_t) type, p,
-                                 sqlite3_column_bytes(st, n));
-    }
-
-    return sum;
 }
 
 

@@ -1,52 +1,68 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_jobs.h>
+#include <ngx_lyftr_index.h>
 
 
-/* blocks that are stored in one turn, and entries that are sorted in one go */
+/* blocks that are stored in one go, and entries that are sorted in one */
 #define NGX_LYFTR_JOB_BLOCKS       64
 #define NGX_LYFTR_JOB_ENTRIES      8192
 
 
-static ngx_int_t ngx_lyftr_compaction_begin(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_compaction_t *job, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_compaction_filter(ngx_lyftr_compaction_t *job,
+static ngx_int_t ngx_lyftr_compaction_begin(ngx_lyftr_compaction_t *job,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_compaction_rows(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_compaction_rows(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_compaction_entries(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_compaction_t *job, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_compaction_kind(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_compaction_row(void *data, ngx_lyftr_row_t *row,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_compaction_tree(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_compaction_ended(ngx_lyftr_compaction_t *job);
-static ngx_int_t ngx_lyftr_compaction_register(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_compaction_sorted(ngx_lyftr_compaction_t *job);
+static ngx_int_t ngx_lyftr_compaction_merged(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_compaction_pass(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_uint_t i, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_compaction_less(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_uint_t a, ngx_uint_t b, ngx_uint_t *less,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_compaction_id(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_uint_t i, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_compaction_add(ngx_lyftr_compaction_t *job,
+    u_char *key, size_t len, int64_t seq);
 
 
 ngx_int_t
-ngx_lyftr_compaction_flush(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    int64_t first, int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_flush(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, int64_t id, int64_t first, int64_t last,
+    ngx_lyftr_error_t *err)
 {
     job->nfrom = 0;
 
+    job->segment.id = id;
     job->segment.level = 0;
     job->segment.first = first;
     job->segment.last = last;
 
-    return ngx_lyftr_compaction_begin(c, job, deadline, err);
+    if (ngx_lyftr_compaction_rows(index, job, err) != NGX_OK) {
+        ngx_lyftr_compaction_free(job);
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_compaction_begin(job, err);
 }
 
 
 ngx_int_t
-ngx_lyftr_compaction_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_merge(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, int64_t id, ngx_lyftr_segment_t *from,
+    ngx_uint_t n, ngx_lyftr_leave_t *leave, ngx_lyftr_error_t *err)
 {
     ngx_uint_t  i;
 
     job->nfrom = n;
 
-    job->segment.level = from[0].level + 1;
+    job->segment.id = id;
+    job->segment.level = from[0].level + (n > 1);
     job->segment.first = from[0].first;
     job->segment.last = from[n - 1].last;
     job->segment.rows = 0;
@@ -62,79 +78,52 @@ ngx_lyftr_compaction_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
         job->segment.summed &= from[i].summed;
     }
 
-    return ngx_lyftr_compaction_begin(c, job, deadline, err);
-}
-
-
-static ngx_int_t
-ngx_lyftr_compaction_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_lyftr_upkeep_number(c, &job->segment.id, deadline, err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
+    if (leave) {
+        job->leave = *leave;
+        job->segment.rows -= leave->rows;
+        job->segment.sum -= leave->sum;
     }
 
-    if (rc == NGX_OK && job->nfrom == 0) {
-        rc = ngx_lyftr_compaction_rows(c, job, err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_compaction_filter(job, err);
-    }
-
-    job->kind = NGX_LYFTR_TREE_ID;
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_compaction_kind(c, job, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc == NGX_OK) {
-        job->active = 1;
-
-    } else {
+    if (job->segment.rows < 0) {
         ngx_lyftr_compaction_free(job);
+        return ngx_lyftr_index_damaged(err);
     }
 
-    return rc;
+    return ngx_lyftr_compaction_begin(job, err);
 }
 
 
 static ngx_int_t
-ngx_lyftr_compaction_filter(ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_begin(ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
     size_t  len;
 
     len = ngx_lyftr_filter_len(job->segment.rows);
 
-    job->segment.filter = sqlite3_malloc64(len);
+    job->segment.filter = calloc(1, len);
     job->segment.filter_len = len;
 
     if (job->segment.filter == NULL) {
-        return ngx_lyftr_compaction_memory(err);
+        ngx_lyftr_compaction_free(job);
+        return ngx_lyftr_index_memory(err);
     }
 
-    ngx_memzero(job->segment.filter, len);
+    job->kind = 0;
+    job->begun = 0;
+    job->ended = 0;
+    job->active = 1;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_lyftr_compaction_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_rows(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
-    int                      rc;
-    u_char                  *key;
-    ngx_uint_t               i;
-    sqlite3_stmt            *st;
-    ngx_lyftr_sqlite_row_t   row;
-    ngx_lyftr_memtable_row_t   to, *rows;
+    u_char                    *key;
+    ngx_uint_t                 i;
+    ngx_lyftr_memtable_row_t  *rows;
 
     job->keys.len = 0;
     job->rows.len = 0;
@@ -142,32 +131,11 @@ ngx_lyftr_compaction_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
     job->segment.summed = 1;
     job->segment.ties = 1;
 
-    st = c->stmt[NGX_LYFTR_SQL_ROWS];
-
-    (void) sqlite3_bind_int64(st, 1, job->segment.first);
-    (void) sqlite3_bind_int64(st, 2, job->segment.last);
-
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-
-        ngx_lyftr_sqlite_row(st, &row);
-
-        if (ngx_lyftr_sqlite_row_keys(&row, &job->keys, &to) != NGX_OK
-            || ngx_lyftr_buf_add(&job->rows, &to, sizeof(to)) != NGX_OK)
-        {
-            (void) sqlite3_reset(st);
-            return ngx_lyftr_compaction_memory(err);
-        }
-
-        job->segment.sum += ngx_lyftr_checksum_row(st);
-    }
-
-    if (rc != SQLITE_DONE) {
-        (void) ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    if (rc != SQLITE_DONE) {
+    if (index->holder->rows(index->data, NGX_LYFTR_ROWS_SUMS,
+                            job->segment.first, job->segment.last,
+                            ngx_lyftr_compaction_row, job, err)
+        == NGX_ERROR)
+    {
         return NGX_ERROR;
     }
 
@@ -180,147 +148,106 @@ ngx_lyftr_compaction_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
 
     for (i = 0; i < (ngx_uint_t) job->segment.rows; i++) {
         rows[i].key = key;
-        key += rows[i].len;
+        key += rows[i].size;
     }
 
-    job->order = sqlite3_malloc64((2 * job->segment.rows + 1)
-                                  * sizeof(uint32_t));
+    job->order = malloc((2 * job->segment.rows + 1) * sizeof(uint32_t));
 
-    return job->order ? NGX_OK : ngx_lyftr_compaction_memory(err);
+    return job->order ? NGX_OK : ngx_lyftr_index_memory(err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_compaction_row(void *data, ngx_lyftr_row_t *row,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_compaction_t *job = data;
+
+    ngx_lyftr_memtable_row_t  to;
+
+    if (ngx_lyftr_key_row(row, &job->keys, &to) != NGX_OK
+        || ngx_lyftr_buf_add(&job->rows, &to, sizeof(to)) != NGX_OK)
+    {
+        return ngx_lyftr_index_memory(err);
+    }
+
+    job->segment.sum += row->sum;
+
+    return NGX_OK;
 }
 
 
 /* begins a tree */
 
 static ngx_int_t
-ngx_lyftr_compaction_kind(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_tree(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
     ngx_uint_t  i;
 
     ngx_lyftr_builder_begin(&job->build, job->segment.id, job->kind);
 
-    job->ended = 0;
     job->stored = 0;
     job->pos = 0;
 
     if (job->nfrom == 0) {
         ngx_lyftr_memtable_sort((ngx_lyftr_memtable_row_t *) job->rows.data,
                                 job->segment.rows, job->kind, job->order);
-        return NGX_OK;
     }
 
     for (i = 0; i < job->nfrom; i++) {
         ngx_lyftr_iterator_free(&job->cursor[i]);
         ngx_lyftr_iterator_init(&job->cursor[i], &job->from[i], job->kind);
 
-        if (ngx_lyftr_iterator_at(c, &job->cursor[i], 0, err) != NGX_OK) {
+        if (ngx_lyftr_iterator_at(index, &job->cursor[i], 0, err) != NGX_OK
+            || ngx_lyftr_compaction_pass(index, job, i, err) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
+
+    job->begun = 1;
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_lyftr_compaction_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_read(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
-    ngx_int_t  rc;
-
-    if (!job->ended) {
-        rc = ngx_lyftr_compaction_entries(c, job, deadline, err);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_lyftr_builder_store(c, &job->build, &job->stored,
-                                 NGX_LYFTR_JOB_BLOCKS, err);
-
-    if (rc == NGX_OK
-        && job->ended
-        && job->stored == job->build.out.len
-        && job->kind + 1 == NGX_LYFTR_TREES)
-    {
-        if (!job->aside) {
-            rc = ngx_lyftr_compaction_register(c, job, err);
-        }
-
-        if (rc == NGX_OK) {
-            rc = NGX_DONE;
-        }
-    }
-
-    if (rc != NGX_ERROR && ngx_lyftr_sqlite_commit(c, err) != NGX_OK) {
-        rc = NGX_ERROR;
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc != NGX_OK || job->stored < job->build.out.len) {
-        return rc;
-    }
-
-    job->build.out.len = 0;
-    job->stored = 0;
-
-    if (!job->ended) {
-        return NGX_OK;
-    }
-
-    job->kind++;
-
-    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_compaction_kind(c, job, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    return rc;
-}
-
-
-/* entries for as many blocks as are stored in one turn */
-
-static ngx_int_t
-ngx_lyftr_compaction_entries(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    ngx_int_t   rc;
     ngx_uint_t  n;
 
-    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
+    if (!job->begun && ngx_lyftr_compaction_tree(index, job, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     for (n = 0;
-         rc == NGX_OK
+         !job->ended
          && n < NGX_LYFTR_JOB_ENTRIES
          && job->build.out.len < NGX_LYFTR_JOB_BLOCKS * NGX_LYFTR_BLOCK_LEN;
          n++)
     {
         if (job->build.rank == job->segment.rows) {
-            job->ended = 1;
-            rc = ngx_lyftr_compaction_ended(job) == NGX_OK
-                 ? NGX_OK : ngx_lyftr_compaction_memory(err);
-            break;
+
+            /* as many are left out as was said */
+
+            for (n = 0; n < job->nfrom; n++) {
+                if (!ngx_lyftr_iterator_end(&job->cursor[n])) {
+                    return ngx_lyftr_index_damaged(err);
+                }
+            }
+
+            return ngx_lyftr_compaction_ended(job) == NGX_OK
+                   ? NGX_OK : ngx_lyftr_index_memory(err);
         }
 
-        rc = ngx_lyftr_compaction_entry(c, job, err);
+        if (ngx_lyftr_compaction_entry(index, job, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
-    ngx_lyftr_sqlite_rollback(c);
-
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -335,68 +262,44 @@ ngx_lyftr_compaction_ended(ngx_lyftr_compaction_t *job)
         return NGX_ERROR;
     }
 
+    job->ended = 1;
     job->segment.height[job->kind] = job->build.height;
 
     return ngx_lyftr_builder_end(&job->build);
 }
 
 
-static ngx_int_t
-ngx_lyftr_compaction_register(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_compaction_t *job,
-    ngx_lyftr_error_t *err)
+ngx_int_t
+ngx_lyftr_compaction_write(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t     i;
-    sqlite3_stmt  *st;
-
-    st = c->stmt[NGX_LYFTR_SQL_SEGMENT_DELETE];
-
-    for (i = 0; i < job->nfrom; i++) {
-        (void) sqlite3_bind_int64(st, 1, job->from[i].id);
-
-        if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (ngx_lyftr_compaction_place(c, &job->segment, err) != NGX_OK) {
+    if (ngx_lyftr_builder_store(index, &job->build, &job->stored,
+                                NGX_LYFTR_JOB_BLOCKS, err)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    st = c->stmt[NGX_LYFTR_SQL_INDEXED];
-
-    (void) sqlite3_bind_int64(st, 1, job->segment.last);
-
-    return ngx_lyftr_sqlite_run(c, st, err);
-}
-
-
-ngx_int_t
-ngx_lyftr_compaction_place(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_error_t *err)
-{
-    ngx_uint_t     i;
-    sqlite3_stmt  *st;
-
-    st = c->stmt[NGX_LYFTR_SQL_SEGMENT_ADD];
-
-    (void) sqlite3_bind_int64(st, 1, segment->id);
-    (void) sqlite3_bind_int64(st, 2, segment->level);
-    (void) sqlite3_bind_int64(st, 3, segment->first);
-    (void) sqlite3_bind_int64(st, 4, segment->last);
-    (void) sqlite3_bind_int64(st, 5, segment->rows);
-
-    for (i = 0; i < NGX_LYFTR_TREES; i++) {
-        (void) sqlite3_bind_int64(st, 6 + i, segment->height[i]);
+    if (job->stored < job->build.out.len) {
+        return NGX_OK;
     }
 
-    if (segment->summed) {
-        (void) sqlite3_bind_int64(st, 6 + i, (int64_t) segment->sum);
+    job->build.out.len = 0;
+    job->stored = 0;
+
+    if (!job->ended) {
+        return NGX_OK;
     }
 
-    (void) sqlite3_bind_int64(st, 7 + i, segment->ties);
+    if (job->kind + 1 == NGX_LYFTR_TREES) {
+        return NGX_DONE;
+    }
 
-    return ngx_lyftr_sqlite_run(c, st, err);
+    job->kind++;
+    job->begun = 0;
+    job->ended = 0;
+
+    return NGX_OK;
 }
 
 
@@ -413,15 +316,186 @@ ngx_lyftr_compaction_free(ngx_lyftr_compaction_t *job)
     ngx_lyftr_builder_free(&job->build);
     ngx_lyftr_buf_free(&job->keys);
     ngx_lyftr_buf_free(&job->rows);
-    sqlite3_free(job->order);
-    sqlite3_free(job->segment.filter);
+    free(job->order);
+    free(job->segment.filter);
 
     ngx_memzero(job, sizeof(ngx_lyftr_compaction_t));
 }
 
 
 ngx_int_t
-ngx_lyftr_compaction_memory(ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_entry(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+    if (job->nfrom) {
+        return ngx_lyftr_compaction_merged(index, job, err);
+    }
+
+    return ngx_lyftr_compaction_sorted(job) == NGX_OK
+           ? NGX_OK : ngx_lyftr_index_memory(err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_compaction_sorted(ngx_lyftr_compaction_t *job)
+{
+    u_char                    *key;
+    size_t                     len;
+    ngx_lyftr_memtable_row_t  *row;
+
+    row = (ngx_lyftr_memtable_row_t *) job->rows.data + job->order[job->pos++];
+    key = ngx_lyftr_memtable_key(row, job->kind, &len);
+
+    return ngx_lyftr_compaction_add(job, key, len, row->seq);
+}
+
+
+static ngx_int_t
+ngx_lyftr_compaction_merged(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t           i, least, less;
+    ngx_lyftr_buf_t     *key;
+    ngx_lyftr_iterator_t  *cursor;
+
+    least = job->nfrom;
+
+    for (i = 0; i < job->nfrom; i++) {
+
+        if (ngx_lyftr_iterator_end(&job->cursor[i])) {
+            continue;
+        }
+
+        less = (least == job->nfrom);
+
+        if (!less
+            && ngx_lyftr_compaction_less(index, job, i, least, &less,
+                                         err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        least = less ? i : least;
+    }
+
+    if (least == job->nfrom) {
+        return ngx_lyftr_index_damaged(err);
+    }
+
+    cursor = &job->cursor[least];
+    key = &cursor->block.key;
+
+    if (ngx_lyftr_compaction_add(job, key->data, key->len,
+                                 ngx_lyftr_iterator_seq(cursor))
+        != NGX_OK)
+    {
+        return ngx_lyftr_index_memory(err);
+    }
+
+    if (ngx_lyftr_iterator_next(index, cursor, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_compaction_pass(index, job, least, err);
+}
+
+
+/* passes over entries that are left out */
+
+static ngx_int_t
+ngx_lyftr_compaction_pass(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_uint_t i, ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_iterator_t  *cursor;
+
+    cursor = &job->cursor[i];
+
+    while (job->leave.out
+           && !ngx_lyftr_iterator_end(cursor)
+           && job->leave.out(job->leave.data, ngx_lyftr_iterator_seq(cursor)))
+    {
+        if (ngx_lyftr_iterator_next(index, cursor, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* of the entries that two cursors are at; ids of one hash are compared */
+
+static ngx_int_t
+ngx_lyftr_compaction_less(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_uint_t a, ngx_uint_t b, ngx_uint_t *less,
+    ngx_lyftr_error_t *err)
+{
+    int                  cmp;
+    ngx_lyftr_block_t   *one, *two;
+
+    one = &job->cursor[a].block;
+    two = &job->cursor[b].block;
+
+    cmp = ngx_lyftr_key_cmp(one->key.data, one->key.len, two->key.data,
+                            two->key.len);
+
+    if (cmp == 0 && !ngx_lyftr_trees[job->kind].time && job->segment.ties) {
+
+        if (ngx_lyftr_compaction_id(index, job, a, err) != NGX_OK
+            || ngx_lyftr_compaction_id(index, job, b, err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        cmp = ngx_lyftr_key_cmp(job->id[a].data, job->id[a].len,
+                                job->id[b].data, job->id[b].len);
+    }
+
+    *less = (cmp < 0);
+
+    return NGX_OK;
+}
+
+
+/* reads the id of the entry that a cursor is at, once */
+
+static ngx_int_t
+ngx_lyftr_compaction_id(ngx_lyftr_index_t *index,
+    ngx_lyftr_compaction_t *job, ngx_uint_t i, ngx_lyftr_error_t *err)
+{
+    int64_t  seq;
+
+    seq = ngx_lyftr_iterator_seq(&job->cursor[i]);
+
+    if (seq == job->id_of[i]) {
+        return NGX_OK;
+    }
+
+    job->id_of[i] = 0;
+
+    if (ngx_lyftr_index_id(index, seq, &job->id[i], err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    job->id_of[i] = seq;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_compaction_add(ngx_lyftr_compaction_t *job, u_char *key, size_t len,
+    int64_t seq)
+{
+    uint64_t  hash;
+
+    if (job->kind == NGX_LYFTR_TREE_ID && len == sizeof(hash)) {
+        ngx_memcpy(&hash, key, sizeof(hash));
+
+        ngx_lyftr_filter_add(job->segment.filter,
+                             job->segment.filter_len, be64toh(hash));
+    }
+
+    return ngx_lyftr_builder_add(&job->build, key, len,
+                                 seq - job->segment.first);
 }

@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_index.h>
 
 
 /*
@@ -74,4 +74,74 @@ ngx_lyftr_filter_line(u_char *filter, size_t len, uint64_t *hash)
 
     return filter + ((*hash >> 32) * (len / NGX_LYFTR_FILTER_LINE) >> 32)
                     * NGX_LYFTR_FILTER_LINE;
+}
+
+
+ngx_int_t
+ngx_lyftr_filter_load_all(ngx_lyftr_index_t *index, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < index->nsegments; i++) {
+        if (index->segments[i].filter == NULL
+            && ngx_lyftr_filter_load(index, &index->segments[i], err)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_filter_load(ngx_lyftr_index_t *index, ngx_lyftr_segment_t *segment,
+    ngx_lyftr_error_t *err)
+{
+    size_t            len, size, part;
+    u_char           *filter;
+    int64_t           no, n;
+    ngx_int_t         rc;
+    ngx_lyftr_buf_t   block;
+
+    size = ngx_lyftr_filter_len(segment->rows);
+
+    filter = malloc(size);
+    if (filter == NULL) {
+        return ngx_lyftr_index_memory(err);
+    }
+
+    rc = NGX_OK;
+    ngx_memzero(&block, sizeof(ngx_lyftr_buf_t));
+
+    for (len = 0, n = 0; len < size && rc == NGX_OK; len += part, n++) {
+        part = ngx_min(size - len, NGX_LYFTR_FILTER_PART);
+
+        no = ngx_lyftr_block_no(segment->id, NGX_LYFTR_TREE_ID,
+                                NGX_LYFTR_LEVEL_FILTER, n);
+
+        rc = index->holder->read(index->data, NGX_LYFTR_BLOCKS_TREE, no,
+                                 &block, err);
+
+        if (rc == NGX_DECLINED || (rc == NGX_OK && block.len != part)) {
+            rc = ngx_lyftr_index_damaged(err);
+        }
+
+        if (rc == NGX_OK) {
+            ngx_memcpy(filter + len, block.data, part);
+        }
+    }
+
+    ngx_lyftr_buf_free(&block);
+
+    if (rc != NGX_OK) {
+        free(filter);
+        return NGX_ERROR;
+    }
+
+    segment->filter = filter;
+    segment->filter_len = size;
+
+    return NGX_OK;
 }

@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_index.h>
 
 
 /*
@@ -16,13 +16,13 @@
  * trees of before there are longer ones, which are whole.
  */
 
-static ngx_int_t ngx_lyftr_iterator_load(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_iterator_load(ngx_lyftr_index_t *index,
     ngx_lyftr_iterator_t *cursor, ngx_uint_t level, int64_t n,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_iterator_descend(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_iterator_descend(ngx_lyftr_index_t *index,
     ngx_lyftr_iterator_t *cursor, u_char *key, size_t len, int64_t rank,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_iterator_below(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_iterator_below(ngx_lyftr_index_t *index,
     ngx_lyftr_iterator_t *cursor, ngx_uint_t level, u_char *key, size_t len,
     int64_t low, int64_t high, int64_t *n, ngx_lyftr_error_t *err);
 static int ngx_lyftr_iterator_cmp(ngx_lyftr_block_t *block, u_char *key,
@@ -54,7 +54,7 @@ ngx_lyftr_iterator_free(ngx_lyftr_iterator_t *cursor)
 
 
 ngx_int_t
-ngx_lyftr_iterator_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_seek(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     u_char *key, size_t len, ngx_lyftr_error_t *err)
 {
     ngx_int_t  rc;
@@ -64,7 +64,7 @@ ngx_lyftr_iterator_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         return NGX_OK;
     }
 
-    if (ngx_lyftr_iterator_descend(c, cursor, key, len, 0, err) != NGX_OK) {
+    if (ngx_lyftr_iterator_descend(index, cursor, key, len, 0, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -79,7 +79,7 @@ ngx_lyftr_iterator_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
 
         if (rc == NGX_DONE) {
             cursor->rank--;
-            return ngx_lyftr_iterator_next(c, cursor, err);
+            return ngx_lyftr_iterator_next(index, cursor, err);
         }
 
         if (ngx_lyftr_key_cmp(cursor->block.key.data, cursor->block.key.len,
@@ -95,7 +95,7 @@ ngx_lyftr_iterator_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
 
 
 ngx_int_t
-ngx_lyftr_iterator_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_at(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     int64_t rank, ngx_lyftr_error_t *err)
 {
     if (rank >= cursor->segment->rows) {
@@ -103,7 +103,8 @@ ngx_lyftr_iterator_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         return NGX_OK;
     }
 
-    if (ngx_lyftr_iterator_descend(c, cursor, NULL, 0, rank, err) != NGX_OK) {
+    if (ngx_lyftr_iterator_descend(index, cursor, NULL, 0, rank,
+                                   err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -122,7 +123,7 @@ ngx_lyftr_iterator_walk(ngx_lyftr_iterator_t *cursor, int64_t rank,
         if (cursor->rank > rank
             || ngx_lyftr_iterator_step(cursor, err) != NGX_OK)
         {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
         }
 
         if (cursor->rank == rank) {
@@ -133,7 +134,7 @@ ngx_lyftr_iterator_walk(ngx_lyftr_iterator_t *cursor, int64_t rank,
 
 
 ngx_int_t
-ngx_lyftr_iterator_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_next(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t  rc;
@@ -150,7 +151,7 @@ ngx_lyftr_iterator_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         return rc;
     }
 
-    if (ngx_lyftr_iterator_load(c, cursor, 0, cursor->number + 1, err)
+    if (ngx_lyftr_iterator_load(index, cursor, 0, cursor->number + 1, err)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -158,12 +159,12 @@ ngx_lyftr_iterator_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
 
     return ngx_lyftr_iterator_step(cursor, err) == NGX_OK
            && cursor->block.first == cursor->rank
-           ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
+           ? NGX_OK : ngx_lyftr_index_damaged(err);
 }
 
 
 ngx_int_t
-ngx_lyftr_iterator_prev(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_prev(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t  rc;
@@ -171,7 +172,7 @@ ngx_lyftr_iterator_prev(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     /* at the end it may be in no block */
 
     if (ngx_lyftr_iterator_end(cursor)) {
-        return ngx_lyftr_iterator_last(c, cursor, err);
+        return ngx_lyftr_iterator_last(index, cursor, err);
     }
 
     if (cursor->rank <= 0) {
@@ -190,18 +191,29 @@ ngx_lyftr_iterator_prev(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         return ngx_lyftr_iterator_fail(rc, err);
     }
 
-    if (ngx_lyftr_iterator_load(c, cursor, 0, cursor->number - 1, err)
+    if (ngx_lyftr_iterator_load(index, cursor, 0, cursor->number - 1, err)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_iterator_walk(cursor, cursor->rank - 1, err);
+    rc = ngx_lyftr_block_last(&cursor->block);
+
+    if (rc == NGX_ERROR) {
+        return ngx_lyftr_index_memory(err);
+    }
+
+    cursor->rank--;
+
+    return rc == NGX_OK
+           && cursor->block.first + (int64_t) cursor->block.n - 1
+              == cursor->rank
+           ? NGX_OK : ngx_lyftr_index_damaged(err);
 }
 
 
 ngx_int_t
-ngx_lyftr_iterator_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_last(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     ngx_lyftr_error_t *err)
 {
     if (cursor->segment->rows == 0) {
@@ -209,19 +221,59 @@ ngx_lyftr_iterator_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         return NGX_OK;
     }
 
-    return ngx_lyftr_iterator_at(c, cursor, cursor->segment->rows - 1, err);
+    return ngx_lyftr_iterator_at(index, cursor, cursor->segment->rows - 1, err);
 }
 
 
 ngx_int_t
-ngx_lyftr_iterator_before(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
-    u_char *key, size_t len, ngx_lyftr_error_t *err)
+ngx_lyftr_iterator_before(ngx_lyftr_index_t *index,
+    ngx_lyftr_iterator_t *cursor, u_char *key, size_t len,
+    ngx_lyftr_error_t *err)
 {
-    if (ngx_lyftr_iterator_seek(c, cursor, key, len, err) != NGX_OK) {
+    if (ngx_lyftr_iterator_seek(index, cursor, key, len, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_iterator_prev(c, cursor, err);
+    return ngx_lyftr_iterator_prev(index, cursor, err);
+}
+
+
+/* each level has a first block */
+
+ngx_int_t
+ngx_lyftr_iterator_height(ngx_lyftr_index_t *index,
+    ngx_lyftr_segment_t *segment, ngx_lyftr_tree_e kind,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t        rc;
+    ngx_uint_t       n;
+    ngx_lyftr_buf_t  buf;
+
+    if (segment->height[kind] != NGX_LYFTR_HEIGHT_UNKNOWN) {
+        return NGX_OK;
+    }
+
+    rc = NGX_OK;
+    ngx_memzero(&buf, sizeof(ngx_lyftr_buf_t));
+
+    for (n = 0; n < NGX_LYFTR_HEIGHT; n++) {
+        rc = index->holder->read(index->data, NGX_LYFTR_BLOCKS_TREE,
+                                 ngx_lyftr_block_no(segment->id, kind, n, 0),
+                                 &buf, err);
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    ngx_lyftr_buf_free(&buf);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    segment->height[kind] = n;
+
+    return NGX_OK;
 }
 
 
@@ -231,20 +283,27 @@ ngx_lyftr_iterator_before(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
  */
 
 static ngx_int_t
-ngx_lyftr_iterator_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
-    u_char *key, size_t len, int64_t rank, ngx_lyftr_error_t *err)
+ngx_lyftr_iterator_descend(ngx_lyftr_index_t *index,
+    ngx_lyftr_iterator_t *cursor, u_char *key, size_t len, int64_t rank,
+    ngx_lyftr_error_t *err)
 {
     int64_t             n, below, high;
     ngx_int_t           rc;
     ngx_uint_t          level, cut;
     ngx_lyftr_block_t  *block;
 
+    if (ngx_lyftr_iterator_height(index, cursor->segment, cursor->kind, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     n = 0;
     block = &cursor->block;
 
     for (level = cursor->segment->height[cursor->kind]; level-- > 0; ) {
 
-        if (ngx_lyftr_iterator_load(c, cursor, level, n, err) != NGX_OK) {
+        if (ngx_lyftr_iterator_load(index, cursor, level, n, err) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -275,8 +334,8 @@ ngx_lyftr_iterator_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
             n = cut ? n : below;
         }
 
-        if (ngx_lyftr_iterator_below(c, cursor, level - 1, key, len, n, high,
-                                     &n,
+        if (ngx_lyftr_iterator_below(index, cursor, level - 1, key, len, n,
+                                     high, &n,
                                      err)
             != NGX_OK)
         {
@@ -284,7 +343,7 @@ ngx_lyftr_iterator_descend(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         }
     }
 
-    return ngx_lyftr_sqlite_damaged(err);
+    return ngx_lyftr_index_damaged(err);
 }
 
 
@@ -306,7 +365,7 @@ ngx_lyftr_iterator_cmp(ngx_lyftr_block_t *block, u_char *key, size_t len,
 /* the last of the blocks whose first key is less, or the lowest if none is */
 
 static ngx_int_t
-ngx_lyftr_iterator_below(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_below(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     ngx_uint_t level, u_char *key, size_t len, int64_t low, int64_t high,
     int64_t *n, ngx_lyftr_error_t *err)
 {
@@ -318,13 +377,14 @@ ngx_lyftr_iterator_below(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
         first = at;
 
         for (l = level + 1; l-- > 0; first = cursor->block.first) {
-            if (ngx_lyftr_iterator_load(c, cursor, l, first, err) != NGX_OK) {
+            if (ngx_lyftr_iterator_load(index, cursor, l, first,
+                                        err) != NGX_OK) {
                 return NGX_ERROR;
             }
         }
 
         if (ngx_lyftr_iterator_step(cursor, err) != NGX_OK) {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
         }
 
         if (ngx_lyftr_key_cmp(cursor->block.key.data, cursor->block.key.len,
@@ -345,45 +405,26 @@ ngx_lyftr_iterator_below(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
 
 
 static ngx_int_t
-ngx_lyftr_iterator_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
+ngx_lyftr_iterator_load(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     ngx_uint_t level, int64_t n, ngx_lyftr_error_t *err)
 {
-    int            rc;
-    sqlite3_stmt  *st;
+    int64_t    no;
+    ngx_int_t  rc;
 
-    st = c->stmt[NGX_LYFTR_SQL_BLOCK];
+    no = ngx_lyftr_block_no(cursor->segment->id, cursor->kind, level, n);
 
-    (void) sqlite3_bind_int64(st, 1,
-                              ngx_lyftr_sqlite_block_no(cursor->segment->id,
-                                                        cursor->kind, level,
-                                                        n));
-
-    rc = sqlite3_step(st);
-
-    if (rc == SQLITE_ROW) {
-        cursor->data.len = 0;
-
-        rc = ngx_lyftr_buf_add(&cursor->data, sqlite3_column_blob(st, 0),
-                               sqlite3_column_bytes(st, 0));
-
-    } else {
-        rc = (rc == SQLITE_DONE) ? ngx_lyftr_sqlite_damaged(err)
-                                 : ngx_lyftr_sqlite_error(c, err);
-        (void) sqlite3_reset(st);
-        return rc;
-    }
-
-    (void) sqlite3_reset(st);
+    rc = index->holder->read(index->data, NGX_LYFTR_BLOCKS_TREE, no,
+                             &cursor->data, err);
 
     if (rc != NGX_OK) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        return rc == NGX_DECLINED ? ngx_lyftr_index_damaged(err) : NGX_ERROR;
     }
 
     cursor->number = n;
 
     return ngx_lyftr_block_open(&cursor->block, cursor->data.data,
                                 cursor->data.len)
-           == NGX_OK ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
+           == NGX_OK ? NGX_OK : ngx_lyftr_index_damaged(err);
 }
 
 
@@ -405,14 +446,6 @@ static ngx_int_t
 ngx_lyftr_iterator_fail(ngx_int_t rc, ngx_lyftr_error_t *err)
 {
     return rc == NGX_DECLINED
-           ? ngx_lyftr_sqlite_damaged(err)
-           : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-}
-
-
-ngx_int_t
-ngx_lyftr_sqlite_damaged(ngx_lyftr_error_t *err)
-{
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
-                                 "an index is damaged");
+           ? ngx_lyftr_index_damaged(err)
+           : ngx_lyftr_index_memory(err);
 }

@@ -1,7 +1,7 @@
 #include <ngx_lyftr_memtable.h>
 #include <ngx_lyftr_block.h>
 
-#include <sqlite3.h>
+#include <pthread.h>
 
 
 #define NGX_LYFTR_ARENA            16384
@@ -16,7 +16,7 @@ struct ngx_lyftr_memtable_arena_s {
 
 
 struct ngx_lyftr_memtable_s {
-    sqlite3_mutex       *mutex;
+    pthread_mutex_t      mutex;
     ngx_uint_t           refs;             /* connections */
     ngx_lyftr_chunk_t   *head;
     ngx_lyftr_chunk_t   *tail;
@@ -41,25 +41,26 @@ static ngx_int_t ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
     ngx_lyftr_memtable_row_t *b, ngx_lyftr_tree_e kind);
 
 
+/* of those who attach and detach */
+static pthread_mutex_t  ngx_lyftr_memtable_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+
 ngx_lyftr_memtable_t *
 ngx_lyftr_memtable_attach(void **shared)
 {
-    sqlite3_mutex       *mutex;
     ngx_lyftr_memtable_t  *recent;
 
-    mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
-
-    sqlite3_mutex_enter(mutex);
+    (void) pthread_mutex_lock(&ngx_lyftr_memtable_mutex);
 
     recent = *shared;
 
     if (recent == NULL) {
-        recent = sqlite3_malloc(sizeof(ngx_lyftr_memtable_t));
+        recent = malloc(sizeof(ngx_lyftr_memtable_t));
 
         if (recent) {
             ngx_memzero(recent, sizeof(ngx_lyftr_memtable_t));
 
-            recent->mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST);
+            (void) pthread_mutex_init(&recent->mutex, NULL);
             *shared = recent;
         }
     }
@@ -68,7 +69,7 @@ ngx_lyftr_memtable_attach(void **shared)
         recent->refs++;
     }
 
-    sqlite3_mutex_leave(mutex);
+    (void) pthread_mutex_unlock(&ngx_lyftr_memtable_mutex);
 
     return recent;
 }
@@ -77,37 +78,34 @@ ngx_lyftr_memtable_attach(void **shared)
 void
 ngx_lyftr_memtable_detach(void **shared)
 {
-    sqlite3_mutex       *mutex;
     ngx_lyftr_memtable_t  *recent;
 
-    mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
-
-    sqlite3_mutex_enter(mutex);
+    (void) pthread_mutex_lock(&ngx_lyftr_memtable_mutex);
 
     recent = *shared;
 
     if (--recent->refs == 0) {
         ngx_lyftr_memtable_forget(recent, INT64_MAX);
-        sqlite3_mutex_free(recent->mutex);
-        sqlite3_free(recent);
+        (void) pthread_mutex_destroy(&recent->mutex);
+        free(recent);
         *shared = NULL;
     }
 
-    sqlite3_mutex_leave(mutex);
+    (void) pthread_mutex_unlock(&ngx_lyftr_memtable_mutex);
 }
 
 
 void
 ngx_lyftr_memtable_lock(ngx_lyftr_memtable_t *recent)
 {
-    sqlite3_mutex_enter(recent->mutex);
+    (void) pthread_mutex_lock(&recent->mutex);
 }
 
 
 void
 ngx_lyftr_memtable_unlock(ngx_lyftr_memtable_t *recent)
 {
-    sqlite3_mutex_leave(recent->mutex);
+    (void) pthread_mutex_unlock(&recent->mutex);
 }
 
 
@@ -166,14 +164,14 @@ ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk)
 
     while ((arena = chunk->arena) != NULL) {
         chunk->arena = arena->next;
-        sqlite3_free(arena);
+        free(arena);
     }
 
     for (i = 0; i < NGX_LYFTR_TREES; i++) {
-        sqlite3_free(chunk->order[i]);
+        free(chunk->order[i]);
     }
 
-    sqlite3_free(chunk);
+    free(chunk);
 }
 
 
@@ -194,7 +192,7 @@ ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent,
         return NGX_ERROR;
     }
 
-    key = ngx_lyftr_memtable_copy(chunk, row->key, row->len);
+    key = ngx_lyftr_memtable_copy(chunk, row->key, row->size);
     if (key == NULL) {
         return NGX_ERROR;
     }
@@ -223,7 +221,7 @@ ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent, int64_t seq)
         return chunk;
     }
 
-    chunk = sqlite3_malloc(sizeof(ngx_lyftr_chunk_t));
+    chunk = malloc(sizeof(ngx_lyftr_chunk_t));
     if (chunk == NULL) {
         return NULL;
     }
@@ -261,7 +259,7 @@ ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data, size_t len)
     if (arena == NULL || arena->max - arena->len < len) {
         max = ngx_max(NGX_LYFTR_ARENA, len);
 
-        arena = sqlite3_malloc64(sizeof(ngx_lyftr_memtable_arena_t) + max);
+        arena = malloc(sizeof(ngx_lyftr_memtable_arena_t) + max);
         if (arena == NULL) {
             return NULL;
         }
@@ -297,7 +295,7 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
 
     rc = NGX_OK;
 
-    sqlite3_mutex_enter(recent->mutex);
+    (void) pthread_mutex_lock(&recent->mutex);
 
     if (recent->from > indexed) {
         rc = NGX_DECLINED;
@@ -312,7 +310,7 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
         if (view->nchunks == view->max) {
             n = 2 * view->max + 16;
 
-            p = sqlite3_realloc64(view->chunks,
+            p = realloc(view->chunks,
                                   n * sizeof(ngx_lyftr_view_chunk_t));
             if (p == NULL) {
                 rc = NGX_ERROR;
@@ -339,7 +337,7 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
         view->rows += n;
     }
 
-    sqlite3_mutex_leave(recent->mutex);
+    (void) pthread_mutex_unlock(&recent->mutex);
 
     return rc;
 }
@@ -352,13 +350,23 @@ ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view)
         return;
     }
 
-    sqlite3_mutex_enter(recent->mutex);
+    (void) pthread_mutex_lock(&recent->mutex);
 
     while (view->nchunks) {
         ngx_lyftr_memtable_drop(view->chunks[--view->nchunks].chunk);
     }
 
-    sqlite3_mutex_leave(recent->mutex);
+    (void) pthread_mutex_unlock(&recent->mutex);
+}
+
+
+void
+ngx_lyftr_memtable_view_free(ngx_lyftr_view_t *view)
+{
+    free(view->chunks);
+
+    view->chunks = NULL;
+    view->max = 0;
 }
 
 
@@ -378,16 +386,16 @@ ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
     *own = 0;
 
     if (full) {
-        sqlite3_mutex_enter(recent->mutex);
+        (void) pthread_mutex_lock(&recent->mutex);
         order = chunk->order[kind];
-        sqlite3_mutex_leave(recent->mutex);
+        (void) pthread_mutex_unlock(&recent->mutex);
 
         if (order) {
             return order;
         }
     }
 
-    order = sqlite3_malloc64(2 * part->n * sizeof(uint32_t));
+    order = malloc(2 * part->n * sizeof(uint32_t));
     if (order == NULL) {
         return NULL;
     }
@@ -397,14 +405,14 @@ ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
     *own = 1;
 
     if (full) {
-        sqlite3_mutex_enter(recent->mutex);
+        (void) pthread_mutex_lock(&recent->mutex);
 
         if (chunk->order[kind] == NULL) {
             chunk->order[kind] = order;
             *own = 0;
         }
 
-        sqlite3_mutex_leave(recent->mutex);
+        (void) pthread_mutex_unlock(&recent->mutex);
     }
 
     return order;
@@ -463,19 +471,21 @@ ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
     ngx_lyftr_memtable_row_t *b,
     ngx_lyftr_tree_e kind)
 {
+    int      rc;
     size_t   alen, blen;
     u_char  *akey, *bkey;
-
-    if (kind == NGX_LYFTR_TREE_ID) {
-        return a->hash < b->hash
-               || (a->hash == b->hash
-                   && ngx_lyftr_key_cmp(a->key + a->id, a->len - a->id,
-                                        b->key + b->id, b->len - b->id)
-                      < 0);
-    }
 
     akey = ngx_lyftr_memtable_key(a, kind, &alen);
     bkey = ngx_lyftr_memtable_key(b, kind, &blen);
 
-    return ngx_lyftr_key_cmp(akey, alen, bkey, blen) < 0;
+    rc = ngx_lyftr_key_cmp(akey, alen, bkey, blen);
+
+    /* ids of one hash are in order */
+
+    if (rc == 0) {
+        rc = ngx_lyftr_key_cmp(a->key + a->id, a->nid, b->key + b->id,
+                               b->nid);
+    }
+
+    return rc < 0;
 }

@@ -25,7 +25,7 @@
     (((seq) - 1) & ~(int64_t) (NGX_LYFTR_CHUNK - 1))
 
 
-/* what rows are sorted by, and the trees of a segment */
+/* the trees of a segment; the order is that of the table in ngx_lyftr_key.c */
 
 typedef enum {
     NGX_LYFTR_TREE_ID = 0,                 /* the hash of the id */
@@ -35,13 +35,17 @@ typedef enum {
 } ngx_lyftr_tree_e;
 
 
+/* the keys of a row follow each other, or are the end of another one */
+
 typedef struct {
     int64_t              seq;
-    uint64_t             hash;
-    u_char              *key;              /* of the sender, then the time */
-    uint32_t             len;
-    uint32_t             sender;           /* of these, bytes of the sender, */
-    uint32_t             id;               /* and those before the id */
+    uint64_t             hash;             /* of the id */
+    u_char              *key;
+    uint32_t             size;             /* of all */
+    uint32_t             id;               /* where it is, */
+    uint32_t             nid;              /* and how long */
+    uint32_t             at[NGX_LYFTR_TREES];
+    uint32_t             len[NGX_LYFTR_TREES];
 } ngx_lyftr_memtable_row_t;
 
 
@@ -102,19 +106,18 @@ ngx_int_t ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent,
 void ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *recent,
     ngx_lyftr_view_t *view);
 
-/* the key of a row that is not one of an id */
+/* the memory of a view that was left */
+void ngx_lyftr_memtable_view_free(ngx_lyftr_view_t *view);
+
+/* the key of a row in a tree */
 
 static ngx_inline u_char *
 ngx_lyftr_memtable_key(ngx_lyftr_memtable_row_t *row, ngx_lyftr_tree_e kind,
     size_t *len)
 {
-    size_t  skip;
+    *len = row->len[kind];
 
-    skip = (kind == NGX_LYFTR_TREE_TIME) ? row->sender : 0;
-
-    *len = row->len - skip;
-
-    return row->key + skip;
+    return row->key + row->at[kind];
 }
 
 

@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_index.h>
 
 
 /*
@@ -9,13 +9,13 @@
  * over, without looking at them.
  */
 
-static ngx_int_t ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_child_t *source, ngx_lyftr_view_chunk_t *part,
     ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_child_t *source, ngx_str_t *key, int64_t *rank,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_merge_skip_by(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, int64_t step, int64_t *skip,
     ngx_lyftr_error_t *err);
 static int64_t ngx_lyftr_merge_rank(ngx_lyftr_merge_t *sources,
@@ -25,33 +25,39 @@ static ngx_lyftr_merge_child_t *ngx_lyftr_merge_first(
 
 
 ngx_int_t
-ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err)
 {
     ngx_uint_t            i, n;
     ngx_lyftr_merge_child_t   *source;
     ngx_lyftr_segment_t  *segment;
 
-    n = c->nsegments + c->view.nchunks;
+    n = index->nsegments + index->view.nchunks;
 
     sources->n = 0;
     sources->desc = 0;
-    sources->elts = sqlite3_malloc64((n + 1) * sizeof(ngx_lyftr_merge_child_t));
+    sources->elts = malloc((n + 1) * sizeof(ngx_lyftr_merge_child_t));
 
     if (sources->elts == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        return ngx_lyftr_index_memory(err);
     }
 
     ngx_memzero(sources->elts, n * sizeof(ngx_lyftr_merge_child_t));
 
-    for (i = 0; i < c->nsegments; i++) {
-        segment = &c->segments[i];
+    for (i = 0; i < index->nsegments; i++) {
+        segment = &index->segments[i];
 
         if (segment->first < 0 || segment->last < segment->first
-            || segment->last > c->last || segment->rows < 0
+            || segment->last > index->last || segment->rows < 0
             || segment->rows > segment->last - segment->first)
         {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
+        }
+
+        /* what was deleted may still be in the list, and in what it holds */
+
+        if (segment->last <= index->floor) {
+            continue;
         }
 
         source = &sources->elts[sources->n++];
@@ -61,11 +67,11 @@ ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
         ngx_lyftr_iterator_init(&source->cursor, segment, kind);
     }
 
-    for (i = 0; i < c->view.nchunks; i++) {
+    for (i = 0; i < index->view.nchunks; i++) {
         source = &sources->elts[sources->n++];
 
-        if (ngx_lyftr_merge_child_chunk(c, source, &c->view.chunks[i], kind,
-                                        err)
+        if (ngx_lyftr_merge_child_chunk(index, source, &index->view.chunks[i],
+                                        kind, err)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -77,7 +83,7 @@ ngx_lyftr_merge_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
 
 static ngx_int_t
-ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c,
+ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_child_t *source,
     ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind,
     ngx_lyftr_error_t *err)
@@ -87,12 +93,11 @@ ngx_lyftr_merge_child_chunk(ngx_lyftr_sqlite_t *c,
     source->rows = part->n;
     source->high = part->n;
 
-    source->order = ngx_lyftr_memtable_order(c->recent, part, kind,
+    source->order = ngx_lyftr_memtable_order(index->memtable, part, kind,
                                              &source->own);
 
     return source->order ? NGX_OK
-                         : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                                 "no memory");
+                         : ngx_lyftr_index_memory(err);
 }
 
 
@@ -105,20 +110,20 @@ ngx_lyftr_merge_close(ngx_lyftr_merge_t *sources)
         source = &sources->elts[--sources->n];
 
         if (source->own) {
-            sqlite3_free(source->order);
+            free(source->order);
         }
 
         ngx_lyftr_iterator_free(&source->cursor);
     }
 
-    sqlite3_free(sources->elts);
+    free(sources->elts);
 
     sources->elts = NULL;
 }
 
 
 ngx_int_t
-ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_range(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *low, ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err)
 {
     ngx_uint_t           i;
@@ -129,11 +134,11 @@ ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
-        if ((low->len && ngx_lyftr_merge_child_bound(c, source, low,
+        if ((low->len && ngx_lyftr_merge_child_bound(index, source, low,
                                                      &source->low,
                                                      err)
                          != NGX_OK)
-            || (high->len && ngx_lyftr_merge_child_bound(c, source, high,
+            || (high->len && ngx_lyftr_merge_child_bound(index, source, high,
                                                          &source->high, err)
                              != NGX_OK))
         {
@@ -141,7 +146,7 @@ ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
         }
 
         if (source->low > source->high) {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
         }
 
         source->passed = 0;
@@ -153,7 +158,7 @@ ngx_lyftr_merge_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
 
 ngx_int_t
-ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_after(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *key, ngx_lyftr_error_t *err)
 {
     int64_t              rank;
@@ -163,7 +168,8 @@ ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
-        if (ngx_lyftr_merge_child_bound(c, source, key, &rank, err) != NGX_OK) {
+        if (ngx_lyftr_merge_child_bound(index, source, key, &rank,
+                                        err) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -179,7 +185,7 @@ ngx_lyftr_merge_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 /* the rank of the first entry whose key is not less */
 
 static ngx_int_t
-ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
+ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_child_t *source,
     ngx_str_t *key, int64_t *rank, ngx_lyftr_error_t *err)
 {
@@ -189,7 +195,7 @@ ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
 
     if (source->chunk == NULL) {
 
-        if (ngx_lyftr_iterator_seek(c, &source->cursor, key->data, key->len,
+        if (ngx_lyftr_iterator_seek(index, &source->cursor, key->data, key->len,
                                     err)
             != NGX_OK)
         {
@@ -200,7 +206,7 @@ ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
         *rank = source->cursor.rank;
 
         return *rank >= 0 && *rank <= source->rows
-               ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
+               ? NGX_OK : ngx_lyftr_index_damaged(err);
     }
 
     low = 0;
@@ -227,7 +233,7 @@ ngx_lyftr_merge_child_bound(ngx_lyftr_sqlite_t *c,
 
 
 ngx_int_t
-ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
+ngx_lyftr_merge_child_load(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_child_t *source,
     int64_t rank, ngx_lyftr_error_t *err)
 {
@@ -250,13 +256,13 @@ ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
     rc = NGX_OK;
 
     if (source->placed && rank == cursor->rank + 1) {
-        rc = ngx_lyftr_iterator_next(c, cursor, err);
+        rc = ngx_lyftr_iterator_next(index, cursor, err);
 
     } else if (source->placed && rank == cursor->rank - 1) {
-        rc = ngx_lyftr_iterator_prev(c, cursor, err);
+        rc = ngx_lyftr_iterator_prev(index, cursor, err);
 
     } else if (!source->placed || rank != cursor->rank) {
-        rc = ngx_lyftr_iterator_at(c, cursor, rank, err);
+        rc = ngx_lyftr_iterator_at(index, cursor, rank, err);
     }
 
     source->placed = (rc == NGX_OK && !ngx_lyftr_iterator_end(cursor));
@@ -269,7 +275,7 @@ ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
         || cursor->block.value > cursor->segment->last
                                  - cursor->segment->first)
     {
-        return ngx_lyftr_sqlite_damaged(err);
+        return ngx_lyftr_index_damaged(err);
     }
 
     source->key.data = cursor->block.key.data;
@@ -287,7 +293,7 @@ ngx_lyftr_merge_child_load(ngx_lyftr_sqlite_t *c,
  */
 
 ngx_int_t
-ngx_lyftr_merge_skip(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_skip(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t skip, ngx_lyftr_error_t *err)
 {
     int64_t  step;
@@ -302,7 +308,7 @@ ngx_lyftr_merge_skip(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
             step = 1;
         }
 
-        if (ngx_lyftr_merge_skip_by(c, sources, step, &skip, err) != NGX_OK)
+        if (ngx_lyftr_merge_skip_by(index, sources, step, &skip, err) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -313,7 +319,7 @@ ngx_lyftr_merge_skip(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
 
 static ngx_int_t
-ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_skip_by(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t step, int64_t *skip, ngx_lyftr_error_t *err)
 {
     int64_t              left, rank;
@@ -341,7 +347,7 @@ ngx_lyftr_merge_skip_by(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
             rank = ngx_lyftr_merge_rank(sources, source, source->step - 1);
 
-            if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK)
+            if (ngx_lyftr_merge_child_load(index, source, rank, err) != NGX_OK)
             {
                 return NGX_ERROR;
             }
@@ -417,7 +423,7 @@ ngx_lyftr_merge_first(ngx_lyftr_merge_t *sources)
 
 
 ngx_int_t
-ngx_lyftr_merge_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_next(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_lyftr_merge_child_t **next, ngx_lyftr_error_t *err)
 {
     int64_t                   rank;
@@ -435,7 +441,7 @@ ngx_lyftr_merge_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
         rank = ngx_lyftr_merge_rank(sources, source, 0);
 
-        if (ngx_lyftr_merge_child_load(c, source, rank, err) != NGX_OK) {
+        if (ngx_lyftr_merge_child_load(index, source, rank, err) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -458,7 +464,7 @@ ngx_lyftr_merge_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
 
 
 ngx_int_t
-ngx_lyftr_merge_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
+ngx_lyftr_merge_last(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t *seq, ngx_lyftr_error_t *err)
 {
     ngx_uint_t           i;
@@ -473,7 +479,7 @@ ngx_lyftr_merge_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources,
             continue;
         }
 
-        if (ngx_lyftr_merge_child_load(c, source, source->high - 1,
+        if (ngx_lyftr_merge_child_load(index, source, source->high - 1,
                                        err) != NGX_OK)
         {
             return NGX_ERROR;

@@ -1,14 +1,20 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_index.h>
 
 
 /* rows that are read in one go, or bytes of texts, whichever are first */
-#define NGX_LYFTR_GROW_ROWS        512
-#define NGX_LYFTR_GROW_TEXT        (128 * 1024)
+#define NGX_LYFTR_SEARCH_ADD_ROWS  512
+#define NGX_LYFTR_SEARCH_ADD_TEXT  (128 * 1024)
 
-/* blocks that are stored, or deleted, in one turn */
-#define NGX_LYFTR_GROW_BLOCKS      64
+/* blocks that are stored, or deleted, in one go */
+#define NGX_LYFTR_SEARCH_BLOCKS    64
+
+
+typedef struct {
+    ngx_lyftr_search_add_t  *add;
+    size_t                   len;          /* of the texts that were read */
+} ngx_lyftr_search_add_texts_t;
 
 
 typedef struct {
@@ -17,423 +23,174 @@ typedef struct {
 } ngx_lyftr_search_add_head_t;
 
 
-/* what lyftr_search says */
-
-typedef struct {
-    int64_t              last;             /* row that the index has, */
-    int64_t              whole;            /* and of those of level 1 */
-    int64_t              dead;             /* 0: there is none */
-} ngx_lyftr_search_add_state_t;
-
-
-static ngx_int_t ngx_lyftr_search_add_state(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_state_t *state, ngx_msec_t deadline,
+static ngx_int_t ngx_lyftr_search_add_text(void *data, ngx_lyftr_row_t *row,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_sweep(ngx_lyftr_sqlite_t *c, int64_t id,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_begin(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_rows(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_texts(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_blocks(ngx_lyftr_search_add_t *grow,
-    ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_store(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_search_add_register(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow, uint64_t sum, ngx_lyftr_error_t *err);
 
-
-/*
- * Parts of a few rows follow the log closely, so that few texts are left to be
- * scanned; one of many rows, made of the log again, takes the place of them.
- */
 
 ngx_int_t
-ngx_lyftr_search_add_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+ngx_lyftr_search_add_read(ngx_lyftr_index_t *index,
+    ngx_lyftr_search_add_t *add, ngx_lyftr_error_t *err)
 {
-    ngx_int_t                rc;
-    ngx_lyftr_search_add_state_t   state;
+    int64_t                        to;
+    ngx_int_t                      rc;
+    ngx_lyftr_search_add_texts_t   texts;
 
-    if (grow->id) {
-
-        if (grow->seq < grow->last) {
-            return ngx_lyftr_search_add_rows(c, grow, deadline, err);
-        }
-
-        rc = ngx_lyftr_search_add_store(c, grow, deadline, err);
-
-        if (rc == NGX_DONE) {
-            c->searched = ngx_max(c->searched, grow->last);
-            ngx_lyftr_search_add_free(grow);
-            return NGX_OK;
-        }
-
-        return rc;
-    }
-
-    rc = ngx_lyftr_search_add_state(c, &state, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (state.dead) {
-        return ngx_lyftr_search_add_sweep(c, state.dead, deadline, err);
-    }
-
-    if (!c->dsn->search) {
+    if (add->seq >= add->part.last) {
         return NGX_DONE;
     }
 
-    if (c->last - state.whole >= NGX_LYFTR_SEARCH_ROWS) {
-        grow->level = 1;
-        grow->first = state.whole;
-        grow->last = state.whole + NGX_LYFTR_SEARCH_ROWS;
+    texts.add = add;
+    texts.len = 0;
 
-    } else if (c->last - state.last >= NGX_LYFTR_SEARCH_PART) {
-        grow->level = 0;
-        grow->first = state.last;
-        grow->last = state.last + NGX_LYFTR_SEARCH_PART;
+    add->grams.secret = index->secret;
 
-    } else {
-        return NGX_DONE;
-    }
+    to = ngx_min(add->seq + NGX_LYFTR_SEARCH_ADD_ROWS, add->part.last);
 
-    return ngx_lyftr_search_add_begin(c, grow, deadline, err);
-}
+    rc = index->holder->rows(index->data, NGX_LYFTR_ROWS_BODIES, add->seq, to,
+                             ngx_lyftr_search_add_text, &texts, err);
 
-
-static ngx_int_t
-ngx_lyftr_search_add_state(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_state_t *state,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    ngx_int_t      rc;
-    sqlite3_stmt  *st;
-
-    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    ngx_memzero(state, sizeof(ngx_lyftr_search_add_state_t));
-
-    st = c->stmt[NGX_LYFTR_SQL_SEARCH_STATE];
-
-    if (sqlite3_step(st) == SQLITE_ROW) {
-        state->last = sqlite3_column_int64(st, 0);
-        state->whole = sqlite3_column_int64(st, 1);
-        state->dead = sqlite3_column_int64(st, 2);
-
-    } else {
-        rc = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    return rc;
-}
-
-
-/* its blocks first, then itself */
-
-static ngx_int_t
-ngx_lyftr_search_add_sweep(ngx_lyftr_sqlite_t *c, int64_t id,
-    ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
-{
-    ngx_int_t      rc;
-    sqlite3_stmt  *st;
-
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    st = c->stmt[NGX_LYFTR_SQL_GRAM_DELETE];
-
-    (void) sqlite3_bind_int64(st, 1, ngx_lyftr_postings_no(id, 0, 0));
-    (void) sqlite3_bind_int64(st, 2, ngx_lyftr_postings_no(id + 1, 0, 0));
-    (void) sqlite3_bind_int64(st, 3, NGX_LYFTR_GROW_BLOCKS);
-
-    rc = ngx_lyftr_sqlite_run(c, st, err);
-
-    if (rc == NGX_OK && sqlite3_changes(c->db) < NGX_LYFTR_GROW_BLOCKS) {
-        st = c->stmt[NGX_LYFTR_SQL_SEARCH_DELETE];
-
-        (void) sqlite3_bind_int64(st, 1, id);
-
-        rc = ngx_lyftr_sqlite_run(c, st, err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_commit(c, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    return rc;
-}
-
-
-/* if its maker goes away, it is there, and dead */
-
-static ngx_int_t
-ngx_lyftr_search_add_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    int64_t    id;
-    ngx_int_t  rc;
-
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_SEARCH_ADD], err);
-    id = sqlite3_last_insert_rowid(c->db);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_commit(c, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc == NGX_OK) {
-        grow->id = id;
-        grow->seq = grow->first;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_search_add_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_search_add_texts(c, grow, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc == NGX_OK && grow->grams.memory.len >= NGX_LYFTR_SEARCH_MEMORY) {
-        grow->last = grow->seq;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_search_add_texts(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
-    ngx_lyftr_error_t *err)
-{
-    int            rc;
-    size_t         len;
-    int64_t        to;
-    ngx_str_t      text;
-    sqlite3_stmt  *st;
-
-    rc = SQLITE_ROW;
-    to = ngx_min(grow->seq + NGX_LYFTR_GROW_ROWS, grow->last);
-    st = c->stmt[NGX_LYFTR_SQL_TEXTS];
-
-    (void) sqlite3_bind_int64(st, 1, grow->seq);
-    (void) sqlite3_bind_int64(st, 2, to);
-
-    for (len = 0; len < NGX_LYFTR_GROW_TEXT; len += text.len) {
-
-        rc = sqlite3_step(st);
-
-        if (rc != SQLITE_ROW) {
-            break;
-        }
-
-        grow->seq = sqlite3_column_int64(st, 0);
-        ngx_lyftr_sqlite_column(st, 1, &text);
-
-        if (ngx_lyftr_trigrams_add(&grow->grams, grow->seq - grow->first,
-                                   text.data, text.len)
-            != NGX_OK)
-        {
-            (void) sqlite3_reset(st);
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-        }
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
     /* rows may be missing */
 
-    if (rc == SQLITE_DONE) {
-        grow->seq = to;
-
-    } else if (rc != SQLITE_ROW) {
-        (void) ngx_lyftr_sqlite_error(c, err);
+    if (rc == NGX_OK) {
+        add->seq = to;
     }
 
-    (void) sqlite3_reset(st);
-
-    return rc == SQLITE_DONE || rc == SQLITE_ROW ? NGX_OK : NGX_ERROR;
-}
-
-
-/* as many as are stored in one turn; what is there is stored first */
-
-static ngx_int_t
-ngx_lyftr_search_add_blocks(ngx_lyftr_search_add_t *grow,
-    ngx_lyftr_error_t *err)
-{
-    u_char                 *p;
-    ngx_uint_t              i;
-    ngx_lyftr_search_add_head_t   head;
-
-    if (!grow->sorted) {
-        ngx_lyftr_trigrams_sort(&grow->grams);
-        grow->sorted = 1;
-    }
-
-    if (grow->out.len) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < NGX_LYFTR_GROW_BLOCKS; i++) {
-
-        if (ngx_lyftr_buf_reserve(&grow->out,
-                                  sizeof(head) + NGX_LYFTR_GRAM_BLOCK)
-            != NGX_OK)
-        {
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-        }
-
-        p = grow->out.data + grow->out.len;
-
-        head.len = ngx_lyftr_trigrams_block(&grow->grams, p + sizeof(head),
-                                            grow->id, &head.no);
-
-        if (head.len == 0) {
-            grow->ended = 1;
-            break;
-        }
-
-        ngx_memcpy(p, &head, sizeof(head));
-        grow->out.len += sizeof(head) + head.len;
+    if (add->grams.memory.len >= NGX_LYFTR_SEARCH_MEMORY) {
+        add->part.last = add->seq;
     }
 
     return NGX_OK;
 }
 
 
-/* NGX_DONE: the part is in its place */
-
 static ngx_int_t
-ngx_lyftr_search_add_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+ngx_lyftr_search_add_text(void *data, ngx_lyftr_row_t *row,
+    ngx_lyftr_error_t *err)
 {
-    u_char                 *p;
-    uint64_t                sum;
-    ngx_int_t               rc;
-    sqlite3_stmt           *st;
+    ngx_lyftr_search_add_texts_t *texts = data;
+
+    ngx_lyftr_search_add_t  *add;
+
+    add = texts->add;
+    add->seq = row->seq;
+
+    if (ngx_lyftr_trigrams_add(&add->grams, add->seq - add->part.first,
+                               row->body.data, row->body.len)
+        != NGX_OK)
+    {
+        return ngx_lyftr_index_memory(err);
+    }
+
+    texts->len += row->body.len;
+
+    return texts->len < NGX_LYFTR_SEARCH_ADD_TEXT ? NGX_OK : NGX_DONE;
+}
+
+
+/* what is there is stored first */
+
+ngx_int_t
+ngx_lyftr_search_add_blocks(ngx_lyftr_search_add_t *add,
+    ngx_lyftr_error_t *err)
+{
+    u_char                       *p;
+    ngx_uint_t                    i;
     ngx_lyftr_search_add_head_t   head;
 
-    rc = ngx_lyftr_search_add_blocks(grow, err);
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    if (!add->sorted) {
+        ngx_lyftr_trigrams_sort(&add->grams);
+        add->sorted = 1;
     }
 
-    if (rc != NGX_OK) {
-        return rc;
+    if (add->out.len) {
+        return NGX_OK;
     }
 
-    sum = grow->sum;
-    st = c->stmt[NGX_LYFTR_SQL_GRAM_ADD];
+    for (i = 0; i < NGX_LYFTR_SEARCH_BLOCKS; i++) {
 
-    for (p = grow->out.data;
-         rc == NGX_OK && p < grow->out.data + grow->out.len;
+        if (ngx_lyftr_buf_reserve(&add->out,
+                                  sizeof(head) + NGX_LYFTR_GRAM_BLOCK)
+            != NGX_OK)
+        {
+            return ngx_lyftr_index_memory(err);
+        }
+
+        p = add->out.data + add->out.len;
+
+        head.len = ngx_lyftr_trigrams_block(&add->grams, p + sizeof(head),
+                                            add->part.id, &head.no);
+
+        if (head.len == 0) {
+            add->ended = 1;
+            break;
+        }
+
+        ngx_memcpy(p, &head, sizeof(head));
+        add->out.len += sizeof(head) + head.len;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_search_add_write(ngx_lyftr_index_t *index,
+    ngx_lyftr_search_add_t *add, ngx_lyftr_error_t *err)
+{
+    u_char                       *p;
+    ngx_lyftr_search_add_head_t   head;
+
+    for (p = add->out.data;
+         p < add->out.data + add->out.len;
          p += sizeof(head) + head.len)
     {
         ngx_memcpy(&head, p, sizeof(head));
 
-        (void) sqlite3_bind_int64(st, 1, head.no);
-        (void) sqlite3_bind_blob64(st, 2, p + sizeof(head), head.len,
-                                   SQLITE_STATIC);
+        if (index->holder->put(index->data, NGX_LYFTR_BLOCKS_GRAM, head.no,
+                               p + sizeof(head), head.len, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
 
-        rc = ngx_lyftr_sqlite_run(c, st, err);
-        sum += ngx_lyftr_checksum_block(head.no, p + sizeof(head), head.len);
+        add->sum += ngx_lyftr_checksum_block(head.no, p + sizeof(head),
+                                             head.len);
     }
 
-    if (rc == NGX_OK && grow->ended) {
-        rc = ngx_lyftr_search_add_register(c, grow, sum, err);
-    }
+    add->out.len = 0;
 
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_commit(c, err);
-    }
-
-    ngx_lyftr_sqlite_rollback(c);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    grow->out.len = 0;
-    grow->sum = sum;
-
-    return grow->ended ? NGX_DONE : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_search_add_register(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow,
-    uint64_t sum, ngx_lyftr_error_t *err)
-{
-    sqlite3_stmt  *st;
-
-    st = c->stmt[NGX_LYFTR_SQL_SEARCH_DONE];
-
-    (void) sqlite3_bind_int64(st, 1, grow->id);
-    (void) sqlite3_bind_int64(st, 2, grow->level);
-    (void) sqlite3_bind_int64(st, 3, grow->first);
-    (void) sqlite3_bind_int64(st, 4, grow->last);
-    (void) sqlite3_bind_int64(st, 5, (int64_t) sum);
-
-    if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (grow->level == 0) {
-        return NGX_OK;
-    }
-
-    st = c->stmt[NGX_LYFTR_SQL_SEARCH_RETIRE];
-
-    (void) sqlite3_bind_int64(st, 1, grow->last);
-
-    return ngx_lyftr_sqlite_run(c, st, err);
+    return add->ended ? NGX_DONE : NGX_OK;
 }
 
 
 void
-ngx_lyftr_search_add_free(ngx_lyftr_search_add_t *grow)
+ngx_lyftr_search_add_free(ngx_lyftr_search_add_t *add)
 {
-    ngx_lyftr_trigrams_free(&grow->grams);
-    ngx_lyftr_buf_free(&grow->out);
+    ngx_lyftr_trigrams_free(&add->grams);
+    ngx_lyftr_buf_free(&add->out);
 
-    ngx_memzero(grow, sizeof(ngx_lyftr_search_add_t));
+    ngx_memzero(add, sizeof(ngx_lyftr_search_add_t));
+}
+
+
+ngx_int_t
+ngx_lyftr_search_sweep(ngx_lyftr_index_t *index, int64_t id,
+    ngx_lyftr_error_t *err)
+{
+    ngx_uint_t  n;
+
+    if (index->holder->remove(index->data, NGX_LYFTR_BLOCKS_GRAM,
+                              ngx_lyftr_postings_no(id, 0, 0),
+                              ngx_lyftr_postings_no(id + 1, 0, 0),
+                              NGX_LYFTR_SEARCH_BLOCKS, &n, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return n < NGX_LYFTR_SEARCH_BLOCKS ? NGX_DONE : NGX_OK;
 }

@@ -1,6 +1,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_index.h>
 
 
 /* so few places are looked at in the texts, rather than in more lists */
@@ -27,49 +27,48 @@ typedef struct {
 } ngx_lyftr_search_match_t;
 
 
-static ngx_int_t ngx_lyftr_search_match_parts(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_match_t *match, ngx_lyftr_bitmap_t *bits, int64_t *covered,
-    ngx_lyftr_error_t *err);
+/* a list that is read, piece by piece */
+
+typedef struct {
+    ngx_lyftr_buf_t     *buf;
+    int64_t              id;
+    uint32_t             gram;
+    ngx_uint_t           more;
+} ngx_lyftr_search_match_list_t;
+
+
+static ngx_int_t ngx_lyftr_search_match_parts(ngx_lyftr_index_t *index,
+    ngx_lyftr_search_match_t *match, ngx_lyftr_part_t *parts, ngx_uint_t n,
+    ngx_lyftr_bitmap_t *bits, int64_t *covered, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match);
-static ngx_int_t ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_search_match_part(ngx_lyftr_index_t *index,
     ngx_lyftr_search_match_t *match, ngx_lyftr_bitmap_t *bits, int64_t id,
     int64_t first, ngx_lyftr_error_t *err);
 static void ngx_lyftr_search_match_sort(ngx_lyftr_search_match_t *match);
-static ngx_int_t ngx_lyftr_search_match_list(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_buf_t *list, int64_t id, uint32_t gram, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_match_list(ngx_lyftr_index_t *index,
+    ngx_lyftr_search_match_t *match, int64_t id, uint32_t gram,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_match_block(void *data, int64_t no,
+    u_char *p, size_t len, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_match_first(ngx_lyftr_search_match_t *match,
     uint32_t offset);
 static ngx_int_t ngx_lyftr_search_match_next(ngx_lyftr_search_match_t *match,
     uint32_t offset);
-static ngx_int_t ngx_lyftr_search_match_texts(ngx_lyftr_sqlite_t *c,
+static ngx_int_t ngx_lyftr_search_match_texts(ngx_lyftr_index_t *index,
     ngx_lyftr_search_match_t *match, ngx_lyftr_bitmap_t *bits, int64_t first,
     ngx_lyftr_error_t *err);
 
 
 ngx_int_t
-ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
+ngx_lyftr_search_match(ngx_lyftr_index_t *index, ngx_str_t *needle,
+    ngx_lyftr_part_t *parts, ngx_uint_t n, ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_error_t *err)
 {
-    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_SEARCH_STATE], last,
-                             err)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    int64_t                    covered;
+    ngx_int_t                  rc;
+    ngx_lyftr_search_match_t   match;
 
-    return *last >= 0 ? NGX_OK : ngx_lyftr_sqlite_damaged(err);
-}
-
-
-ngx_int_t
-ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
-{
-    int64_t            covered;
-    ngx_int_t          rc;
-    ngx_lyftr_search_match_t  match;
-
-    if (ngx_lyftr_bitmap_reach(c, bits, err) != NGX_OK) {
+    if (ngx_lyftr_bitmap_reach(index, bits, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -77,11 +76,14 @@ ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
 
     match.needle = needle;
 
-    covered = bits->first ? 0 : bits->scanned;
+    /* all of what does not exist is known */
+
+    covered = ngx_max(index->floor, bits->first ? 0 : bits->scanned);
     rc = NGX_OK;
 
     if (needle->len >= NGX_LYFTR_GRAM) {
-        rc = ngx_lyftr_search_match_parts(c, &match, bits, &covered, err);
+        rc = ngx_lyftr_search_match_parts(index, &match, parts, n, bits,
+                                          &covered, err);
     }
 
     if (rc == NGX_OK) {
@@ -89,10 +91,11 @@ ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
             bits->scanned = covered;
         }
 
-        rc = ngx_lyftr_sqlite_scan_rest(c, needle, bits, err);
+        rc = ngx_lyftr_search_scan(index, needle, bits, NGX_MAX_INT_T_VALUE,
+                                   err);
     }
 
-    sqlite3_free(match.grams);
+    free(match.grams);
     ngx_lyftr_buf_free(&match.list);
     ngx_lyftr_buf_free(&match.places);
 
@@ -103,45 +106,41 @@ ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
 /* a part may have rows that the one before has, too */
 
 static ngx_int_t
-ngx_lyftr_search_match_parts(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_match_t *match,
+ngx_lyftr_search_match_parts(ngx_lyftr_index_t *index,
+    ngx_lyftr_search_match_t *match, ngx_lyftr_part_t *parts, ngx_uint_t n,
     ngx_lyftr_bitmap_t *bits, int64_t *covered, ngx_lyftr_error_t *err)
 {
-    int            rc;
-    int64_t        first, last;
-    ngx_int_t      ok;
-    sqlite3_stmt  *st;
+    ngx_uint_t         i;
+    ngx_lyftr_part_t  *part;
 
     if (ngx_lyftr_search_match_grams(match) != NGX_OK) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
+        return ngx_lyftr_index_memory(err);
     }
 
-    rc = SQLITE_ROW;
-    ok = NGX_OK;
-    st = c->stmt[NGX_LYFTR_SQL_SEARCH];
+    for (i = 0; i < n; i++) {
+        part = &parts[i];
 
-    while (ok == NGX_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        first = sqlite3_column_int64(st, 1);
-        last = sqlite3_column_int64(st, 2);
-
-        if (first < 0 || first > *covered || last > bits->last) {
-            ok = ngx_lyftr_sqlite_damaged(err);
-
-        } else if (last > *covered) {
-            ok = ngx_lyftr_search_match_part(c, match, bits,
-                                             sqlite3_column_int64(st, 0),
-                                             first, err);
-            *covered = last;
+        if (part->first < 0 || part->first > *covered
+            || part->last > bits->last)
+        {
+            return ngx_lyftr_index_damaged(err);
         }
+
+        if (part->last <= *covered) {
+            continue;
+        }
+
+        if (ngx_lyftr_search_match_part(index, match, bits, part->id,
+                                        part->first, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        *covered = part->last;
     }
 
-    if (ok == NGX_OK && rc != SQLITE_DONE) {
-        ok = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    return ok;
+    return NGX_OK;
 }
 
 
@@ -155,7 +154,7 @@ ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match)
 
     match->n = (match->needle->len + NGX_LYFTR_GRAM - 1) / NGX_LYFTR_GRAM;
     match->grams =
-        sqlite3_malloc64(match->n * sizeof(ngx_lyftr_search_match_gram_t));
+        malloc(match->n * sizeof(ngx_lyftr_search_match_gram_t));
 
     if (match->grams == NULL) {
         return NGX_ERROR;
@@ -176,7 +175,7 @@ ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match)
 
 
 static ngx_int_t
-ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
+ngx_lyftr_search_match_part(ngx_lyftr_index_t *index,
     ngx_lyftr_search_match_t *match,
     ngx_lyftr_bitmap_t *bits, int64_t id, int64_t first, ngx_lyftr_error_t *err)
 {
@@ -193,7 +192,7 @@ ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
     for (i = 0; i < match->n; i++) {
         gram = &match->grams[i];
 
-        if (ngx_lyftr_search_match_list(c, &match->list, id, gram->gram, err)
+        if (ngx_lyftr_search_match_list(index, match, id, gram->gram, err)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -206,9 +205,8 @@ ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
 
         if (rc != NGX_OK) {
             return rc == NGX_ERROR
-                   ? ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                           "no memory")
-                   : ngx_lyftr_sqlite_damaged(err);
+                   ? ngx_lyftr_index_memory(err)
+                   : ngx_lyftr_index_damaged(err);
         }
 
         n = match->places.len / sizeof(uint64_t);
@@ -218,7 +216,7 @@ ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
         }
 
         if (n <= NGX_LYFTR_MATCH_FEW && i + 1 < match->n) {
-            return ngx_lyftr_search_match_texts(c, match, bits, first, err);
+            return ngx_lyftr_search_match_texts(index, match, bits, first, err);
         }
     }
 
@@ -228,10 +226,12 @@ ngx_lyftr_search_match_part(ngx_lyftr_sqlite_t *c,
         seq = first + (place[i] >> 32);
 
         if (seq > bits->last) {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
         }
 
-        ngx_lyftr_bitmap_set(bits, seq);
+        if (seq > index->floor) {
+            ngx_lyftr_bitmap_set(bits, seq);
+        }
     }
 
     return NGX_OK;
@@ -261,64 +261,60 @@ ngx_lyftr_search_match_sort(ngx_lyftr_search_match_t *match)
 /* one that is not there is empty */
 
 static ngx_int_t
-ngx_lyftr_search_match_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_buf_t *list,
-    int64_t id, uint32_t gram, ngx_lyftr_error_t *err)
+ngx_lyftr_search_match_list(ngx_lyftr_index_t *index,
+    ngx_lyftr_search_match_t *match, int64_t id, uint32_t gram,
+    ngx_lyftr_error_t *err)
 {
-    int            rc;
-    u_char        *block;
-    ngx_int_t      found;
-    ngx_str_t      piece;
-    ngx_uint_t     more;
-    sqlite3_stmt  *st;
+    ngx_lyftr_search_match_list_t  list;
 
-    list->len = 0;
+    list.buf = &match->list;
+    list.id = id;
+    list.gram = gram;
+    list.more = 1;
 
-    rc = SQLITE_ROW;
-    more = 1;
-    found = NGX_OK;
-    st = c->stmt[NGX_LYFTR_SQL_GRAM];
+    match->list.len = 0;
 
-    (void) sqlite3_bind_int64(st, 1, ngx_lyftr_postings_no(id, gram, 0));
-
-    while (more && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        block = (u_char *) sqlite3_column_blob(st, 1);
-
-        found = ngx_lyftr_postings_find(block, sqlite3_column_bytes(st, 1),
-                                        gram,
-                                        &piece, &more);
-
-        /* the block is that of a gram before, of this part or another */
-
-        if (found != NGX_OK
-            || sqlite3_column_int64(st, 0) < ngx_lyftr_postings_no(id, 0, 0))
-        {
-            break;
-        }
-
-        if (ngx_lyftr_buf_add(list, piece.data, piece.len) != NGX_OK) {
-            (void) sqlite3_reset(st);
-            return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-        }
-    }
-
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        (void) ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+    if (index->holder->scan(index->data, NGX_LYFTR_BLOCKS_GRAM,
+                            ngx_lyftr_postings_no(id, gram, 0),
+                            ngx_lyftr_search_match_block, &list, err)
+        == NGX_ERROR)
+    {
         return NGX_ERROR;
     }
 
     /* the list was to go on */
 
-    if (found == NGX_ERROR || (list->len && more)) {
-        return ngx_lyftr_sqlite_damaged(err);
+    return match->list.len && list.more ? ngx_lyftr_index_damaged(err)
+                                        : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_search_match_block(void *data, int64_t no, u_char *p, size_t len,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_search_match_list_t *list = data;
+
+    ngx_int_t  rc;
+    ngx_str_t  piece;
+
+    rc = ngx_lyftr_postings_find(p, len, list->gram, &piece, &list->more);
+
+    if (rc == NGX_ERROR) {
+        return ngx_lyftr_index_damaged(err);
     }
 
-    return NGX_OK;
+    /* the block is that of a gram before, of this part or another */
+
+    if (rc != NGX_OK || no < ngx_lyftr_postings_no(list->id, 0, 0)) {
+        return NGX_DONE;
+    }
+
+    if (ngx_lyftr_buf_add(list->buf, piece.data, piece.len) != NGX_OK) {
+        return ngx_lyftr_index_memory(err);
+    }
+
+    return list->more ? NGX_OK : NGX_DONE;
 }
 
 
@@ -423,7 +419,7 @@ ngx_lyftr_search_match_next(ngx_lyftr_search_match_t *match, uint32_t offset)
 
 
 static ngx_int_t
-ngx_lyftr_search_match_texts(ngx_lyftr_sqlite_t *c,
+ngx_lyftr_search_match_texts(ngx_lyftr_index_t *index,
     ngx_lyftr_search_match_t *match,
     ngx_lyftr_bitmap_t *bits, int64_t first, ngx_lyftr_error_t *err)
 {
@@ -438,10 +434,14 @@ ngx_lyftr_search_match_texts(ngx_lyftr_sqlite_t *c,
         seq = first + (*place >> 32);
 
         if (seq > bits->last) {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
         }
 
-        rc = ngx_lyftr_sqlite_contains(c, seq, match->needle, err);
+        if (seq <= index->floor) {
+            continue;
+        }
+
+        rc = ngx_lyftr_search_contains(index, seq, match->needle, err);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;

@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_trigram.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_index.h>
+#include <ngx_lyftr_message.h>
 
 
 #define NGX_LYFTR_GRAM_SLOTS       16384
@@ -99,7 +99,7 @@ ngx_lyftr_trigrams_grow(ngx_lyftr_trigrams_t *grams)
     size = grams->size;
 
     grams->size = size ? 2 * size : NGX_LYFTR_GRAM_SLOTS;
-    grams->slots = sqlite3_malloc64(grams->size * sizeof(ngx_lyftr_postings_t));
+    grams->slots = malloc(grams->size * sizeof(ngx_lyftr_postings_t));
 
     if (grams->slots == NULL) {
         grams->slots = old;
@@ -109,18 +109,13 @@ ngx_lyftr_trigrams_grow(ngx_lyftr_trigrams_t *grams)
 
     ngx_memzero(grams->slots, grams->size * sizeof(ngx_lyftr_postings_t));
 
-    if (grams->odd == 0) {
-        sqlite3_randomness(sizeof(grams->odd), &grams->odd);
-        grams->odd |= 1;
-    }
-
     for (i = 0; i < size; i++) {
         if (old[i].gram) {
             *ngx_lyftr_trigrams_slot(grams, old[i].gram) = old[i];
         }
     }
 
-    sqlite3_free(old);
+    free(old);
 
     return NGX_OK;
 }
@@ -133,7 +128,7 @@ ngx_lyftr_trigrams_slot(ngx_lyftr_trigrams_t *grams, uint32_t gram)
 {
     ngx_uint_t  i;
 
-    i = gram * grams->odd >> 32;
+    i = gram * (grams->secret | 1) >> 32;
 
     for ( ;; ) {
         i &= grams->size - 1;
@@ -343,7 +338,7 @@ ngx_lyftr_trigrams_copy(ngx_lyftr_trigrams_t *grams, u_char *p, size_t len)
 void
 ngx_lyftr_trigrams_free(ngx_lyftr_trigrams_t *grams)
 {
-    sqlite3_free(grams->slots);
+    free(grams->slots);
     ngx_lyftr_buf_free(&grams->memory);
     ngx_lyftr_buf_free(&grams->text);
 

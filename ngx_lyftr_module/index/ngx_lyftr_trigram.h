@@ -10,20 +10,14 @@
 #define _NGX_LYFTR_TRIGRAM_H_INCLUDED_
 
 
-#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_block.h>
 
 
 #define NGX_LYFTR_GRAM             3
 
-/* rows of a part of the index, and of one that takes the place of parts */
-#ifndef NGX_LYFTR_SEARCH_PART
-#define NGX_LYFTR_SEARCH_PART      4096
-#endif
-#ifndef NGX_LYFTR_SEARCH_ROWS
-#define NGX_LYFTR_SEARCH_ROWS      65536
-#endif
-
-/* bytes of memory, after which either ends earlier */
+/* bytes of memory, after which a part ends earlier */
 #ifndef NGX_LYFTR_SEARCH_MEMORY
 #define NGX_LYFTR_SEARCH_MEMORY    (24 * 1024 * 1024)
 #endif
@@ -60,7 +54,7 @@ typedef struct {
 typedef struct {
     ngx_lyftr_postings_t    *slots;            /* a hash table, then in order */
     ngx_uint_t           size;
-    uint64_t             odd;              /* drawn at random: of the hash */
+    uint64_t             secret;           /* of the hash */
     ngx_uint_t           n;
     ngx_lyftr_buf_t      memory;
     ngx_lyftr_buf_t      text;
@@ -91,101 +85,6 @@ ngx_int_t ngx_lyftr_postings_read(u_char **p, u_char *last, uint64_t *n);
 /* a gram in a block; NGX_DECLINED: it has none, NGX_ERROR: this is no block */
 ngx_int_t ngx_lyftr_postings_find(u_char *block, size_t len, uint32_t gram,
     ngx_str_t *list, ngx_uint_t *more);
-
-
-/* ngx_lyftr_search_add.c */
-
-/* makes a part of the index, piece by piece */
-
-typedef struct {
-    int64_t              id;               /* 0: none is being made */
-    ngx_uint_t           level;
-    int64_t              first;            /* the row before it, */
-    int64_t              last;
-    int64_t              seq;              /* and the last one read */
-    ngx_uint_t           sorted;
-    ngx_uint_t           ended;            /* out has the last block */
-    uint64_t             sum;              /* of the blocks that are stored */
-    ngx_lyftr_trigrams_t    grams;
-    ngx_lyftr_buf_t      out;
-} ngx_lyftr_search_add_t;
-
-
-/* NGX_DONE: there is nothing to do */
-ngx_int_t ngx_lyftr_search_add_step(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *grow,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
-void ngx_lyftr_search_add_free(ngx_lyftr_search_add_t *grow);
-
-
-/* ngx_lyftr_bitmap.c */
-
-/* a bit for each row of the log, by seq */
-
-typedef struct {
-    uint64_t            *words;
-    int64_t              last;             /* row */
-    int64_t              first;            /* from the row after this one */
-    int64_t              scanned;          /* to this one, all are known */
-} ngx_lyftr_bitmap_t;
-
-
-#define ngx_lyftr_bitmap_words(last)        ((last) / 64 + 1)
-#define ngx_lyftr_bitmap_set(bits, seq)                                       \
-    ((bits)->words[(seq) / 64] |= (uint64_t) 1 << (seq) % 64)
-#define ngx_lyftr_bitmap_has(bits, seq)                                       \
-    ((bits)->words[(seq) / 64] >> (seq) % 64 & 1)
-
-
-/* makes room for all rows that are there; words are to be freed */
-ngx_int_t ngx_lyftr_bitmap_reach(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
-int64_t ngx_lyftr_bitmap_count(ngx_lyftr_bitmap_t *bits);
-
-/* the first that is set, from seq on; 0 if there is none */
-int64_t ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq);
-
-/* sets the bits of all rows in the range of the sources */
-ngx_int_t ngx_lyftr_bitmap_range(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_bitmap_t *bits,
-    ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err);
-
-/* clears those of the rows that are not in it */
-ngx_int_t ngx_lyftr_bitmap_narrow(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_bitmap_t *bits, ngx_lyftr_merge_t *sources,
-    ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_sqlite_scan.c */
-
-/*
- * Finds the rows after one whose text contains the folded needle, reading all
- * of these texts, or those that are wanted if that is not NULL: then only
- * these are known.  The transaction that there is ends, and another one begins,
- * in which there may be more rows.
- */
-ngx_int_t ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bitmap_t *bits, int64_t from, ngx_lyftr_bitmap_t *wanted,
-    ngx_lyftr_error_t *err);
-
-/* what is after bits->scanned, in the transaction that there is */
-ngx_int_t ngx_lyftr_sqlite_scan_rest(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
-
-/* does the text of a row contain it?  NGX_OK, NGX_DECLINED or NGX_ERROR */
-ngx_int_t ngx_lyftr_sqlite_contains(ngx_lyftr_sqlite_t *c, int64_t seq,
-    ngx_str_t *needle, ngx_lyftr_error_t *err);
-
-
-/* ngx_lyftr_search_match.c */
-
-/* the last row that the index has */
-ngx_int_t ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
-    ngx_lyftr_error_t *err);
-
-/* finds the rows, but those that are known, in the transaction there is */
-ngx_int_t ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
 
 
 #endif /* _NGX_LYFTR_TRIGRAM_H_INCLUDED_ */

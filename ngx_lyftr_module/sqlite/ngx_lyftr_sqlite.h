@@ -11,8 +11,7 @@
 #include <ngx_core.h>
 #include <ngx_lyftr_backend.h>
 #include <ngx_lyftr_flock.h>
-#include <ngx_lyftr_block.h>
-#include <ngx_lyftr_memtable.h>
+#include <ngx_lyftr_index.h>
 #include <ngx_lyftr_sqlite_idset.h>
 
 #include <sqlite3.h>
@@ -24,18 +23,6 @@
 #define NGX_LYFTR_SQLITE_LOCK      "-lock"
 
 /*
- * A segment is made of so many rows, and so many segments of a level become
- * one of the next: the more rows, the fewer segments that a read looks into,
- * and the more rows are kept in memory.  Fewer in unit tests.
- */
-#ifndef NGX_LYFTR_SEGMENT
-#define NGX_LYFTR_SEGMENT          32768
-#endif
-#ifndef NGX_LYFTR_FANOUT
-#define NGX_LYFTR_FANOUT           8
-#endif
-
-/*
  * Rows that no segment has: from so many on writers are slowed, and refused; no
  * batch makes more than the last number, and reads keep as many in memory.
  */
@@ -45,10 +32,6 @@
 
 /* the counts of senders follow in smaller steps */
 #define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)
-
-/* the first byte of the key of a time */
-#define NGX_LYFTR_KEY_TEXT         0x00
-#define NGX_LYFTR_KEY_INSTANT      0x01
 
 /* bytes of a row */
 #define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
@@ -68,12 +51,11 @@ typedef enum {
     NGX_LYFTR_SQL_MANY,
     NGX_LYFTR_SQL_RECENT,
     NGX_LYFTR_SQL_ROWS,
-    NGX_LYFTR_SQL_ID,
     NGX_LYFTR_SQL_INSERT,
     NGX_LYFTR_SQL_PROBE,
     NGX_LYFTR_SQL_TOUCH,
     NGX_LYFTR_SQL_BLOCK,
-    NGX_LYFTR_SQL_BLOCK_NEXT,
+    NGX_LYFTR_SQL_BLOCKS,
     NGX_LYFTR_SQL_BLOCK_ADD,
     NGX_LYFTR_SQL_BLOCK_DELETE,
     NGX_LYFTR_SQL_SEGMENT_ADD,
@@ -155,38 +137,6 @@ typedef struct {
 #define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
 #define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
 #define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the lease */
-
-
-/* rows of a range of seq, in the order of three keys */
-
-typedef struct {
-    int64_t              id;
-    ngx_uint_t           level;
-    int64_t              first;            /* seq of the row before it */
-    int64_t              last;
-    int64_t              rows;
-    ngx_uint_t           height[NGX_LYFTR_TREES];
-    uint64_t             sum;              /* of the rows, */
-    ngx_uint_t           summed;           /* if it is known */
-    ngx_uint_t           ties;             /* ids of one hash are in order */
-
-    /* of the ids; the writer's */
-    u_char              *filter;
-    size_t               filter_len;
-} ngx_lyftr_segment_t;
-
-
-/* what the indexes know of a row */
-
-typedef struct {
-    int64_t              seq;
-    uint64_t             hash;             /* of the id */
-    uint64_t             mark;             /* by c->secret; of a new row */
-    ngx_str_t            instant;
-    ngx_uint_t           text;             /* it is a ts that is none */
-    ngx_str_t            message_id;
-    ngx_str_t            from;
-} ngx_lyftr_sqlite_row_t;
 
 
 /* what lyftr_state says in this transaction */
@@ -283,22 +233,19 @@ typedef struct {
     sqlite3_stmt        *stmt[NGX_LYFTR_SQL_N];
 
     ngx_lyftr_sqlite_dsn_t  *dsn;
-    ngx_lyftr_memtable_t  *recent;
 
     ngx_lyftr_sqlite_state_t  state;
-    ngx_lyftr_segment_t *segments;
-    ngx_uint_t           nsegments;
-    int64_t              generation;       /* of these segments */
-
-    ngx_lyftr_view_t     view;             /* of the other rows, */
-    int64_t              last;             /* up to this one */
+    ngx_lyftr_index_t    index;
+    int64_t              generation;       /* of its segments */
     ngx_uint_t           viewed;           /* the transaction has its view */
 
     uint64_t             secret[2];        /* of hashes that are in memory */
 
     int64_t              searched;         /* the search index has this row */
     int64_t              many;             /* rows that there are, */
-    int64_t              many_to;          /* up to this one */
+    int64_t              many_to;          /* up to this one; */
+    int64_t              many_after;       /* of these, after this one, */
+    int64_t              many_tail;        /* as many */
 
     ngx_lyftr_flock_t                lock;      /* ngx_lyftr_sqlite_lock.c */
     ngx_lyftr_sqlite_files_t         files;
@@ -383,19 +330,14 @@ ngx_int_t ngx_lyftr_sqlite_init(void *data, ngx_str_t *url,
 /* ngx_lyftr_sqlite_row.c */
 
 /* reads what the indexes know of rows, from a statement that gives that */
-void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_sqlite_row_t *row);
+void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_row_t *row);
 
 /* where it stands, for a cursor; the state of the transaction has been read */
 void ngx_lyftr_sqlite_position(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     ngx_lyftr_position_t *position);
 
-/* appends the keys of a row, and takes them down; NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_sqlite_row_keys(ngx_lyftr_sqlite_row_t *row,
-    ngx_lyftr_buf_t *keys, ngx_lyftr_memtable_row_t *to);
-
-/* copies the id of a row, which is there */
-ngx_int_t ngx_lyftr_sqlite_id(ngx_lyftr_sqlite_t *c, int64_t seq,
-    ngx_lyftr_buf_t *id, ngx_lyftr_error_t *err);
+/* of a row of NGX_LYFTR_SQL_ROWS; those of rows are added up, in any order */
+uint64_t ngx_lyftr_sqlite_row_sum(sqlite3_stmt *st);
 
 
 /* ngx_lyftr_sqlite_extra.c */
@@ -414,19 +356,12 @@ uint64_t ngx_lyftr_sqlite_extra_sum(int64_t seq, ngx_str_t *type,
     ngx_str_t *raw);
 
 
-/* ngx_lyftr_checksum.c */
+/* ngx_lyftr_sqlite_blocks.c */
 
-/* of bytes, after what else was summed */
-uint64_t ngx_lyftr_checksum(uint64_t sum, const void *data, size_t len);
-
-/* of a row of NGX_LYFTR_SQL_ROWS; those of rows are added up, in any order */
-uint64_t ngx_lyftr_checksum_row(sqlite3_stmt *st);
-
-/* of a numbered block, of which those are added up as well */
-uint64_t ngx_lyftr_checksum_block(int64_t no, const void *data, size_t len);
+extern const ngx_lyftr_holder_t  ngx_lyftr_sqlite_holder;
 
 
-/* ngx_lyftr_segment.c */
+/* ngx_lyftr_sqlite_segments.c */
 
 /* reads lyftr_state, and the segments if they have changed */
 ngx_int_t ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c,
@@ -437,12 +372,6 @@ ngx_uint_t ngx_lyftr_segments_changed(ngx_lyftr_sqlite_t *c);
 
 /* forgets the segments, and frees their memory */
 void ngx_lyftr_segments_forget(ngx_lyftr_sqlite_t *c);
-
-/* loads the filters of the segments that have none yet, or that of one */
-ngx_int_t ngx_lyftr_segment_filters(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
-ngx_int_t ngx_lyftr_segment_filter(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_segment_t *segment, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_view.c */
@@ -459,7 +388,7 @@ ngx_int_t ngx_lyftr_sqlite_behind(ngx_lyftr_sqlite_t *c, int64_t rows,
 ngx_int_t ngx_lyftr_sqlite_view_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
-/* fills c->view with the rows that are in no segment; in a transaction */
+/* fills c->index.view with the rows that are in no segment; in a transaction */
 ngx_int_t ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_view_leave(ngx_lyftr_sqlite_t *c);
 
@@ -484,7 +413,7 @@ void ngx_lyftr_sqlite_writer_rollback(ngx_lyftr_sqlite_t *c);
  * NGX_DECLINED.
  */
 ngx_int_t ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_row_t *row,
     ngx_lyftr_error_t *err);
 
 /*

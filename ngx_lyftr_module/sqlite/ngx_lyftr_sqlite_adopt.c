@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_setup.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_message.h>
 
 
 /*
@@ -163,7 +163,7 @@ ngx_lyftr_adopt_row(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st, size_t *len,
     ngx_str_t                created;
     ngx_lyftr_adopt_t       *adopt;
     ngx_lyftr_message_t      m;
-    ngx_lyftr_sqlite_row_t   row;
+    ngx_lyftr_row_t   row;
 
     adopt = c->adopt;
     adopt->passed++;

@@ -170,8 +170,8 @@ ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last,
-                                  err);
+        rc = ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST],
+                                  &c->index.last, err);
     }
 
     if (rc == NGX_OK) {
@@ -190,7 +190,7 @@ ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return rc == NGX_DECLINED ? NGX_BUSY : rc;
     }
 
-    ngx_lyftr_steps_see(c->jobs, c->last);
+    ngx_lyftr_steps_see(c->jobs, c->index.last);
 
     return NGX_DONE;
 }
@@ -415,15 +415,16 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    int64_t  *own;
+    int64_t  *own, last;
 
     own = gauges->own;
+    last = c->index.last;
 
-    own[NGX_LYFTR_GAUGE_UNINDEXED] = ngx_max(c->last - c->state.indexed, 0);
-    own[NGX_LYFTR_GAUGE_UNCOUNTED] = ngx_max(c->last - c->state.counted, 0);
+    own[NGX_LYFTR_GAUGE_UNINDEXED] = ngx_max(last - c->state.indexed, 0);
+    own[NGX_LYFTR_GAUGE_UNCOUNTED] = ngx_max(last - c->state.counted, 0);
     own[NGX_LYFTR_GAUGE_SEARCH_LAG] = c->dsn->search
-                                      ? ngx_max(c->last - c->searched, 0) : 0;
-    gauges->rows = c->many + (c->last - c->many_to);
+                                      ? ngx_max(last - c->searched, 0) : 0;
+    gauges->rows = c->many + (last - c->many_to);
 
     own[NGX_LYFTR_GAUGE_WAL_PAGES] = ngx_lyftr_sqlite_pages(c);
     own[NGX_LYFTR_GAUGE_WAL_BYTES] = ngx_lyftr_sqlite_wal_size(c);
@@ -433,45 +434,63 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 
 
 /*
- * A number of the log may have no row.  Rows never go, so those that were
- * counted are not looked at again, nor are those of segments; of very many that
- * have none, as after an adoption, some are counted each time.
+ * A number of the log may have no row, and the rows of segments may become
+ * fewer: these know theirs.  Of the others none is looked at twice; of very
+ * many, as after an adoption, some are counted each time.
  */
 
 ngx_int_t
 ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int64_t        to, n;
-    ngx_uint_t     i;
-    sqlite3_stmt  *st;
+    int64_t               to, n;
+    ngx_uint_t            i;
+    sqlite3_stmt         *st;
+    ngx_lyftr_segment_t  *s;
 
-    if (c->many_to < c->state.indexed) {
+    c->many = 0;
 
-        c->many = 0;
-        c->many_to = c->state.indexed;
+    for (i = 0; i < c->index.nsegments; i++) {
+        s = &c->index.segments[i];
 
-        for (i = 0; i < c->nsegments; i++) {
-            c->many += c->segments[i].rows;
+        c->many += s->rows;
+
+        if (s->last <= c->many_after) {
+            continue;
+        }
+
+        /* they were counted as rows without one, or some of them */
+
+        c->many_tail -= s->rows;
+
+        if (s->first < c->many_after) {
+            c->many_to = 0;
         }
     }
 
-    to = ngx_min(c->last, c->many_to + NGX_LYFTR_SLOW);
+    c->many_after = c->state.indexed;
 
-    if (to <= c->many_to) {
-        return NGX_OK;
+    if (c->many_to <= c->many_after) {
+        c->many_to = c->many_after;
+        c->many_tail = 0;
     }
 
-    st = c->stmt[NGX_LYFTR_SQL_MANY];
+    to = ngx_min(c->index.last, c->many_to + NGX_LYFTR_SLOW);
 
-    (void) sqlite3_bind_int64(st, 1, c->many_to);
-    (void) sqlite3_bind_int64(st, 2, to);
+    if (to > c->many_to) {
+        st = c->stmt[NGX_LYFTR_SQL_MANY];
 
-    if (ngx_lyftr_sqlite_int(c, st, &n, err) != NGX_OK) {
-        return NGX_ERROR;
+        (void) sqlite3_bind_int64(st, 1, c->many_to);
+        (void) sqlite3_bind_int64(st, 2, to);
+
+        if (ngx_lyftr_sqlite_int(c, st, &n, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        c->many_tail += n;
+        c->many_to = to;
     }
 
-    c->many += n;
-    c->many_to = to;
+    c->many += c->many_tail;
 
     return NGX_OK;
 }

@@ -8,7 +8,7 @@
 #define _NGX_LYFTR_SQLITE_JOBS_H_INCLUDED_
 
 
-#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_sqlite_index.h>
 #include <ngx_lyftr_sqlite_rebuild.h>
 
 

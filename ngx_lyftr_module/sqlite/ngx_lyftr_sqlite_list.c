@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_message.h>
 
 
 static ngx_int_t ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c,
@@ -74,20 +74,20 @@ ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     if (list->from.len
-        && ngx_lyftr_merge_after(c, &list->sources, &list->from, err)
+        && ngx_lyftr_merge_after(&c->index, &list->sources, &list->from, err)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_lyftr_merge_skip(c, &list->sources, query->offset, err)
+    if (ngx_lyftr_merge_skip(&c->index, &list->sources, query->offset, err)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     for ( ;; ) {
-        rc = ngx_lyftr_merge_next(c, &list->sources, &source, err);
+        rc = ngx_lyftr_merge_next(&c->index, &list->sources, &source, err);
 
         if (rc == NGX_OK) {
             rc = ngx_lyftr_sqlite_emit(c, list, source->seq, err);
@@ -177,14 +177,14 @@ ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_str_t *id, int64_t *seq,
 
     hash = ngx_lyftr_sqlite_hash(id->data, id->len);
 
-    for (i = 0; i < c->view.nchunks; i++) {
-        row = c->view.chunks[i].chunk->row;
+    for (i = 0; i < c->index.view.nchunks; i++) {
+        row = c->index.view.chunks[i].chunk->row;
 
-        for (n = c->view.chunks[i].n; n; n--, row++) {
+        for (n = c->index.view.chunks[i].n; n; n--, row++) {
 
             if (row->hash == hash
-                && ngx_lyftr_key_cmp(row->key + row->id, row->len - row->id,
-                                     id->data, id->len)
+                && ngx_lyftr_key_cmp(row->key + row->id, row->nid, id->data,
+                                     id->len)
                    == 0)
             {
                 *seq = row->seq;
@@ -193,9 +193,9 @@ ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_str_t *id, int64_t *seq,
         }
     }
 
-    for (i = 0; i < c->nsegments; i++) {
-        rc = ngx_lyftr_sqlite_known_segment(c, &c->segments[i], id, hash, seq,
-                                            err);
+    for (i = 0; i < c->index.nsegments; i++) {
+        rc = ngx_lyftr_sqlite_known_segment(c, &c->index.segments[i], id, hash,
+                                            seq, err);
 
         if (rc != NGX_OK) {
             return rc == NGX_DECLINED ? NGX_OK : rc;

@@ -41,13 +41,15 @@ ngx_lyftr_sqlite_open(void *dsn, ngx_uint_t flags,
     ngx_memzero(c, sizeof(ngx_lyftr_sqlite_t));
 
     c->dsn = dsn;
+    c->index.holder = &ngx_lyftr_sqlite_holder;
+    c->index.data = c;
 
     ngx_lyftr_sqlite_lock_init(c);
     ngx_lyftr_sqlite_wal_init(c, (flags & NGX_LYFTR_OPEN_FAILED) != 0);
 
-    c->recent = ngx_lyftr_memtable_attach(&c->dsn->shared);
+    c->index.memtable = ngx_lyftr_memtable_attach(&c->dsn->shared);
 
-    if (c->recent == NULL) {
+    if (c->index.memtable == NULL) {
         (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
         goto failed;
     }
@@ -89,6 +91,7 @@ ngx_lyftr_sqlite_open(void *dsn, ngx_uint_t flags,
     }
 
     sqlite3_randomness(sizeof(c->secret), c->secret);
+    sqlite3_randomness(sizeof(c->index.secret), &c->index.secret);
 
     (void) sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 
@@ -325,14 +328,14 @@ ngx_lyftr_sqlite_close(void *conn)
 
     (void) sqlite3_close(c->db);
 
-    if (c->recent) {
+    if (c->index.memtable) {
         ngx_lyftr_memtable_detach(&c->dsn->shared);
     }
 
     ngx_lyftr_sqlite_lock_close(c);
     ngx_lyftr_segments_forget(c);
     ngx_lyftr_sqlite_writer_free(c);
-    sqlite3_free(c->view.chunks);
+    ngx_lyftr_memtable_view_free(&c->index.view);
     ngx_lyftr_sqlite_stats_free(c);
 
     sqlite3_free(c);

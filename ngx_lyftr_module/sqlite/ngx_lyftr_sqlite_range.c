@@ -6,7 +6,7 @@
 static ngx_int_t ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list,
-    ngx_lyftr_sqlite_row_t *row, ngx_uint_t instant_cut, ngx_uint_t id_cut);
+    ngx_lyftr_row_t *row, ngx_uint_t instant_cut, ngx_uint_t id_cut);
 static u_char *ngx_lyftr_sqlite_above(u_char *key, u_char *last,
     ngx_uint_t cut);
 static ngx_int_t ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c,
@@ -43,13 +43,13 @@ ngx_lyftr_sqlite_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     rc = ngx_lyftr_sqlite_bounds(c, list, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_merge_open(c, &list->sources, list->kind, err);
+        rc = ngx_lyftr_merge_open(&c->index, &list->sources, list->kind, err);
     }
 
     if (rc == NGX_OK) {
         list->sources.desc = list->query->desc;
 
-        rc = ngx_lyftr_merge_range(c, &list->sources, &list->low,
+        rc = ngx_lyftr_merge_range(&c->index, &list->sources, &list->low,
                                    &list->high, &list->total, err);
     }
 
@@ -69,7 +69,7 @@ ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_int_t                rc;
     sqlite3_stmt            *st;
     ngx_lyftr_position_t    *after;
-    ngx_lyftr_sqlite_row_t   row;
+    ngx_lyftr_row_t   row;
 
     after = &list->query->after;
 
@@ -111,7 +111,7 @@ ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
     sqlite3_stmt *st, ngx_lyftr_error_t *err)
 {
     if (position->store != c->state.store
-        || position->seq > ngx_max(c->last, c->state.mark))
+        || position->seq > ngx_max(c->index.last, c->state.mark))
     {
         return NGX_DECLINED;
     }
@@ -136,7 +136,7 @@ ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
 /* NGX_ABORT: no memory */
 
 static ngx_int_t
-ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list, ngx_lyftr_sqlite_row_t *row,
+ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list, ngx_lyftr_row_t *row,
     ngx_uint_t instant_cut, ngx_uint_t id_cut)
 {
     u_char      *p;
@@ -317,11 +317,10 @@ ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_buf_t *keys, size_t *key, size_t *len,
     ngx_lyftr_error_t *err)
 {
-    size_t                     skip;
     ngx_int_t                  rc;
     sqlite3_stmt              *st;
     ngx_lyftr_memtable_row_t   to;
-    ngx_lyftr_sqlite_row_t     row;
+    ngx_lyftr_row_t            row;
 
     st = c->stmt[NGX_LYFTR_SQL_RECENT];
 
@@ -335,7 +334,7 @@ ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
         *key = keys->len;
 
-        rc = ngx_lyftr_sqlite_row_keys(&row, keys, &to);
+        rc = ngx_lyftr_key_row(&row, keys, &to);
 
         if (rc != NGX_OK) {
             (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
@@ -343,15 +342,13 @@ ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
             break;
         }
 
-        skip = (list->kind == NGX_LYFTR_TREE_TIME) ? to.sender : 0;
-
-        *key += skip;
-        *len = to.len - skip;
+        *key += to.at[list->kind];
+        *len = to.len[list->kind];
 
         break;
 
     case SQLITE_DONE:
-        rc = ngx_lyftr_sqlite_damaged(err);
+        rc = ngx_lyftr_index_damaged(err);
         break;
 
     default:
@@ -406,7 +403,7 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         break;
 
     case SQLITE_DONE:
-        rc = ngx_lyftr_sqlite_damaged(err);
+        rc = ngx_lyftr_index_damaged(err);
         break;
 
     default:

@@ -50,7 +50,7 @@ static ngx_int_t ngx_lyftr_recount_write(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_count_t *top, ngx_lyftr_buf_t *sender, int64_t *n,
+    ngx_lyftr_top_t *top, ngx_lyftr_buf_t *sender, int64_t *n,
     ngx_lyftr_error_t *err);
 
 
@@ -234,8 +234,8 @@ ngx_lyftr_rebuild_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild)
     at = 0;
     to = c->state.indexed;
 
-    for (i = 0; i < c->nsegments; i++) {
-        s = &c->segments[i];
+    for (i = 0; i < c->index.nsegments; i++) {
+        s = &c->index.segments[i];
 
         if (s->id >= c->state.rebuild) {
 
@@ -248,8 +248,8 @@ ngx_lyftr_rebuild_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild)
         }
     }
 
-    for (i = 0; i < c->nsegments; i++) {
-        s = &c->segments[i];
+    for (i = 0; i < c->index.nsegments; i++) {
+        s = &c->index.segments[i];
 
         if (s->id < c->state.rebuild && s->last > at) {
             to = ngx_min(to, s->last);
@@ -275,13 +275,11 @@ ngx_lyftr_rebuild_make(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
 
     if (!job->active) {
         last = ngx_min(rebuild->at + NGX_LYFTR_SEGMENT, rebuild->to);
-        job->aside = 1;
 
-        return ngx_lyftr_compaction_flush(c, job, rebuild->at, last, deadline,
-                                          err);
+        return ngx_lyftr_sqlite_flush(c, job, rebuild->at, last, deadline, err);
     }
 
-    rc = ngx_lyftr_compaction_step(c, job, deadline, err);
+    rc = ngx_lyftr_sqlite_compact(c, job, 1, deadline, err);
 
     if (rc != NGX_DONE) {
         return rc;
@@ -294,7 +292,7 @@ ngx_lyftr_rebuild_make(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
 
     ngx_lyftr_compaction_free(job);
 
-    return rc == NGX_OK ? NGX_OK : ngx_lyftr_compaction_memory(err);
+    return rc == NGX_OK ? NGX_OK : ngx_lyftr_index_memory(err);
 }
 
 
@@ -335,8 +333,8 @@ ngx_lyftr_rebuild_replace(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
 
     st = c->stmt[NGX_LYFTR_SQL_SEGMENT_DELETE];
 
-    for (i = 0; i < c->nsegments; i++) {
-        s = &c->segments[i];
+    for (i = 0; i < c->index.nsegments; i++) {
+        s = &c->index.segments[i];
 
         if (s->id >= c->state.rebuild || s->last > rebuild->to) {
             continue;
@@ -352,7 +350,7 @@ ngx_lyftr_rebuild_replace(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
     s = (ngx_lyftr_segment_t *) rebuild->made.data;
 
     for (n = rebuild->made.len / sizeof(ngx_lyftr_segment_t); n; n--) {
-        if (ngx_lyftr_compaction_place(c, s++, err) != NGX_OK) {
+        if (ngx_lyftr_sqlite_segment_add(c, s++, err) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -489,7 +487,7 @@ ngx_lyftr_recount_read(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
             != NGX_OK
             || ngx_lyftr_recount_change(rebuild, &s) != NGX_OK)
         {
-            rc = ngx_lyftr_compaction_memory(err);
+            rc = ngx_lyftr_index_memory(err);
         }
     }
 
@@ -569,11 +567,11 @@ ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_int_t           rc;
     sqlite3_stmt       *st;
     ngx_lyftr_buf_t     sender;
-    ngx_lyftr_count_t   top;
+    ngx_lyftr_top_t     top;
 
     senders = 0;
 
-    ngx_memzero(&top, sizeof(ngx_lyftr_count_t));
+    ngx_memzero(&top, sizeof(ngx_lyftr_top_t));
     ngx_memzero(&sender, sizeof(ngx_lyftr_buf_t));
 
     do {
@@ -615,7 +613,7 @@ ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     ngx_lyftr_sqlite_rollback(c);
-    ngx_lyftr_count_free(&top);
+    ngx_lyftr_top_free(&top);
     ngx_lyftr_buf_free(&sender);
 
     return rc;
@@ -623,7 +621,7 @@ ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
 
 static ngx_int_t
-ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *top,
+ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
     ngx_lyftr_buf_t *sender, int64_t *n, ngx_lyftr_error_t *err)
 {
     int            rc;
@@ -655,7 +653,7 @@ ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *top,
 
         (*n)++;
 
-        ok = ngx_lyftr_count_rank(top, &s, sqlite3_column_int64(st, 1));
+        ok = ngx_lyftr_top_rank(top, &s, sqlite3_column_int64(st, 1));
 
         if (ok == NGX_OK && i + 1 == NGX_LYFTR_RECOUNT_ROWS) {
             sender->len = 0;
@@ -664,7 +662,7 @@ ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *top,
     }
 
     if (ok != NGX_OK) {
-        (void) ngx_lyftr_compaction_memory(err);
+        (void) ngx_lyftr_index_memory(err);
 
     } else if (rc == SQLITE_DONE) {
         ok = NGX_DONE;

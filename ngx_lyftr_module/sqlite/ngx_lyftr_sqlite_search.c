@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_trigram.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_message.h>
 
 
 /*
@@ -86,7 +86,7 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         goto done;
     }
 
-    few = (list->total < (c->last - searched) / NGX_LYFTR_SEARCH_SCAN
+    few = (list->total < (c->index.last - searched) / NGX_LYFTR_SEARCH_SCAN
                          + NGX_LYFTR_SEARCH_READ);
 
     if (few && list->total < NGX_LYFTR_SEARCH_LONG) {
@@ -102,7 +102,7 @@ ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
 done:
 
-    sqlite3_free(bits.words);
+    ngx_lyftr_bitmap_free(&bits);
     sqlite3_free(needle.data);
 
     return rc;
@@ -120,7 +120,7 @@ ngx_lyftr_sqlite_search_one(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
         return NGX_ERROR;
     }
 
-    rc = ngx_lyftr_sqlite_contains(c, seq, &needle, err);
+    rc = ngx_lyftr_search_contains(&c->index, seq, &needle, err);
 
     sqlite3_free(needle.data);
 
@@ -155,13 +155,14 @@ ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_int_t           rc;
     ngx_lyftr_bitmap_t  wanted;
 
-    if (!few && c->last - searched < NGX_LYFTR_SEARCH_LONG) {
+    if (!few && c->index.last - searched < NGX_LYFTR_SEARCH_LONG) {
         return NGX_OK;
     }
 
     ngx_memzero(&wanted, sizeof(ngx_lyftr_bitmap_t));
 
-    rc = few ? ngx_lyftr_bitmap_range(c, &wanted, &list->sources, err) : NGX_OK;
+    rc = few ? ngx_lyftr_bitmap_range(&c->index, &wanted, &list->sources,
+                                      err) : NGX_OK;
 
     ngx_lyftr_merge_close(&list->sources);
 
@@ -170,7 +171,7 @@ ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
                                    few ? &wanted : NULL, err);
     }
 
-    sqlite3_free(wanted.words);
+    ngx_lyftr_bitmap_free(&wanted);
 
     return rc == NGX_OK ? ngx_lyftr_sqlite_range(c, list, err) : NGX_ERROR;
 }
@@ -190,7 +191,8 @@ ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     if (n > NGX_LYFTR_SEARCH_FEW && (list->low.len || list->high.len)) {
 
-        if (ngx_lyftr_bitmap_narrow(c, bits, &list->sources, err) != NGX_OK) {
+        if (ngx_lyftr_bitmap_narrow(&c->index, bits, &list->sources,
+                                    err) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -219,10 +221,10 @@ ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     passed = 0;
 
-    while ((rc = ngx_lyftr_merge_next(c, &list->sources, &source, err))
+    while ((rc = ngx_lyftr_merge_next(&c->index, &list->sources, &source, err))
            == NGX_OK)
     {
-        rc = ngx_lyftr_sqlite_contains(c, source->seq, needle, err);
+        rc = ngx_lyftr_search_contains(&c->index, source->seq, needle, err);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -264,7 +266,7 @@ ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     if (list->from.len
-        && ngx_lyftr_merge_after(c, &list->sources, &list->from, err)
+        && ngx_lyftr_merge_after(&c->index, &list->sources, &list->from, err)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -273,7 +275,7 @@ ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     passed = 0;
 
     do {
-        rc = ngx_lyftr_merge_next(c, &list->sources, &source, err);
+        rc = ngx_lyftr_merge_next(&c->index, &list->sources, &source, err);
 
         if (rc == NGX_OK
             && ngx_lyftr_bitmap_has(bits, source->seq)

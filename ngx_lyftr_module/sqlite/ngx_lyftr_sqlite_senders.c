@@ -83,19 +83,19 @@ ngx_lyftr_senders_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
     ngx_int_t   rc;
     ngx_uint_t  i;
 
-    s->cursors = sqlite3_malloc64((c->nsegments + 1)
+    s->cursors = sqlite3_malloc64((c->index.nsegments + 1)
                                   * sizeof(ngx_lyftr_iterator_t));
 
     if (s->cursors == NULL) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
-    for (i = 0; i < c->nsegments; i++) {
-        ngx_lyftr_iterator_init(&s->cursors[i], &c->segments[i],
+    for (i = 0; i < c->index.nsegments; i++) {
+        ngx_lyftr_iterator_init(&s->cursors[i], &c->index.segments[i],
                                 NGX_LYFTR_TREE_SENDER);
     }
 
-    s->ncursors = c->nsegments;
+    s->ncursors = c->index.nsegments;
 
     if (s->part.len) {
         /* greater than all keys of the sender */
@@ -104,10 +104,11 @@ ngx_lyftr_senders_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
 
     for (i = 0; i < s->ncursors; i++) {
 
-        rc = s->part.len ? ngx_lyftr_iterator_seek(c, &s->cursors[i],
+        rc = s->part.len ? ngx_lyftr_iterator_seek(&c->index, &s->cursors[i],
                                                    s->part.data, s->part.len,
                                                    err)
-                         : ngx_lyftr_iterator_at(c, &s->cursors[i], 0, err);
+                         : ngx_lyftr_iterator_at(&c->index, &s->cursors[i], 0,
+                                                 err);
 
         if (rc != NGX_OK) {
             return NGX_ERROR;
@@ -273,7 +274,7 @@ ngx_lyftr_senders_least(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
             n = ngx_lyftr_senders_len(key);
 
             if (n == 0) {
-                return ngx_lyftr_sqlite_damaged(err);
+                return ngx_lyftr_index_damaged(err);
             }
 
         } else {
@@ -346,13 +347,14 @@ ngx_lyftr_senders_walk(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
               == 0)
     {
         if (cursor->rank - from < NGX_LYFTR_SENDERS_WALK) {
-            rc = ngx_lyftr_iterator_next(c, cursor, err);
+            rc = ngx_lyftr_iterator_next(&c->index, cursor, err);
             continue;
         }
 
         s->part.data[s->part.len - 1] = 1;
 
-        rc = ngx_lyftr_iterator_seek(c, cursor, s->part.data, s->part.len, err);
+        rc = ngx_lyftr_iterator_seek(&c->index, cursor, s->part.data,
+                                     s->part.len, err);
 
         s->part.data[s->part.len - 1] = 0;
         break;

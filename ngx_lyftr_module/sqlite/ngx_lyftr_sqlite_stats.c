@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_message.h>
 
 
 /* the recent rows of a sender: before and after the counts' next step */
@@ -16,23 +16,23 @@ typedef struct {
 static ngx_int_t ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_t *stats, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_recent(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_top_t *top,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_log(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_top_t *top,
     ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_group_t *groups, ngx_uint_t mask);
 static ngx_int_t ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_top_t *top,
     ngx_lyftr_stats_group_t *groups, ngx_uint_t n, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_sender(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_top_t *top,
     ngx_lyftr_stats_group_t *group, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_count(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_group_t *group, int64_t *total, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_top(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_stats_t *stats, ngx_lyftr_count_t *count,
+    ngx_lyftr_stats_t *stats, ngx_lyftr_top_t *top,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_stats_t *stats, ngx_lyftr_error_t *err);
@@ -58,10 +58,10 @@ ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
         return NGX_ERROR;
     }
 
-    stats->total = c->view.rows;
+    stats->total = c->index.view.rows;
 
-    for (i = 0; i < c->nsegments; i++) {
-        stats->total += c->segments[i].rows;
+    for (i = 0; i < c->index.nsegments; i++) {
+        stats->total += c->index.segments[i].rows;
     }
 
     if (ngx_lyftr_stats_senders(c, stats, err) != NGX_OK) {
@@ -79,25 +79,25 @@ ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t          rc;
-    ngx_lyftr_count_t  count;
+    ngx_lyftr_top_t  top;
 
-    ngx_memzero(&count, sizeof(ngx_lyftr_count_t));
+    ngx_memzero(&top, sizeof(ngx_lyftr_top_t));
 
     stats->senders = c->state.senders;
 
-    rc = ngx_lyftr_count_top(c, &count, err);
+    rc = ngx_lyftr_count_top(c, &top, err);
 
     if (rc == NGX_OK) {
         rc = (c->state.counted < c->state.indexed)
-             ? ngx_lyftr_stats_log(c, stats, &count, err)
-             : ngx_lyftr_stats_recent(c, stats, &count, err);
+             ? ngx_lyftr_stats_log(c, stats, &top, err)
+             : ngx_lyftr_stats_recent(c, stats, &top, err);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_stats_top(c, stats, &count, err);
+        rc = ngx_lyftr_stats_top(c, stats, &top, err);
     }
 
-    ngx_lyftr_count_free(&count);
+    ngx_lyftr_top_free(&top);
 
     return rc;
 }
@@ -107,17 +107,16 @@ ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
 
 static ngx_int_t
 ngx_lyftr_stats_recent(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err)
+    ngx_lyftr_top_t *top, ngx_lyftr_error_t *err)
 {
     size_t                    size;
     ngx_int_t                 rc;
     ngx_uint_t                mask, n;
     ngx_lyftr_stats_group_t  *groups;
 
-    for (mask = 15; mask < 2 * (ngx_uint_t) c->view.rows; mask = 2 * mask + 1)
-    {
-        /* void */
-    }
+    n = c->index.view.rows;
+
+    for (mask = 15; mask < 2 * n; mask = 2 * mask + 1) { /* void */ }
 
     size = (mask + 1) * sizeof(ngx_lyftr_stats_group_t);
 
@@ -130,7 +129,7 @@ ngx_lyftr_stats_recent(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
 
     n = ngx_lyftr_stats_group(c, groups, mask);
 
-    rc = n ? ngx_lyftr_stats_counts(c, stats, count, groups, mask + 1, err)
+    rc = n ? ngx_lyftr_stats_counts(c, stats, top, groups, mask + 1, err)
            : NGX_OK;
 
     sqlite3_free(groups);
@@ -143,7 +142,7 @@ ngx_lyftr_stats_recent(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
 
 static ngx_int_t
 ngx_lyftr_stats_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err)
+    ngx_lyftr_top_t *top, ngx_lyftr_error_t *err)
 {
     int                       rc;
     ngx_int_t                 ok;
@@ -162,7 +161,7 @@ ngx_lyftr_stats_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
         group.before = sqlite3_column_int64(st, 1);
         group.after = sqlite3_column_int64(st, 2);
 
-        ok = ngx_lyftr_stats_sender(c, stats, count, &group, err);
+        ok = ngx_lyftr_stats_sender(c, stats, top, &group, err);
     }
 
     if (ok == NGX_OK && rc != SQLITE_DONE) {
@@ -179,6 +178,8 @@ static ngx_uint_t
 ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
     ngx_uint_t mask)
 {
+    size_t                     len;
+    u_char                    *sender;
     ngx_uint_t                 i, j, k, n;
     ngx_lyftr_view_chunk_t    *part;
     ngx_lyftr_memtable_row_t  *row;
@@ -186,8 +187,8 @@ ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
 
     n = 0;
 
-    for (i = 0; i < c->view.nchunks; i++) {
-        part = &c->view.chunks[i];
+    for (i = 0; i < c->index.view.nchunks; i++) {
+        part = &c->index.view.chunks[i];
 
         for (j = 0; j < part->n; j++) {
             row = &part->chunk->row[j];
@@ -196,21 +197,23 @@ ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
                 continue;
             }
 
-            k = ngx_lyftr_siphash(c->secret, row->key, row->sender);
+            sender = ngx_lyftr_memtable_key(row, NGX_LYFTR_TREE_SENDER, &len);
+            len -= row->len[NGX_LYFTR_TREE_TIME];
+
+            k = ngx_lyftr_siphash(c->secret, sender, len);
 
             for ( ;; k++) {
                 group = &groups[k & mask];
 
                 if (group->from.data == NULL) {
-                    group->from.data = row->key;
-                    group->from.len = row->sender;
+                    group->from.data = sender;
+                    group->from.len = len;
                     n++;
                     break;
                 }
 
-                if (group->from.len == row->sender
-                    && ngx_memcmp(group->from.data, row->key, row->sender)
-                       == 0)
+                if (group->from.len == len
+                    && ngx_memcmp(group->from.data, sender, len) == 0)
                 {
                     break;
                 }
@@ -231,7 +234,7 @@ ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
 
 static ngx_int_t
 ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_count_t *count, ngx_lyftr_stats_group_t *groups, ngx_uint_t n,
+    ngx_lyftr_top_t *top, ngx_lyftr_stats_group_t *groups, ngx_uint_t n,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t        rc;
@@ -254,7 +257,7 @@ ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
             break;
         }
 
-        rc = ngx_lyftr_stats_sender(c, stats, count, &groups[i], err);
+        rc = ngx_lyftr_stats_sender(c, stats, top, &groups[i], err);
     }
 
     ngx_lyftr_buf_free(&buf);
@@ -265,7 +268,7 @@ ngx_lyftr_stats_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
 
 static ngx_int_t
 ngx_lyftr_stats_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_count_t *count, ngx_lyftr_stats_group_t *group,
+    ngx_lyftr_top_t *top, ngx_lyftr_stats_group_t *group,
     ngx_lyftr_error_t *err)
 {
     int64_t    total;
@@ -281,7 +284,7 @@ ngx_lyftr_stats_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
         stats->senders++;
     }
 
-    if (ngx_lyftr_count_rank(count, &group->from, total) != NGX_OK) {
+    if (ngx_lyftr_top_rank(top, &group->from, total) != NGX_OK) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
@@ -333,24 +336,24 @@ ngx_lyftr_stats_count(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *group,
 
 static ngx_int_t
 ngx_lyftr_stats_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
-    ngx_lyftr_count_t *count, ngx_lyftr_error_t *err)
+    ngx_lyftr_top_t *top, ngx_lyftr_error_t *err)
 {
     ngx_uint_t           i;
     ngx_lyftr_sender_t  *sender;
 
-    for (i = 0; i < count->ntop; i++) {
+    for (i = 0; i < top->n; i++) {
         sender = &stats->top[i];
-        sender->count = count->count[i];
+        sender->count = top->count[i];
 
-        if (ngx_lyftr_stats_keep(c, count->sender[i].data,
-                                 count->sender[i].len, &sender->from, err)
+        if (ngx_lyftr_stats_keep(c, top->sender[i].data,
+                                 top->sender[i].len, &sender->from, err)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    stats->ntop = count->ntop;
+    stats->ntop = top->n;
 
     return NGX_OK;
 }
@@ -376,14 +379,14 @@ ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     low.len = 1;
     ngx_str_null(&high);
 
-    rc = ngx_lyftr_merge_open(c, &sources, NGX_LYFTR_TREE_TIME, err);
+    rc = ngx_lyftr_merge_open(&c->index, &sources, NGX_LYFTR_TREE_TIME, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_merge_range(c, &sources, &low, &high, &n, err);
+        rc = ngx_lyftr_merge_range(&c->index, &sources, &low, &high, &n, err);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_merge_next(c, &sources, &source, err);
+        rc = ngx_lyftr_merge_next(&c->index, &sources, &source, err);
     }
 
     if (rc == NGX_OK) {
@@ -391,7 +394,7 @@ ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_merge_last(c, &sources, &seq, err);
+        rc = ngx_lyftr_merge_last(&c->index, &sources, &seq, err);
     }
 
     if (rc == NGX_OK) {
@@ -424,7 +427,7 @@ ngx_lyftr_stats_ts(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *ts,
         break;
 
     case SQLITE_DONE:
-        rc = ngx_lyftr_sqlite_damaged(err);
+        rc = ngx_lyftr_index_damaged(err);
         break;
 
     default:

@@ -17,9 +17,7 @@
 static ngx_uint_t ngx_lyftr_job_counts(ngx_lyftr_sqlite_t *c, int64_t last);
 static ngx_int_t ngx_lyftr_job_sweep_from(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static ngx_uint_t ngx_lyftr_job_wanted(ngx_lyftr_sqlite_t *c, int64_t segment);
-static ngx_uint_t ngx_lyftr_job_small(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_segment_t *from);
+static ngx_uint_t ngx_lyftr_job_wanted(void *data, int64_t segment);
 
 
 void
@@ -106,14 +104,14 @@ ngx_lyftr_job_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         first = c->state.indexed;
         last = first + NGX_LYFTR_SEGMENT;
 
-        if (c->last < last || ngx_lyftr_job_counts(c, last)) {
+        if (c->index.last < last || ngx_lyftr_job_counts(c, last)) {
             return NGX_DONE;
         }
 
-        return ngx_lyftr_compaction_flush(c, job, first, last, deadline, err);
+        return ngx_lyftr_sqlite_flush(c, job, first, last, deadline, err);
     }
 
-    rc = ngx_lyftr_compaction_step(c, job, deadline, err);
+    rc = ngx_lyftr_sqlite_compact(c, job, 0, deadline, err);
 
     if (rc == NGX_DONE) {
         ngx_lyftr_compaction_free(job);
@@ -166,7 +164,7 @@ ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     jobs = c->jobs;
 
     if (!jobs->steps.count.active) {
-        n = c->last - c->state.counted;
+        n = c->index.last - c->state.counted;
 
         if (n <= 0
             || (n < NGX_LYFTR_TALLY
@@ -240,79 +238,36 @@ ngx_lyftr_job_sweep(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 static ngx_int_t
 ngx_lyftr_job_sweep_from(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    int                       rc;
-    int64_t                   no, segment;
-    sqlite3_stmt             *st;
-    ngx_lyftr_sqlite_jobs_t  *jobs;
+    ngx_int_t           rc;
+    ngx_lyftr_steps_t  *steps;
 
-    jobs = c->jobs;
+    steps = &c->jobs->steps;
 
-    for ( ;; ) {
-        st = c->stmt[NGX_LYFTR_SQL_BLOCK_NEXT];
+    rc = ngx_lyftr_sweep(&c->index, &steps->swept, ngx_lyftr_job_wanted,
+                         c->jobs, NGX_LYFTR_JOBS_BLOCKS, err);
 
-        (void) sqlite3_bind_int64(st, 1, jobs->steps.swept);
-
-        rc = sqlite3_step(st);
-        no = (rc == SQLITE_ROW) ? sqlite3_column_int64(st, 0) : 0;
-
-        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-            (void) ngx_lyftr_sqlite_error(c, err);
-        }
-
-        (void) sqlite3_reset(st);
-
-        if (rc == SQLITE_DONE) {
-            jobs->steps.sweep = 0;
-            jobs->steps.swept = 0;
-            return NGX_OK;
-        }
-
-        if (rc != SQLITE_ROW) {
-            return NGX_ERROR;
-        }
-
-        segment = no >> NGX_LYFTR_BLOCK_SEGMENT;
-        jobs->steps.swept = no;
-
-        if (!ngx_lyftr_job_wanted(c, segment)) {
-            break;
-        }
-
-        jobs->steps.swept = (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT;
+    if (rc == NGX_DONE) {
+        steps->sweep = 0;
+        steps->swept = 0;
+        return NGX_OK;
     }
 
-    st = c->stmt[NGX_LYFTR_SQL_BLOCK_DELETE];
-
-    (void) sqlite3_bind_int64(st, 1, no);
-    (void) sqlite3_bind_int64(st, 2, (segment + 1) << NGX_LYFTR_BLOCK_SEGMENT);
-    (void) sqlite3_bind_int64(st, 3, NGX_LYFTR_JOBS_BLOCKS);
-
-    return ngx_lyftr_sqlite_run(c, st, err);
+    return rc;
 }
 
 
+/* is it being made? */
+
 static ngx_uint_t
-ngx_lyftr_job_wanted(ngx_lyftr_sqlite_t *c, int64_t segment)
+ngx_lyftr_job_wanted(void *data, int64_t segment)
 {
-    ngx_uint_t                i;
-    ngx_lyftr_sqlite_jobs_t  *jobs;
+    ngx_lyftr_sqlite_jobs_t *jobs = data;
 
-    jobs = c->jobs;
-
-    if ((jobs->steps.flush.active && jobs->steps.flush.segment.id == segment)
-        || (jobs->steps.merge.active && jobs->steps.merge.segment.id == segment)
-        || ngx_lyftr_rebuild_wants(&jobs->rebuild, segment))
-    {
-        return 1;
-    }
-
-    for (i = 0; i < c->nsegments; i++) {
-        if (c->segments[i].id == segment) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return (jobs->steps.flush.active
+            && jobs->steps.flush.segment.id == segment)
+           || (jobs->steps.merge.active
+               && jobs->steps.merge.segment.id == segment)
+           || ngx_lyftr_rebuild_wants(&jobs->rebuild, segment);
 }
 
 
@@ -331,21 +286,19 @@ ngx_lyftr_job_sweep_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 }
 
 
-/* as many neighbours of one level become one of the next */
-
 ngx_int_t
 ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t                rc;
-    ngx_uint_t               i, n;
+    ngx_lyftr_policy_t       policy;
+    ngx_lyftr_segment_t     *from;
     ngx_lyftr_compaction_t  *job;
-    ngx_lyftr_segment_t     *s;
 
     job = &c->jobs->steps.merge;
 
     if (job->active) {
-        rc = ngx_lyftr_compaction_step(c, job, deadline, err);
+        rc = ngx_lyftr_sqlite_compact(c, job, 0, deadline, err);
 
         if (rc == NGX_DONE) {
             ngx_lyftr_compaction_free(job);
@@ -358,53 +311,16 @@ ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return rc;
     }
 
-    s = c->segments;
+    ngx_memzero(&policy, sizeof(ngx_lyftr_policy_t));
 
-    for (i = 0, n = 1; i + 1 < c->nsegments; i++) {
-        n = (s[i].level == s[i + 1].level
-             && s[i].ties == s[i + 1].ties
-             && s[i].id >= c->state.rebuild
-             && s[i + 1].id >= c->state.rebuild
-             && s[i].level < NGX_LYFTR_LEVELS)
-            ? n + 1 : 1;
+    policy.from = c->state.rebuild;
+    policy.share = c->jobs->steps.share;
 
-        if (n < NGX_LYFTR_FANOUT) {
-            continue;
-        }
+    from = ngx_lyftr_policy_merge(&c->index, &policy);
 
-        if (ngx_lyftr_job_small(c, &s[i + 2 - n])) {
-            return ngx_lyftr_compaction_merge(c, job, &s[i + 2 - n], n,
-                                              deadline, err);
-        }
-
-        n--;
-    }
-
-    return NGX_DONE;
-}
-
-
-/*
- * What a merge reads stays in the file until it is done, and then as free pages
- * until something else takes them.  So those of most rows wait until there are
- * more of them: the file is not much larger than what is in it.
- */
-
-static ngx_uint_t
-ngx_lyftr_job_small(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *from)
-{
-    int64_t     rows, all;
-    ngx_uint_t  i;
-
-    for (i = 0, rows = 0; i < NGX_LYFTR_FANOUT; i++) {
-        rows += from[i].rows;
-    }
-
-    for (i = 0, all = 0; i < c->nsegments; i++) {
-        all += c->segments[i].rows;
-    }
-
-    return rows <= all / c->jobs->steps.share;
+    return from ? ngx_lyftr_sqlite_merge(c, job, from, NGX_LYFTR_FANOUT,
+                                         deadline, err)
+                : NGX_DONE;
 }
 
 
@@ -429,14 +345,15 @@ ngx_int_t
 ngx_lyftr_job_search(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_search_add_step(c, &c->jobs->steps.search, deadline, err);
+    return ngx_lyftr_sqlite_parts_step(c, &c->jobs->steps.search, deadline,
+                                       err);
 }
 
 
 ngx_uint_t
 ngx_lyftr_job_search_active(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    return jobs->steps.search.id != 0;
+    return jobs->steps.search.part.id != 0;
 }
 
 

@@ -37,9 +37,6 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     " created_at, text"
     " FROM lyftr_message WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
 
-    /* NGX_LYFTR_SQL_ID */
-    "SELECT message_id FROM lyftr_message WHERE seq = ?1",
-
     /* NGX_LYFTR_SQL_INSERT */
     "INSERT INTO lyftr_message (id_hash, instant, message_id, from_msisdn,"
     " to_msisdn, ts, created_at, text, seq)"
@@ -54,8 +51,9 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_BLOCK */
     "SELECT data FROM lyftr_block WHERE no = ?1",
 
-    /* NGX_LYFTR_SQL_BLOCK_NEXT */
-    "SELECT no FROM lyftr_block WHERE no >= ?1 ORDER BY no LIMIT 1",
+    /* NGX_LYFTR_SQL_BLOCKS: that with a number, or before, and those after */
+    "SELECT no, data FROM lyftr_block WHERE no >="
+    " ifnull((SELECT max(no) FROM lyftr_block WHERE no <= ?1), 0) ORDER BY no",
 
     /* NGX_LYFTR_SQL_BLOCK_ADD */
     "INSERT INTO lyftr_block (no, data) VALUES (?1, ?2)",
@@ -186,12 +184,12 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_SEARCH_DELETE */
     "DELETE FROM lyftr_search WHERE id = ?1",
 
-    /* NGX_LYFTR_SQL_GRAM: the block with a key, and those after it */
-    "SELECT no, data FROM lyftr_gram WHERE no >="
-    " (SELECT max(no) FROM lyftr_gram WHERE no <= ?1) ORDER BY no",
+    /* NGX_LYFTR_SQL_GRAM */
+    "SELECT data FROM lyftr_gram WHERE no = ?1",
 
-    /* NGX_LYFTR_SQL_GRAMS */
-    "SELECT no, data FROM lyftr_gram WHERE no > ?1 AND no < ?2 ORDER BY no",
+    /* NGX_LYFTR_SQL_GRAMS: as those of trees */
+    "SELECT no, data FROM lyftr_gram WHERE no >="
+    " ifnull((SELECT max(no) FROM lyftr_gram WHERE no <= ?1), 0) ORDER BY no",
 
     /* NGX_LYFTR_SQL_GRAM_ADD */
     "INSERT INTO lyftr_gram (no, data) VALUES (?1, ?2)",

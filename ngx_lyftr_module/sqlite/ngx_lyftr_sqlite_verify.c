@@ -30,8 +30,8 @@ static ngx_int_t ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_senders_t *s,
-    ngx_lyftr_count_t *top, ngx_lyftr_error_t *err);
-static ngx_uint_t ngx_lyftr_verify_top(ngx_lyftr_count_t *top,
+    ngx_lyftr_top_t *top, ngx_lyftr_error_t *err);
+static ngx_uint_t ngx_lyftr_verify_top(ngx_lyftr_top_t *top,
     ngx_str_t *sender, int64_t n);
 
 
@@ -281,7 +281,7 @@ ngx_lyftr_verify_tables(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
         }
 
         if (faults) {
-            return ngx_lyftr_sqlite_damaged(err);
+            return ngx_lyftr_index_damaged(err);
         }
     }
 
@@ -379,10 +379,11 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 {
     ngx_int_t            rc;
     ngx_str_t            after;
-    ngx_lyftr_count_t    top;
+    ngx_lyftr_top_t      top;
     ngx_lyftr_senders_t  s;
 
-    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last, err)
+    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->index.last,
+                             err)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -393,7 +394,7 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
      * there are segments that they have not come to.
      */
 
-    if (c->last - c->state.indexed > NGX_LYFTR_MOST
+    if (c->index.last - c->state.indexed > NGX_LYFTR_MOST
         || c->state.counted < c->state.indexed)
     {
         return NGX_DECLINED;
@@ -409,7 +410,7 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     after.data = v->sender.data;
     after.len = v->sender.len;
 
-    ngx_memzero(&top, sizeof(ngx_lyftr_count_t));
+    ngx_memzero(&top, sizeof(ngx_lyftr_top_t));
 
     rc = ngx_lyftr_senders_open(c, &s, v->seq ? &after : NULL, err);
 
@@ -422,7 +423,7 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     }
 
     ngx_lyftr_senders_close(&s);
-    ngx_lyftr_count_free(&top);
+    ngx_lyftr_top_free(&top);
 
     if (rc == NGX_DECLINED) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_CORRUPT,
@@ -440,7 +441,7 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 
 static ngx_int_t
 ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
-    ngx_lyftr_senders_t *s, ngx_lyftr_count_t *top, ngx_lyftr_error_t *err)
+    ngx_lyftr_senders_t *s, ngx_lyftr_top_t *top, ngx_lyftr_error_t *err)
 {
     ngx_int_t  rc;
 
@@ -484,11 +485,11 @@ ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 /* among the largest, if it is one of them */
 
 static ngx_uint_t
-ngx_lyftr_verify_top(ngx_lyftr_count_t *top, ngx_str_t *sender, int64_t n)
+ngx_lyftr_verify_top(ngx_lyftr_top_t *top, ngx_str_t *sender, int64_t n)
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < top->ntop; i++) {
+    for (i = 0; i < top->n; i++) {
         if (ngx_lyftr_key_cmp(top->sender[i].data, top->sender[i].len,
                               sender->data, sender->len)
             == 0)
@@ -497,7 +498,7 @@ ngx_lyftr_verify_top(ngx_lyftr_count_t *top, ngx_str_t *sender, int64_t n)
         }
     }
 
-    if (i < NGX_LYFTR_TOP_SENDERS) {
+    if (i < NGX_LYFTR_TOP) {
         return 0;
     }
 

@@ -8,7 +8,7 @@
 #define _NGX_LYFTR_SQLITE_VERIFY_H_INCLUDED_
 
 
-#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_sqlite_index.h>
 
 
 /* rows or blocks of a part, and bytes of them, whichever are reached first */
@@ -77,6 +77,7 @@ struct ngx_lyftr_sqlite_verify_s {
     /* the part of the search index that is read */
     int64_t              part;             /* 0: none */
     ngx_lyftr_verify_list_t   list;
+    ngx_uint_t           wrong;            /* a block of it is */
 };
 
 

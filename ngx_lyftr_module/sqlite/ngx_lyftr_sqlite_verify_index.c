@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_verify.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_message.h>
 
 
 /*
@@ -95,8 +95,8 @@ ngx_lyftr_verify_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v)
     ngx_uint_t            i;
     ngx_lyftr_segment_t  *s;
 
-    for (i = 0; i < c->nsegments && v->segment.id; i++) {
-        if (c->segments[i].id == v->segment.id) {
+    for (i = 0; i < c->index.nsegments && v->segment.id; i++) {
+        if (c->index.segments[i].id == v->segment.id) {
             return NGX_OK;
         }
     }
@@ -105,8 +105,8 @@ ngx_lyftr_verify_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v)
 
     ngx_lyftr_verify_segment_free(v);
 
-    for (i = 0; i < c->nsegments && v->done < v->target; i++) {
-        s = &c->segments[i];
+    for (i = 0; i < c->index.nsegments && v->done < v->target; i++) {
+        s = &c->index.segments[i];
 
         if (s->last <= v->done) {
             continue;
@@ -175,7 +175,7 @@ ngx_lyftr_verify_row(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
     ngx_str_t               ts;
     ngx_uint_t              right;
     ngx_lyftr_instant_t     instant;
-    ngx_lyftr_sqlite_row_t  row;
+    ngx_lyftr_row_t  row;
 
     ngx_lyftr_sqlite_row(st, &row);
     ngx_lyftr_sqlite_column(st, 6, &ts);
@@ -217,33 +217,26 @@ static ngx_int_t
 ngx_lyftr_verify_sums(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
     ngx_lyftr_error_t *err)
 {
-    u_char                  *key, hash[sizeof(uint64_t)];
+    u_char                  *key;
     size_t                   len;
     ngx_uint_t               kind;
     ngx_lyftr_memtable_row_t   to;
-    ngx_lyftr_sqlite_row_t   row;
+    ngx_lyftr_row_t   row;
 
     ngx_lyftr_sqlite_row(st, &row);
 
     v->keys.len = 0;
 
-    if (ngx_lyftr_sqlite_row_keys(&row, &v->keys, &to) != NGX_OK) {
+    if (ngx_lyftr_key_row(&row, &v->keys, &to) != NGX_OK) {
         return ngx_lyftr_verify_memory(err);
     }
 
     v->rows++;
-    v->sum += ngx_lyftr_checksum_row(st);
+    v->sum += ngx_lyftr_sqlite_row_sum(st);
 
     for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
 
-        if (kind == NGX_LYFTR_TREE_ID) {
-            ngx_lyftr_sqlite_hash_key(hash, row.hash);
-            key = hash;
-            len = sizeof(hash);
-
-        } else {
-            key = ngx_lyftr_memtable_key(&to, kind, &len);
-        }
+        key = ngx_lyftr_memtable_key(&to, kind, &len);
 
         v->sums[kind] += ngx_lyftr_verify_entry(kind, key, len, row.seq);
     }
@@ -347,7 +340,7 @@ ngx_lyftr_verify_memory(ngx_lyftr_error_t *err)
 void
 ngx_lyftr_verify_segment_free(ngx_lyftr_sqlite_verify_t *v)
 {
-    sqlite3_free(v->segment.filter);
+    free(v->segment.filter);
 
     v->segment.filter = NULL;
     v->segment.id = 0;
@@ -397,6 +390,12 @@ ngx_lyftr_verify_begin_tree(ngx_lyftr_sqlite_t *c,
     ngx_uint_t                 i;
     ngx_lyftr_verify_level_t  *l;
 
+    if (ngx_lyftr_iterator_height(&c->index, &v->segment, v->kind, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (v->segment.height[v->kind] < 1
         || v->segment.height[v->kind] > NGX_LYFTR_HEIGHT)
     {
@@ -418,7 +417,7 @@ ngx_lyftr_verify_begin_tree(ngx_lyftr_sqlite_t *c,
     /* as it is stored, since ids that it does not have would be new ones */
 
     return v->kind == NGX_LYFTR_TREE_ID && v->segment.filter == NULL
-           ? ngx_lyftr_segment_filter(c, &v->segment, err) : NGX_OK;
+           ? ngx_lyftr_filter_load(&c->index, &v->segment, err) : NGX_OK;
 }
 
 
@@ -428,48 +427,22 @@ static ngx_int_t
 ngx_lyftr_verify_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     ngx_uint_t level, int64_t first, ngx_lyftr_error_t *err)
 {
-    int                        rc;
-    size_t                     len;
-    ngx_int_t                  ok;
-    sqlite3_stmt              *st;
+    int64_t                    no;
+    ngx_int_t                  rc;
     ngx_lyftr_verify_level_t  *l;
 
     l = &v->level[level];
-    st = c->stmt[NGX_LYFTR_SQL_BLOCK];
 
-    (void) sqlite3_bind_int64(st, 1,
-                              ngx_lyftr_sqlite_block_no(v->segment.id, v->kind,
-                                                        level, l->n));
+    no = ngx_lyftr_block_no(v->segment.id, v->kind, level, l->n);
 
-    ok = NGX_OK;
-    rc = sqlite3_step(st);
+    rc = c->index.holder->read(c, NGX_LYFTR_BLOCKS_TREE, no, &l->data, err);
 
-    if (rc == SQLITE_DONE) {
-        ok = NGX_DECLINED;
-
-    } else if (rc != SQLITE_ROW) {
-        ok = ngx_lyftr_sqlite_error(c, err);
-
-    } else {
-        len = sqlite3_column_bytes(st, 0);
-
-        v->n++;
-        v->len += len;
-        l->data.len = 0;
-
-        if (ngx_lyftr_buf_add(&l->data, sqlite3_column_blob(st, 0), len)
-            != NGX_OK)
-        {
-            ok = ngx_lyftr_verify_memory(err);
-        }
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    (void) sqlite3_reset(st);
-
-    if (ok != NGX_OK) {
-        return ok;
-    }
-
+    v->n++;
+    v->len += l->data.len;
     l->n++;
 
     return ngx_lyftr_block_open(&l->block, l->data.data, l->data.len) == NGX_OK

@@ -12,6 +12,8 @@ static ngx_int_t ngx_lyftr_verify_part_next(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_part_blocks(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_part_block(void *data, int64_t no,
+    u_char *p, size_t len, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_part_end(ngx_lyftr_sqlite_verify_t *v);
 static ngx_int_t ngx_lyftr_verify_gram(ngx_lyftr_sqlite_verify_t *v,
     int64_t no, u_char *p, size_t len);
@@ -107,42 +109,48 @@ static ngx_int_t
 ngx_lyftr_verify_part_blocks(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err)
 {
-    int            rc;
-    u_char        *p;
-    size_t         len;
-    ngx_int_t      ok;
-    sqlite3_stmt  *st;
+    ngx_int_t  rc;
 
-    ok = NGX_OK;
-    rc = SQLITE_ROW;
-    st = c->stmt[NGX_LYFTR_SQL_GRAMS];
+    v->wrong = 0;
 
-    (void) sqlite3_bind_int64(st, 1, v->seq);
-    (void) sqlite3_bind_int64(st, 2, ngx_lyftr_postings_no(v->part + 1, 0, 0));
+    rc = c->index.holder->scan(c, NGX_LYFTR_BLOCKS_GRAM, v->seq + 1,
+                               ngx_lyftr_verify_part_block, v, err);
 
-    while (ok == NGX_OK
-           && !ngx_lyftr_verify_full(v)
-           && (rc = sqlite3_step(st)) == SQLITE_ROW)
-    {
-        p = (u_char *) sqlite3_column_blob(st, 1);
-        len = sqlite3_column_bytes(st, 1);
-
-        v->seq = sqlite3_column_int64(st, 0);
-        v->sum += ngx_lyftr_checksum_block(v->seq, p, len);
-        v->n++;
-        v->len += len;
-
-        ok = ngx_lyftr_verify_gram(v, v->seq, p, len);
+    if (v->wrong) {
+        return NGX_DECLINED;
     }
 
-    if (ok == NGX_OK && rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        ok = ngx_lyftr_sqlite_error(c, err);
+    if (rc == NGX_DONE && ngx_lyftr_verify_full(v)) {
+        return NGX_OK;
     }
 
-    (void) sqlite3_reset(st);
+    return rc == NGX_ERROR ? NGX_ERROR : ngx_lyftr_verify_part_end(v);
+}
 
-    return ok == NGX_OK && rc == SQLITE_DONE ? ngx_lyftr_verify_part_end(v)
-                                             : ok;
+
+/* those of the part before are passed over, and that after it ends it */
+
+static ngx_int_t
+ngx_lyftr_verify_part_block(void *data, int64_t no, u_char *p, size_t len,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_sqlite_verify_t *v = data;
+
+    if (no <= v->seq) {
+        return NGX_OK;
+    }
+
+    if (no >= ngx_lyftr_postings_no(v->part + 1, 0, 0)) {
+        return NGX_DONE;
+    }
+
+    v->seq = no;
+    v->sum += ngx_lyftr_checksum_block(no, p, len);
+    v->n++;
+    v->len += len;
+    v->wrong = (ngx_lyftr_verify_gram(v, no, p, len) != NGX_OK);
+
+    return v->wrong || ngx_lyftr_verify_full(v) ? NGX_DONE : NGX_OK;
 }
 
 

@@ -17,7 +17,8 @@ static ngx_int_t ngx_lyftr_sqlite_view_read(ngx_lyftr_sqlite_t *c,
 static ngx_int_t
 ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->last, err);
+    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->index.last,
+                                err);
 }
 
 
@@ -28,8 +29,9 @@ ngx_lyftr_sqlite_admit(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (c->last - c->state.indexed > NGX_LYFTR_MOST) {
-        return ngx_lyftr_sqlite_behind(c, c->last - c->state.indexed, err);
+    if (c->index.last - c->state.indexed > NGX_LYFTR_MOST) {
+        return ngx_lyftr_sqlite_behind(c, c->index.last - c->state.indexed,
+                                       err);
     }
 
     return NGX_OK;
@@ -76,17 +78,19 @@ ngx_lyftr_sqlite_view_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     /* only a database that was adopted can have so many */
 
-    if (c->last - c->state.indexed > NGX_LYFTR_LAST) {
-        return ngx_lyftr_sqlite_behind(c, c->last - c->state.indexed, err);
+    if (c->index.last - c->state.indexed > NGX_LYFTR_LAST) {
+        return ngx_lyftr_sqlite_behind(c, c->index.last - c->state.indexed,
+                                       err);
     }
 
-    ngx_lyftr_memtable_lock(c->recent);
+    ngx_lyftr_memtable_lock(c->index.memtable);
 
-    from = ngx_lyftr_memtable_last(c->recent, c->state.indexed);
+    from = ngx_lyftr_memtable_last(c->index.memtable, c->state.indexed);
 
-    rc = (from < c->last) ? ngx_lyftr_sqlite_view_read(c, from, err) : NGX_OK;
+    rc = (from < c->index.last) ? ngx_lyftr_sqlite_view_read(c, from,
+                                                             err) : NGX_OK;
 
-    ngx_lyftr_memtable_unlock(c->recent);
+    ngx_lyftr_memtable_unlock(c->index.memtable);
 
     return rc;
 }
@@ -100,7 +104,7 @@ ngx_lyftr_sqlite_view_read(ngx_lyftr_sqlite_t *c, int64_t from,
     sqlite3_stmt              *st;
     ngx_lyftr_buf_t            keys;
     ngx_lyftr_memtable_row_t   recent;
-    ngx_lyftr_sqlite_row_t     row;
+    ngx_lyftr_row_t     row;
 
     ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
 
@@ -115,8 +119,8 @@ ngx_lyftr_sqlite_view_read(ngx_lyftr_sqlite_t *c, int64_t from,
 
         keys.len = 0;
 
-        if (ngx_lyftr_sqlite_row_keys(&row, &keys, &recent) != NGX_OK
-            || ngx_lyftr_memtable_add(c->recent, &recent) != NGX_OK)
+        if (ngx_lyftr_key_row(&row, &keys, &recent) != NGX_OK
+            || ngx_lyftr_memtable_add(c->index.memtable, &recent) != NGX_OK)
         {
             rc = SQLITE_NOMEM;
             (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
@@ -164,8 +168,8 @@ ngx_lyftr_sqlite_view(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
             return NGX_ERROR;
         }
 
-        rc = ngx_lyftr_memtable_view(c->recent, &c->view, c->state.indexed,
-                                     c->last);
+        rc = ngx_lyftr_memtable_view(c->index.memtable, &c->index.view,
+                                     c->state.indexed, c->index.last);
 
         if (rc == NGX_OK) {
             c->viewed = 1;
@@ -201,7 +205,7 @@ ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 void
 ngx_lyftr_sqlite_view_leave(ngx_lyftr_sqlite_t *c)
 {
-    ngx_lyftr_memtable_leave(c->recent, &c->view);
+    ngx_lyftr_memtable_leave(c->index.memtable, &c->index.view);
 
     c->viewed = 0;
 }

@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_sqlite_index.h>
-#include <ngx_lyftr_text.h>
+#include <ngx_lyftr_message.h>
 
 #include <time.h>
 
@@ -25,7 +25,7 @@ static void ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c);
 static ngx_int_t ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_insert_row(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_sqlite_row_t *row,
+    ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_row_t *row,
     ngx_lyftr_error_t *err);
 static void ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq,
     size_t len);
@@ -36,7 +36,7 @@ static ngx_int_t ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_sqlite_id_cmp(ngx_lyftr_sqlite_t *c, int64_t seq,
     ngx_str_t *id, int *cmp, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sqlite_row_t *row, ngx_lyftr_error_t *err);
+    ngx_lyftr_row_t *row, uint64_t mark, ngx_lyftr_error_t *err);
 
 
 /* server time, RFC 3339 */
@@ -68,7 +68,7 @@ ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c)
 {
     struct timespec  ts;
 
-    if (c->last - c->state.indexed < NGX_LYFTR_SLOW) {
+    if (c->index.last - c->state.indexed < NGX_LYFTR_SLOW) {
         return;
     }
 
@@ -102,7 +102,7 @@ ngx_lyftr_sqlite_writer_prepare(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     rc = ngx_lyftr_segments_read(c, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_segment_filters(c, err);
+        rc = ngx_lyftr_filter_load_all(&c->index, err);
     }
 
     (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
@@ -122,7 +122,7 @@ ngx_lyftr_sqlite_writer_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     if (ngx_lyftr_segments_read(c, err) != NGX_OK
         || ngx_lyftr_sqlite_admit(c, err) != NGX_OK
-        || ngx_lyftr_segment_filters(c, err) != NGX_OK)
+        || ngx_lyftr_filter_load_all(&c->index, err) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -159,30 +159,31 @@ ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (c->last == w->seen) {
+    if (c->index.last == w->seen) {
         return NGX_OK;
     }
 
-    rc = ngx_lyftr_memtable_view(c->recent, &c->view, w->seen & ~(int64_t)
-                                 (NGX_LYFTR_CHUNK - 1), c->last);
+    rc = ngx_lyftr_memtable_view(c->index.memtable, &c->index.view,
+                                 w->seen & ~(int64_t)
+                                 (NGX_LYFTR_CHUNK - 1), c->index.last);
 
-    for (i = 0; i < c->view.nchunks && rc == NGX_OK; i++) {
-        chunk = c->view.chunks[i].chunk;
+    for (i = 0; i < c->index.view.nchunks && rc == NGX_OK; i++) {
+        chunk = c->index.view.chunks[i].chunk;
 
-        for (n = 0; n < c->view.chunks[i].n && rc == NGX_OK; n++) {
+        for (n = 0; n < c->index.view.chunks[i].n && rc == NGX_OK; n++) {
             row = &chunk->row[n];
 
             if (row->seq > w->seen) {
-                ngx_lyftr_sqlite_see(c, row->seq, row->len);
+                ngx_lyftr_sqlite_see(c, row->seq, row->size);
 
                 mark = ngx_lyftr_siphash(c->secret, row->key + row->id,
-                                         row->len - row->id);
+                                         row->nid);
                 rc = ngx_lyftr_sqlite_idset_add(&w->ids, mark, row->seq);
             }
         }
     }
 
-    ngx_lyftr_memtable_leave(c->recent, &c->view);
+    ngx_lyftr_memtable_leave(c->index.memtable, &c->index.view);
 
     w->committed = w->ids.n;
 
@@ -199,7 +200,7 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_sqlite_t *c = conn;
 
     ngx_str_t               created;
-    ngx_lyftr_sqlite_row_t  row;
+    ngx_lyftr_row_t  row;
 
     created.len = sizeof(c->writer.now) - 1;
     created.data = (u_char *) c->writer.now;
@@ -214,8 +215,9 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
 
 ngx_int_t
 ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
-    ngx_str_t *created, ngx_lyftr_sqlite_row_t *row, ngx_lyftr_error_t *err)
+    ngx_str_t *created, ngx_lyftr_row_t *row, ngx_lyftr_error_t *err)
 {
+    uint64_t   mark;
     ngx_int_t  rc;
 
     /* SQLite would store more, and no page could hold it */
@@ -229,13 +231,12 @@ ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
     }
 
     row->hash = ngx_lyftr_sqlite_hash(m->message_id.data, m->message_id.len);
-    row->mark = ngx_lyftr_siphash(c->secret, m->message_id.data,
-                                  m->message_id.len);
+    mark = ngx_lyftr_siphash(c->secret, m->message_id.data,
+                             m->message_id.len);
     row->message_id = m->message_id;
     row->from = m->from;
 
-    rc = ngx_lyftr_sqlite_known(c, &m->message_id, row->hash, row->mark,
-                                err);
+    rc = ngx_lyftr_sqlite_known(c, &m->message_id, row->hash, mark, err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -251,13 +252,13 @@ ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_sqlite_add(c, row, err);
+    return ngx_lyftr_sqlite_add(c, row, mark, err);
 }
 
 
 static ngx_int_t
 ngx_lyftr_sqlite_insert_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
-    ngx_str_t *created, ngx_lyftr_sqlite_row_t *row, ngx_lyftr_error_t *err)
+    ngx_str_t *created, ngx_lyftr_row_t *row, ngx_lyftr_error_t *err)
 {
     int                         rc;
     int64_t                     seq;
@@ -373,8 +374,8 @@ ngx_lyftr_sqlite_known(ngx_lyftr_sqlite_t *c, ngx_str_t *id, uint64_t hash,
         }
     }
 
-    for (i = 0; i < c->nsegments; i++) {
-        segment = &c->segments[i];
+    for (i = 0; i < c->index.nsegments; i++) {
+        segment = &c->index.segments[i];
 
         if (!ngx_lyftr_filter_has(segment->filter, segment->filter_len,
                                   hash))
@@ -404,11 +405,11 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
     ngx_uint_t          n;
     ngx_lyftr_iterator_t  cursor;
 
-    ngx_lyftr_sqlite_hash_key(key, hash);
+    ngx_lyftr_key_hash(key, hash);
 
     ngx_lyftr_iterator_init(&cursor, segment, NGX_LYFTR_TREE_ID);
 
-    rc = ngx_lyftr_iterator_seek(c, &cursor, key, sizeof(key), err);
+    rc = ngx_lyftr_iterator_seek(&c->index, &cursor, key, sizeof(key), err);
 
     for (n = 0;
          rc == NGX_OK
@@ -427,7 +428,8 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
                                      &cmp, err);
 
         if (rc == NGX_OK) {
-            rc = cmp ? ngx_lyftr_iterator_next(c, &cursor, err) : NGX_DECLINED;
+            rc = cmp ? ngx_lyftr_iterator_next(&c->index, &cursor,
+                                               err) : NGX_DECLINED;
         }
     }
 
@@ -455,9 +457,10 @@ ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     high = cursor->segment->rows;
 
     if (hash != UINT64_MAX) {
-        ngx_lyftr_sqlite_hash_key(key, hash + 1);
+        ngx_lyftr_key_hash(key, hash + 1);
 
-        if (ngx_lyftr_iterator_seek(c, cursor, key, sizeof(key), err) != NGX_OK)
+        if (ngx_lyftr_iterator_seek(&c->index, cursor, key, sizeof(key),
+                                    err) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -468,7 +471,7 @@ ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     while (low < high) {
         rank = low + (high - low) / 2;
 
-        if (ngx_lyftr_iterator_at(c, cursor, rank, err) != NGX_OK
+        if (ngx_lyftr_iterator_at(&c->index, cursor, rank, err) != NGX_OK
             || ngx_lyftr_sqlite_id_cmp(c, ngx_lyftr_iterator_seq(cursor), id,
                                        &cmp, err)
                != NGX_OK)
@@ -502,7 +505,7 @@ ngx_lyftr_sqlite_id_cmp(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *id,
 
     w = &c->writer;
 
-    if (ngx_lyftr_sqlite_id(c, seq, &w->id, err) != NGX_OK) {
+    if (ngx_lyftr_index_id(&c->index, seq, &w->id, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -513,22 +516,22 @@ ngx_lyftr_sqlite_id_cmp(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *id,
 
 
 static ngx_int_t
-ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_row_t *row,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_add(ngx_lyftr_sqlite_t *c, ngx_lyftr_row_t *row,
+    uint64_t mark, ngx_lyftr_error_t *err)
 {
     ngx_lyftr_memtable_row_t    recent;
     ngx_lyftr_sqlite_writer_t  *w;
 
     w = &c->writer;
 
-    if (ngx_lyftr_sqlite_row_keys(row, &w->keys, &recent) != NGX_OK
+    if (ngx_lyftr_key_row(row, &w->keys, &recent) != NGX_OK
         || ngx_lyftr_buf_add(&w->rows, &recent, sizeof(recent)) != NGX_OK
-        || ngx_lyftr_sqlite_idset_add(&w->ids, row->mark, row->seq) != NGX_OK)
+        || ngx_lyftr_sqlite_idset_add(&w->ids, mark, row->seq) != NGX_OK)
     {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
-    ngx_lyftr_sqlite_see(c, row->seq, recent.len);
+    ngx_lyftr_sqlite_see(c, row->seq, recent.size);
 
     return NGX_OK;
 }
@@ -553,18 +556,18 @@ ngx_lyftr_sqlite_writer_commit(ngx_lyftr_sqlite_t *c)
     rows = (ngx_lyftr_memtable_row_t *) w->rows.data;
     n = w->rows.len / sizeof(ngx_lyftr_memtable_row_t);
 
-    ngx_lyftr_memtable_lock(c->recent);
+    ngx_lyftr_memtable_lock(c->index.memtable);
 
     for (i = 0; i < n; i++) {
         rows[i].key = key;
-        key += rows[i].len;
+        key += rows[i].size;
 
-        if (ngx_lyftr_memtable_add(c->recent, &rows[i]) != NGX_OK) {
+        if (ngx_lyftr_memtable_add(c->index.memtable, &rows[i]) != NGX_OK) {
             break;
         }
     }
 
-    ngx_lyftr_memtable_unlock(c->recent);
+    ngx_lyftr_memtable_unlock(c->index.memtable);
 
     w->committed = w->ids.n;
     w->keys.len = 0;

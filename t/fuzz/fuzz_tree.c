@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include <ngx_lyftr_sqlite_index.h>
+#include "../unit/unit_blocks.h"
 
 
 /*
@@ -22,7 +22,13 @@ typedef struct {
 
 static fuzz_key_t           keys[FUZZ_KEYS];
 static ngx_uint_t           nkeys;
-static ngx_lyftr_sqlite_t   conn;
+static unit_holder_t        held;
+
+static ngx_lyftr_index_t    tree = {
+    .holder = &unit_holder,
+    .data = &held
+};
+
 static ngx_lyftr_error_t    err;
 
 
@@ -105,7 +111,7 @@ fuzz_store(ngx_lyftr_segment_t *segment, ngx_lyftr_builder_t *build)
     fuzz_assert(ngx_lyftr_builder_end(build) == NGX_OK);
 
     for (from = 0; from < build->out.len; /* void */) {
-        fuzz_assert(ngx_lyftr_builder_store(&conn, build, &from, 5, &err)
+        fuzz_assert(ngx_lyftr_builder_store(&tree, build, &from, 5, &err)
                     == NGX_OK);
     }
 
@@ -159,14 +165,14 @@ fuzz_merge(ngx_lyftr_segment_t *segment)
         fuzz_build(&job.from[i], i);
 
         ngx_lyftr_iterator_init(&job.cursor[i], &job.from[i], job.kind);
-        fuzz_assert(ngx_lyftr_iterator_at(&conn, &job.cursor[i], 0, &err)
+        fuzz_assert(ngx_lyftr_iterator_at(&tree, &job.cursor[i], 0, &err)
                     == NGX_OK);
     }
 
     ngx_lyftr_builder_begin(&job.build, segment->id, job.kind);
 
     for (i = 0; i < nkeys; i++) {
-        fuzz_assert(ngx_lyftr_compaction_entry(&conn, &job, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_compaction_entry(&tree, &job, &err) == NGX_OK);
     }
 
     fuzz_store(segment, &job.build);
@@ -181,7 +187,7 @@ fuzz_seek(ngx_lyftr_iterator_t *cursor, u_char *p, size_t len)
 {
     ngx_uint_t  low, high, n;
 
-    fuzz_assert(ngx_lyftr_iterator_seek(&conn, cursor, p, len, &err) == NGX_OK);
+    fuzz_assert(ngx_lyftr_iterator_seek(&tree, cursor, p, len, &err) == NGX_OK);
 
     for (low = 0, high = nkeys; low < high; /* void */) {
         n = (low + high) / 2;
@@ -207,7 +213,7 @@ fuzz_check(ngx_lyftr_segment_t *segment)
 
     ngx_lyftr_iterator_init(&cursor, segment, NGX_LYFTR_TREE_TIME);
 
-    fuzz_assert(ngx_lyftr_iterator_at(&conn, &cursor, 0, &err) == NGX_OK);
+    fuzz_assert(ngx_lyftr_iterator_at(&tree, &cursor, 0, &err) == NGX_OK);
 
     for (i = 0; i < nkeys; i++) {
         fuzz_assert(!ngx_lyftr_iterator_end(&cursor));
@@ -216,13 +222,13 @@ fuzz_check(ngx_lyftr_segment_t *segment)
                                       cursor.block.key.len, keys[i].data,
                                       keys[i].len)
                     == 0);
-        fuzz_assert(ngx_lyftr_iterator_next(&conn, &cursor, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_iterator_next(&tree, &cursor, &err) == NGX_OK);
     }
 
     fuzz_assert(ngx_lyftr_iterator_end(&cursor));
 
     while (i) {
-        fuzz_assert(ngx_lyftr_iterator_prev(&conn, &cursor, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_iterator_prev(&tree, &cursor, &err) == NGX_OK);
         fuzz_assert(cursor.rank == (int64_t) --i);
         fuzz_assert(cursor.block.value == (int64_t) i);
         fuzz_assert(ngx_lyftr_key_cmp(cursor.block.key.data,
@@ -231,7 +237,7 @@ fuzz_check(ngx_lyftr_segment_t *segment)
                     == 0);
     }
 
-    fuzz_assert(ngx_lyftr_iterator_prev(&conn, &cursor, &err) == NGX_OK);
+    fuzz_assert(ngx_lyftr_iterator_prev(&tree, &cursor, &err) == NGX_OK);
     fuzz_assert(cursor.rank == -1);
 
     for (i = 0; i < nkeys; i += 1 + nkeys / 64) {
@@ -241,30 +247,11 @@ fuzz_check(ngx_lyftr_segment_t *segment)
         keys[i].data[keys[i].len] = 0;
         fuzz_seek(&cursor, keys[i].data, keys[i].len + 1);
 
-        fuzz_assert(ngx_lyftr_iterator_at(&conn, &cursor, i, &err) == NGX_OK);
+        fuzz_assert(ngx_lyftr_iterator_at(&tree, &cursor, i, &err) == NGX_OK);
         fuzz_assert(cursor.block.value == (int64_t) i);
     }
 
     ngx_lyftr_iterator_free(&cursor);
-}
-
-
-static void
-fuzz_open(void)
-{
-    fuzz_assert(sqlite3_open(":memory:", &conn.db) == SQLITE_OK);
-    fuzz_assert(sqlite3_exec(conn.db, "CREATE TABLE lyftr_block"
-                             " (no INTEGER PRIMARY KEY, data BLOB NOT NULL)",
-                             NULL, NULL, NULL)
-                == SQLITE_OK);
-    fuzz_assert(sqlite3_prepare_v2(conn.db, "SELECT data FROM lyftr_block"
-                                   " WHERE no = ?1", -1,
-                                   &conn.stmt[NGX_LYFTR_SQL_BLOCK], NULL)
-                == SQLITE_OK);
-    fuzz_assert(sqlite3_prepare_v2(conn.db, "INSERT INTO lyftr_block"
-                                   " (no, data) VALUES (?1, ?2)", -1,
-                                   &conn.stmt[NGX_LYFTR_SQL_BLOCK_ADD], NULL)
-                == SQLITE_OK);
 }
 
 
@@ -273,14 +260,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ngx_lyftr_segment_t  segment;
 
-    if (conn.db == NULL) {
-        fuzz_open();
-    }
-
-    fuzz_assert(sqlite3_exec(conn.db, "DELETE FROM lyftr_block; BEGIN", NULL,
-                             NULL, NULL)
-                == SQLITE_OK);
-
     ngx_memzero(&segment, sizeof(ngx_lyftr_segment_t));
     segment.id = 1 + FUZZ_TREES;
 
@@ -288,8 +267,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_merge(&segment);
     fuzz_check(&segment);
 
-    fuzz_assert(sqlite3_exec(conn.db, "COMMIT", NULL, NULL, NULL)
-                == SQLITE_OK);
+    unit_holder_free(&held);
 
     while (nkeys) {
         free(keys[--nkeys].data);

@@ -81,6 +81,14 @@ test_read(void **state)
     assert_int_equal(ngx_lyftr_block_prev(&block), NGX_DONE);
     test_entry(&block, 0);
 
+    assert_int_equal(ngx_lyftr_block_last(&block), NGX_OK);
+    test_entry(&block, unit_count(keys) - 1);
+
+    assert_int_equal(ngx_lyftr_block_open(&block, copy, buf.len), NGX_OK);
+    assert_int_equal(ngx_lyftr_block_last(&block), NGX_OK);
+    test_entry(&block, unit_count(keys) - 1);
+    assert_int_equal(ngx_lyftr_block_next(&block), NGX_DONE);
+
     free(copy);
     ngx_lyftr_buf_free(&buf);
     ngx_lyftr_block_free(&block);

@@ -83,22 +83,25 @@ test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
     for (i = rand_r(&seed) % step; i < nkeys; i += step) {
         unit_tree_around(c, &cursor, &keys[i]);
 
-        assert_int_equal(ngx_lyftr_iterator_at(c, &cursor, i, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_at(&c->index, &cursor, i, &err),
+                         NGX_OK);
         unit_tree_at(c, &cursor, i);
     }
 
     unit_tree_seek(c, &cursor, (u_char *) "", 0);
     unit_tree_seek(c, &cursor, (u_char *) "\xff\xff\xff\xff\xff\xff\xff\xff"
                                      "\xff\xff\xff\xff\xff\xff\xff\xff", 16);
-    assert_int_equal(ngx_lyftr_iterator_at(c, &cursor, nkeys, &err), NGX_OK);
+    assert_int_equal(ngx_lyftr_iterator_at(&c->index, &cursor, nkeys, &err),
+                     NGX_OK);
     unit_tree_at(c, &cursor, nkeys);
 
-    assert_int_equal(ngx_lyftr_iterator_last(c, &cursor, &err), NGX_OK);
+    assert_int_equal(ngx_lyftr_iterator_last(&c->index, &cursor, &err), NGX_OK);
     unit_tree_here(&cursor, (ngx_int_t) nkeys - 1);
 
     while (cursor.rank >= 0) {
         i = cursor.rank;
-        assert_int_equal(ngx_lyftr_iterator_prev(c, &cursor, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_prev(&c->index, &cursor, &err),
+                         NGX_OK);
         unit_tree_here(&cursor, (ngx_int_t) i - 1);
     }
 
@@ -158,7 +161,7 @@ test_equal(void **state)
 static void
 test_damage(void **state)
 {
-    void                 *c;
+    ngx_lyftr_sqlite_t   *c;
     char                  sql[256];
     int64_t               no;
     ngx_uint_t            i;
@@ -185,7 +188,7 @@ test_damage(void **state)
         test_keys(300, 0);
         unit_tree_build(c, &segment, NGX_LYFTR_TREE_TIME, 0);
 
-        no = ngx_lyftr_sqlite_block_no(segment.id, NGX_LYFTR_TREE_TIME, 0, 5);
+        no = ngx_lyftr_block_no(segment.id, NGX_LYFTR_TREE_TIME, 0, 5);
         (void) snprintf(sql, sizeof(sql), damages[i], (long long) no);
         unit_sql(sql);
 
@@ -194,18 +197,20 @@ test_damage(void **state)
 
         ngx_lyftr_iterator_init(&cursor, &segment, NGX_LYFTR_TREE_TIME);
 
-        assert_int_equal(ngx_lyftr_iterator_at(c, &cursor, 0, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_at(&c->index, &cursor, 0, &err),
+                         NGX_OK);
 
-        while (ngx_lyftr_iterator_next(c, &cursor, &err) == NGX_OK) {
+        while (ngx_lyftr_iterator_next(&c->index, &cursor, &err) == NGX_OK) {
             assert_false(ngx_lyftr_iterator_end(&cursor));
         }
 
         assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
         err.code = NGX_LYFTR_ERR_NONE;
 
-        assert_int_equal(ngx_lyftr_iterator_last(c, &cursor, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_last(&c->index, &cursor, &err),
+                         NGX_OK);
 
-        while (ngx_lyftr_iterator_prev(c, &cursor, &err) == NGX_OK) {
+        while (ngx_lyftr_iterator_prev(&c->index, &cursor, &err) == NGX_OK) {
             assert_true(cursor.rank >= 0);
         }
 

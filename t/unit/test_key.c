@@ -31,7 +31,7 @@ test_str_cmp(ngx_str_t *x, ngx_str_t *y)
 /* sender, then time: texts before instants, and then the id */
 
 static int
-test_row_cmp(ngx_lyftr_sqlite_row_t *x, ngx_lyftr_sqlite_row_t *y,
+test_row_cmp(ngx_lyftr_row_t *x, ngx_lyftr_row_t *y,
     ngx_uint_t sender)
 {
     int  rc;
@@ -57,22 +57,35 @@ test_sign(int n)
 }
 
 
+/* ids by their hashes, the others as what they are made of */
+
+static int
+test_cmp(ngx_lyftr_row_t *x, ngx_lyftr_row_t *y, ngx_uint_t kind)
+{
+    return kind == NGX_LYFTR_TREE_ID
+           ? (x->hash > y->hash) - (x->hash < y->hash)
+           : test_row_cmp(x, y, kind == NGX_LYFTR_TREE_SENDER);
+}
+
+
 static void
 test_order(void **state)
 {
-    u_char                  *key[TEST_ROWS];
-    unsigned                 seed;
-    ngx_uint_t               i, k, sender[TEST_ROWS], len[TEST_ROWS];
-    ngx_lyftr_buf_t          buf;
-    ngx_lyftr_memtable_row_t   to;
-    ngx_lyftr_sqlite_row_t  *row, rows[TEST_ROWS];
+    size_t                     len[2];
+    u_char                    *key[2], *copy[TEST_ROWS];
+    unsigned                   seed;
+    ngx_uint_t                 i, k, kind;
+    ngx_lyftr_buf_t            buf;
+    ngx_lyftr_row_t           *row, rows[TEST_ROWS];
+    ngx_lyftr_memtable_row_t   to[TEST_ROWS];
 
     seed = 1;
 
     for (i = 0; i < TEST_ROWS; i++) {
         row = &rows[i];
-        ngx_memzero(row, sizeof(ngx_lyftr_sqlite_row_t));
+        ngx_memzero(row, sizeof(ngx_lyftr_row_t));
 
+        row->hash = (uint64_t) rand_r(&seed) << rand_r(&seed) % 33;
         row->from = parts[rand_r(&seed) % unit_count(parts)];
         row->message_id = parts[rand_r(&seed) % unit_count(parts)];
         row->text = rand_r(&seed) % 2;
@@ -81,33 +94,34 @@ test_order(void **state)
                        : instants[rand_r(&seed) % unit_count(instants)];
 
         ngx_memzero(&buf, sizeof(ngx_lyftr_buf_t));
-        assert_int_equal(ngx_lyftr_sqlite_row_keys(row, &buf, &to), NGX_OK);
+        assert_int_equal(ngx_lyftr_key_row(row, &buf, &to[i]), NGX_OK);
         assert_true(buf.len <= ngx_lyftr_key_len(row));
-        assert_int_equal(buf.len, to.len);
+        assert_int_equal(buf.len, to[i].size);
 
-        key[i] = unit_copy(to.key, to.len);
-        len[i] = to.len;
-        sender[i] = to.sender;
+        unit_equal_bytes(to[i].key + to[i].id, to[i].nid,
+                         row->message_id.data, row->message_id.len, __LINE__);
+
+        to[i].key = copy[i] = unit_copy(buf.data, buf.len);
 
         ngx_lyftr_buf_free(&buf);
     }
 
-    for (i = 0; i < TEST_ROWS; i++) {
-        for (k = 0; k < TEST_ROWS; k++) {
-            assert_int_equal(test_sign(ngx_lyftr_key_cmp(key[i], len[i],
-                                                         key[k], len[k])),
-                             test_sign(test_row_cmp(&rows[i], &rows[k], 1)));
+    for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
+        for (i = 0; i < TEST_ROWS; i++) {
+            for (k = 0; k < TEST_ROWS; k++) {
+                key[0] = ngx_lyftr_memtable_key(&to[i], kind, &len[0]);
+                key[1] = ngx_lyftr_memtable_key(&to[k], kind, &len[1]);
 
-            assert_int_equal(test_sign(ngx_lyftr_key_cmp(key[i] + sender[i],
-                                                         len[i] - sender[i],
-                                                         key[k] + sender[k],
-                                                         len[k] - sender[k])),
-                             test_sign(test_row_cmp(&rows[i], &rows[k], 0)));
+                assert_int_equal(test_sign(ngx_lyftr_key_cmp(key[0], len[0],
+                                                             key[1], len[1])),
+                                 test_sign(test_cmp(&rows[i], &rows[k],
+                                                    kind)));
+            }
         }
     }
 
     for (i = 0; i < TEST_ROWS; i++) {
-        free(key[i]);
+        free(copy[i]);
     }
 }
 

@@ -19,15 +19,21 @@ static int64_t              indexed;
 static ngx_int_t
 test_add(int64_t seq)
 {
-    u_char                  key[64];
-    ngx_lyftr_memtable_row_t  row;
+    u_char                     key[64];
+    ngx_uint_t                 i;
+    ngx_lyftr_memtable_row_t   row;
 
     row.seq = seq;
-    row.hash = (uint64_t) seq * 0x9e3779b97f4a7c15;
     row.key = key;
-    row.sender = 3;
-    row.len = sprintf((char *) key, "+%ld%c%016lx", (long) seq % 7,  '.',
-                      (unsigned long) row.hash) ;
+    row.size = sprintf((char *) key, "+%ld.%016lx", (long) seq % 7,
+                       (unsigned long) seq * 0x9e3779b97f4a7c15);
+    row.id = row.size;
+    row.nid = 0;
+
+    for (i = 0; i < NGX_LYFTR_TREES; i++) {
+        row.at[i] = (i == NGX_LYFTR_TREE_SENDER) ? 0 : 3;
+        row.len[i] = row.size - row.at[i];
+    }
 
     return ngx_lyftr_memtable_add(recent, &row);
 }
@@ -77,15 +83,9 @@ test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
                 row[0] = &chunk->row[order[k - 1]];
                 row[1] = &chunk->row[order[k]];
 
-                if (kind == NGX_LYFTR_TREE_ID) {
-                    rc = (row[0]->hash > row[1]->hash)
-                         - (row[0]->hash < row[1]->hash);
-
-                } else {
-                    key[0] = ngx_lyftr_memtable_key(row[0], kind, &len[0]);
-                    key[1] = ngx_lyftr_memtable_key(row[1], kind, &len[1]);
-                    rc = ngx_lyftr_key_cmp(key[0], len[0], key[1], len[1]);
-                }
+                key[0] = ngx_lyftr_memtable_key(row[0], kind, &len[0]);
+                key[1] = ngx_lyftr_memtable_key(row[1], kind, &len[1]);
+                rc = ngx_lyftr_key_cmp(key[0], len[0], key[1], len[1]);
 
                 if (rc >= 0) {
                     return 0;
@@ -93,7 +93,7 @@ test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
             }
 
             if (own) {
-                sqlite3_free(order);
+                free(order);
             }
         }
     }
@@ -177,8 +177,8 @@ test_rows(void **state)
     assert_true(test_view(&view, 1024, 1025));
     ngx_lyftr_memtable_leave(recent, &view);
 
-    sqlite3_free(view.chunks);
-    sqlite3_free(old.chunks);
+    ngx_lyftr_memtable_view_free(&view);
+    ngx_lyftr_memtable_view_free(&old);
 }
 
 
@@ -205,7 +205,7 @@ test_reader(void *data)
 
     } while (to < TEST_ROWS);
 
-    sqlite3_free(view.chunks);
+    ngx_lyftr_memtable_view_free(&view);
 
     return NULL;
 }

@@ -16,7 +16,7 @@ test_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, int64_t *seq)
     ngx_lyftr_merge_child_t  *source;
 
     for (n = 0; /* void */; n++) {
-        rc = ngx_lyftr_merge_next(c, sources, &source, &err);
+        rc = ngx_lyftr_merge_next(&c->index, sources, &source, &err);
 
         if (rc == NGX_DONE) {
             return n;
@@ -42,7 +42,8 @@ test_skip(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, ngx_uint_t skip,
         sources->elts[i].loaded = 0;
     }
 
-    assert_int_equal(ngx_lyftr_merge_skip(c, sources, skip, &err), NGX_OK);
+    assert_int_equal(ngx_lyftr_merge_skip(&c->index, sources, skip, &err),
+                     NGX_OK);
 
     i = test_rows(c, sources, seq);
 
@@ -63,11 +64,12 @@ test_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, ngx_str_t *low,
     ngx_lyftr_merge_child_t  *source;
 
     for (i = 0; i < n; i += 1 + n / 9) {
-        assert_int_equal(ngx_lyftr_merge_range(c, sources, low, high, &total,
-                                               &err), NGX_OK);
-        assert_int_equal(ngx_lyftr_merge_skip(c, sources, i, &err), NGX_OK);
-        assert_int_equal(ngx_lyftr_merge_next(c, sources, &source, &err),
+        assert_int_equal(ngx_lyftr_merge_range(&c->index, sources, low, high,
+                                               &total, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_merge_skip(&c->index, sources, i, &err),
                          NGX_OK);
+        assert_int_equal(ngx_lyftr_merge_next(&c->index, sources, &source,
+                                              &err), NGX_OK);
 
         /* with a byte more, it is the least key that is greater */
 
@@ -76,10 +78,10 @@ test_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, ngx_str_t *low,
         ngx_memcpy(key.data, source->key.data, source->key.len);
 
         for (skip = 0; skip < 3; skip++) {
-            assert_int_equal(ngx_lyftr_merge_range(c, sources, low, high,
-                                                   &total, &err), NGX_OK);
-            assert_int_equal(ngx_lyftr_merge_after(c, sources, &key, &err),
-                             NGX_OK);
+            assert_int_equal(ngx_lyftr_merge_range(&c->index, sources, low,
+                                                   high, &total, &err), NGX_OK);
+            assert_int_equal(ngx_lyftr_merge_after(&c->index, sources, &key,
+                                                   &err), NGX_OK);
             test_skip(c, sources, skip, want + i + 1, n - i - 1);
         }
 
@@ -99,16 +101,17 @@ test_order(ngx_lyftr_sqlite_t *c, ngx_lyftr_tree_e kind, ngx_str_t *low,
     ngx_uint_t         skip;
     ngx_lyftr_merge_t  sources;
 
-    assert_int_equal(ngx_lyftr_merge_open(c, &sources, kind, &err), NGX_OK);
+    assert_int_equal(ngx_lyftr_merge_open(&c->index, &sources, kind, &err),
+                     NGX_OK);
 
     sources.desc = desc;
 
-    assert_int_equal(ngx_lyftr_merge_range(c, &sources, low, high, &total,
-                                           &err), NGX_OK);
+    assert_int_equal(ngx_lyftr_merge_range(&c->index, &sources, low, high,
+                                           &total, &err), NGX_OK);
     *n = test_rows(c, &sources, want);
     assert_int_equal(total, *n);
 
-    rc = ngx_lyftr_merge_last(c, &sources, &last, &err);
+    rc = ngx_lyftr_merge_last(&c->index, &sources, &last, &err);
     assert_int_equal(rc, *n ? NGX_OK : NGX_DONE);
 
     if (*n) {
@@ -116,7 +119,7 @@ test_order(ngx_lyftr_sqlite_t *c, ngx_lyftr_tree_e kind, ngx_str_t *low,
     }
 
     for (skip = 0; skip <= *n + 1; skip += 1 + skip / 7) {
-        assert_int_equal(ngx_lyftr_merge_range(c, &sources, low, high,
+        assert_int_equal(ngx_lyftr_merge_range(&c->index, &sources, low, high,
                                                &total, &err), NGX_OK);
         test_skip(c, &sources, skip, want, *n);
     }
@@ -195,7 +198,7 @@ test_sources(void **state)
         }
     }
 
-    assert_true(c->nsegments > 0 && nmodel <= TEST_ROWS);
+    assert_true(c->index.nsegments > 0 && nmodel <= TEST_ROWS);
 
     b->close(c);
     b->close(upkeep);

@@ -342,12 +342,12 @@ test_follow(void)
 
     (void) unit_maintain(upkeep);
 
-    if (s->last - s->state.indexed > NGX_LYFTR_MOST) {
+    if (s->index.last - s->state.indexed > NGX_LYFTR_MOST) {
         assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_DECLINED);
         assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
     }
 
-    while (s->last - s->state.indexed > NGX_LYFTR_MOST - 100) {
+    while (s->index.last - s->state.indexed > NGX_LYFTR_MOST - 100) {
         (void) unit_maintain(upkeep);
     }
 

@@ -235,8 +235,8 @@ test_hostile(void **state)
     unit_maintain_all(upkeep);
 
     assert_int_equal(s->state.indexed, t->segments * NGX_LYFTR_SEGMENT);
-    assert_int_equal(s->nsegments, t->segments == 8 ? 1 : t->segments);
-    assert_int_equal(s->segments[0].level, t->segments == 8);
+    assert_int_equal(s->index.nsegments, t->segments == 8 ? 1 : t->segments);
+    assert_int_equal(s->index.segments[0].level, t->segments == 8);
 
     test_pages(c, t);
     test_stats(c, t);

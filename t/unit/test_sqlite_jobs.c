@@ -44,7 +44,7 @@ test_wrap(NGX_LYFTR_JOB_CHECKPOINT, ngx_lyftr_sqlite_checkpoint,
            ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, guard, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_FLUSH, ngx_lyftr_compaction_flush,
+test_wrap(NGX_LYFTR_JOB_FLUSH, ngx_lyftr_sqlite_flush,
           (ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job, int64_t first,
            int64_t last, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, job, first, last, deadline, e))
@@ -58,7 +58,7 @@ test_wrap(NGX_LYFTR_JOB_SWEEP, ngx_lyftr_job_sweep,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_MERGE, ngx_lyftr_compaction_merge,
+test_wrap(NGX_LYFTR_JOB_MERGE, ngx_lyftr_sqlite_merge,
           (ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
            ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
            ngx_lyftr_error_t *e),
@@ -72,7 +72,7 @@ test_wrap(NGX_LYFTR_JOB_REBUILD, ngx_lyftr_rebuild_step,
           (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, deadline, e))
 
-test_wrap(NGX_LYFTR_JOB_SEARCH, ngx_lyftr_search_add_step,
+test_wrap(NGX_LYFTR_JOB_SEARCH, ngx_lyftr_sqlite_parts_step,
           (ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
            ngx_msec_t deadline, ngx_lyftr_error_t *e),
           (c, grow, deadline, e))
@@ -147,9 +147,9 @@ test_cured(ngx_lyftr_sqlite_t *c)
 
     test_turns(c, 1);
 
-    assert_int_equal(c->state.counted, c->last);
-    assert_true(c->last - c->state.indexed < NGX_LYFTR_SEGMENT);
-    assert_true(c->last - c->searched < NGX_LYFTR_SEARCH_PART);
+    assert_int_equal(c->state.counted, c->index.last);
+    assert_true(c->index.last - c->state.indexed < NGX_LYFTR_SEGMENT);
+    assert_true(c->index.last - c->searched < NGX_LYFTR_SEARCH_PART);
     assert_int_equal(unit_strays(), 0);
 }
 
@@ -190,14 +190,16 @@ test_alone_job(ngx_uint_t n)
     assert_string_equal((char *) jobs[n].reason, "played by a test");
 
     if (n != NGX_LYFTR_JOB_FLUSH) {
-        assert_true(upkeep->last - upkeep->state.indexed < NGX_LYFTR_SEGMENT);
+        assert_true(upkeep->index.last - upkeep->state.indexed
+                    < NGX_LYFTR_SEGMENT);
         assert_true(n == NGX_LYFTR_JOB_MERGE || calls[NGX_LYFTR_JOB_MERGE]);
     }
 
     assert_true(n == NGX_LYFTR_JOB_COUNT
-                || upkeep->state.counted == upkeep->last);
+                || upkeep->state.counted == upkeep->index.last);
     assert_true(n == NGX_LYFTR_JOB_SEARCH
-                || upkeep->last - upkeep->searched < NGX_LYFTR_SEARCH_PART);
+                || upkeep->index.last - upkeep->searched
+                   < NGX_LYFTR_SEARCH_PART);
     assert_true(n == NGX_LYFTR_JOB_SWEEP || unit_strays() == 0);
 
     test_cured(upkeep);

@@ -133,7 +133,8 @@ test_cursor(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     for (i = rand_r(&seed) % step; i < nkeys; i += step) {
         unit_tree_around(c, &cursor, &keys[i]);
 
-        assert_int_equal(ngx_lyftr_iterator_at(c, &cursor, i, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_at(&c->index, &cursor, i, &err),
+                         NGX_OK);
         unit_tree_at(c, &cursor, i);
     }
 
@@ -174,14 +175,15 @@ test_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     for (i = 0; i < n; i++) {
         job.from[i] = from[i];
         ngx_lyftr_iterator_init(&job.cursor[i], &job.from[i], kind);
-        assert_int_equal(ngx_lyftr_iterator_at(c, &job.cursor[i], 0, &err),
-                         NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_at(&c->index, &job.cursor[i], 0,
+                                               &err), NGX_OK);
     }
 
     ngx_lyftr_builder_begin(&job.build, segment->id, kind);
 
     for (i = 0; i < nkeys; i++) {
-        assert_int_equal(ngx_lyftr_compaction_entry(c, &job, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_compaction_entry(&c->index, &job, &err),
+                         NGX_OK);
     }
 
     unit_tree_store(c, segment, &job.build, 0);
@@ -264,7 +266,7 @@ test_load(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     rc = NGX_DONE;
     st = c->stmt[NGX_LYFTR_SQL_BLOCK];
 
-    (void) sqlite3_bind_int64(st, 1, ngx_lyftr_sqlite_block_no(segment->id,
+    (void) sqlite3_bind_int64(st, 1, ngx_lyftr_block_no(segment->id,
                                                                kind, 0, n));
 
     if (sqlite3_step(st) == SQLITE_ROW) {
@@ -367,7 +369,7 @@ test_before_levels(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
                 prev.len = separators[i].len;
             }
 
-            test_put_block(c, ngx_lyftr_sqlite_block_no(segment->id, kind,
+            test_put_block(c, ngx_lyftr_block_no(segment->id, kind,
                                                         level, k), &block);
         }
     }

@@ -2,7 +2,7 @@
 
 #include "unit_store.h"
 
-#include <ngx_lyftr_trigram.h>
+#include <ngx_lyftr_sqlite_index.h>
 
 #include <fcntl.h>
 

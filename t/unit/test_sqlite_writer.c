@@ -79,7 +79,7 @@ test_reads(ngx_lyftr_sqlite_t *c, const char *id, uint64_t hash, ngx_int_t rc)
     ngx_str_t      s;
     sqlite3_stmt  *st;
 
-    st = c->stmt[NGX_LYFTR_SQL_ID];
+    st = c->stmt[NGX_LYFTR_SQL_RECENT];
     s = unit_str(id);
     mark = ngx_lyftr_siphash(c->secret, s.data, s.len);
 
@@ -108,7 +108,7 @@ test_all_known(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t ties)
 
     assert_int_equal(b->turn(c, unit_in(20000), &err), NGX_OK);
 
-    most = ties ? (int) (1 + c->nsegments * (4 + 9)) : (int) n;
+    most = ties ? (int) (1 + c->index.nsegments * (4 + 9)) : (int) n;
 
     for (i = 0; i < n; i++) {
         (void) sprintf(id, "i%d", (int) i);
@@ -172,14 +172,14 @@ test_same_hash(void **state)
     for ( ;; ) {
         test_all_known(c, 500, 1);
 
-        if (c->state.indexed == 448 && c->nsegments == 3) {
+        if (c->state.indexed == 448 && c->index.nsegments == 3) {
             break;
         }
 
         (void) unit_maintain(upkeep);
     }
 
-    assert_true(c->segments[0].ties);
+    assert_true(c->index.segments[0].ties);
 
     b->close(c);
     b->close(upkeep);
@@ -206,7 +206,7 @@ test_version_2(void **state)
 
     c = unit_open();
     test_all_known(c, 320, 0);
-    assert_true(c->nsegments == 3);
+    assert_true(c->index.nsegments == 3);
     b->close(c);
 
     test_put(320, 320);
@@ -217,12 +217,13 @@ test_version_2(void **state)
 
     test_all_known(c, 640, 0);
 
-    for (i = 0, n = 0; i < c->nsegments; i++) {
-        assert_int_equal(c->segments[i].ties, c->segments[i].last > 320);
-        n += c->segments[i].ties;
+    for (i = 0, n = 0; i < c->index.nsegments; i++) {
+        assert_int_equal(c->index.segments[i].ties,
+                         c->index.segments[i].last > 320);
+        n += c->index.segments[i].ties;
     }
 
-    assert_true(n > 0 && c->nsegments > n);
+    assert_true(n > 0 && c->index.nsegments > n);
 
     b->close(c);
     b->close(upkeep);

@@ -56,6 +56,37 @@ unit_realloc(void *p, int size)
 }
 
 
+/* the index has its memory of the C library */
+
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__real_realloc(void *p, size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+void *__wrap_realloc(void *p, size_t len);
+
+
+void *
+__wrap_malloc(size_t len)
+{
+    return unit_fails(UNIT_MALLOC) ? NULL : __real_malloc(len);
+}
+
+
+void *
+__wrap_calloc(size_t n, size_t len)
+{
+    return unit_fails(UNIT_MALLOC) ? NULL : __real_calloc(n, len);
+}
+
+
+void *
+__wrap_realloc(void *p, size_t len)
+{
+    return unit_fails(UNIT_MALLOC) ? NULL : __real_realloc(p, len);
+}
+
+
 static ngx_inline ssize_t
 unit_pwrite(int fd, const void *p, size_t len, off_t at)
 {

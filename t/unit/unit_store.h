@@ -390,7 +390,7 @@ unit_maintain_all(void *c)
             idle = 0;
         }
 
-        if (s->state.counted == s->last) {
+        if (s->state.counted == s->index.last) {
             return;
         }
 

@@ -43,8 +43,8 @@ unit_tree_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     assert_int_equal(ngx_lyftr_builder_end(build), NGX_OK);
 
     while (from < build->out.len) {
-        assert_int_equal(ngx_lyftr_builder_store(c, build, &from, 7, &err),
-                         NGX_OK);
+        assert_int_equal(ngx_lyftr_builder_store(&c->index, build, &from, 7,
+                                                 &err), NGX_OK);
     }
 
     segment->rows = build->rank;
@@ -82,8 +82,8 @@ unit_tree_build(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
                                                keys[i].len, i), NGX_OK);
 
         if (i % 100 == 99) {
-            assert_int_equal(ngx_lyftr_builder_store(c, &build, &from, 3, &err),
-                             NGX_OK);
+            assert_int_equal(ngx_lyftr_builder_store(&c->index, &build, &from,
+                                                     3, &err), NGX_OK);
         }
     }
 
@@ -139,19 +139,22 @@ unit_tree_at(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     end = ngx_min(at + 4, (ngx_int_t) nkeys);
 
     while (at < end) {
-        assert_int_equal(ngx_lyftr_iterator_next(c, cursor, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_next(&c->index, cursor, &err),
+                         NGX_OK);
         unit_tree_here(cursor, ++at);
     }
 
     end = ngx_max((ngx_int_t) rank - 8, -1);
 
     while (at > end) {
-        assert_int_equal(ngx_lyftr_iterator_prev(c, cursor, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_prev(&c->index, cursor, &err),
+                         NGX_OK);
         unit_tree_here(cursor, --at);
     }
 
     while (at >= 0 && at < (ngx_int_t) rank) {
-        assert_int_equal(ngx_lyftr_iterator_next(c, cursor, &err), NGX_OK);
+        assert_int_equal(ngx_lyftr_iterator_next(&c->index, cursor, &err),
+                         NGX_OK);
         unit_tree_here(cursor, ++at);
     }
 }
@@ -161,13 +164,13 @@ static ngx_inline void
 unit_tree_seek(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor, u_char *key,
     size_t len)
 {
-    assert_int_equal(ngx_lyftr_iterator_seek(c, cursor, key, len, &err),
+    assert_int_equal(ngx_lyftr_iterator_seek(&c->index, cursor, key, len, &err),
                      NGX_OK);
 
     unit_tree_at(c, cursor, unit_tree_bound(key, len));
 
-    assert_int_equal(ngx_lyftr_iterator_before(c, cursor, key, len, &err),
-                     NGX_OK);
+    assert_int_equal(ngx_lyftr_iterator_before(&c->index, cursor, key, len,
+                                               &err), NGX_OK);
 
     unit_tree_here(cursor, (ngx_int_t) unit_tree_bound(key, len) - 1);
 }

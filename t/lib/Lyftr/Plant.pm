@@ -311,13 +311,13 @@ NEW
     # slowly, so that a kill meets each of it
 
     small_segments => [
-        ['ngx_lyftr_sqlite.h', 'NGX_LYFTR_SEGMENT          32768',
+        ['ngx_lyftr_index.h', 'NGX_LYFTR_SEGMENT          32768',
          'NGX_LYFTR_SEGMENT          2048'],
         ['ngx_lyftr_sqlite_jobs.h', 'NGX_LYFTR_UPKEEP_SHARE     3',
          'NGX_LYFTR_UPKEEP_SHARE     1'],
-        ['ngx_lyftr_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
+        ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
          'NGX_LYFTR_COUNT_SENDERS    32'],
-        ['ngx_lyftr_count.c', 'rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR',
+        ['ngx_lyftr_sqlite_count.c', 'rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR',
          'ngx_msleep(3); rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR'],
     ],
 
@@ -328,7 +328,7 @@ NEW
          'NGX_LYFTR_JOB_BLOCKS       100000'],
         ['ngx_lyftr_compaction.c', 'NGX_LYFTR_JOB_ENTRIES      8192',
          'NGX_LYFTR_JOB_ENTRIES      10000000'],
-        ['ngx_lyftr_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
+        ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
          'NGX_LYFTR_COUNT_SENDERS    1000000'],
     ],
 

@@ -1,7 +1,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_sqlite_index.h>
 #include <ngx_lyftr_sqlite_disk.h>
+#include <ngx_lyftr_sqlite_index.h>
 
 
 static ngx_int_t ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c,
@@ -65,7 +65,6 @@ static ngx_int_t
 ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int                   rc;
-    ngx_uint_t            i, n;
     sqlite3_stmt         *st;
     ngx_atomic_t         *word;
     ngx_lyftr_buf_t       list;
@@ -98,16 +97,10 @@ ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     /* those that are not in the list any more keep their filters until here */
 
-    n = list.len / sizeof(segment);
+    ngx_lyftr_index_forget(&c->index);
 
-    for (i = 0; i < c->nsegments; i++) {
-        sqlite3_free(c->segments[i].filter);
-    }
-
-    sqlite3_free(c->segments);
-
-    c->segments = (ngx_lyftr_segment_t *) list.data;
-    c->nsegments = n;
+    c->index.segments = (ngx_lyftr_segment_t *) list.data;
+    c->index.nsegments = list.len / sizeof(segment);
     c->generation = c->state.generation;
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_GENERATION);
@@ -138,15 +131,17 @@ ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     segment->rows = sqlite3_column_int64(st, 4);
 
     for (i = 0; i < NGX_LYFTR_TREES; i++) {
-        segment->height[i] = sqlite3_column_int(st, 5 + i);
+        segment->height[i] = i < NGX_LYFTR_SQLITE_HEIGHTS
+                             ? (ngx_uint_t) sqlite3_column_int(st, 5 + i)
+                             : NGX_LYFTR_HEIGHT_UNKNOWN;
     }
 
     segment->sum = (uint64_t) sqlite3_column_int64(st, 8);
     segment->summed = (sqlite3_column_type(st, 8) != SQLITE_NULL);
     segment->ties = (sqlite3_column_int(st, 9) != 0);
 
-    for (i = 0; i < c->nsegments; i++) {
-        old = &c->segments[i];
+    for (i = 0; i < c->index.nsegments; i++) {
+        old = &c->index.segments[i];
 
         if (old->id == segment->id) {
             segment->filter = old->filter;
@@ -160,95 +155,7 @@ ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
 void
 ngx_lyftr_segments_forget(ngx_lyftr_sqlite_t *c)
 {
-    ngx_uint_t  i;
+    ngx_lyftr_index_forget(&c->index);
 
-    for (i = 0; i < c->nsegments; i++) {
-        sqlite3_free(c->segments[i].filter);
-    }
-
-    sqlite3_free(c->segments);
-
-    c->segments = NULL;
-    c->nsegments = 0;
     c->generation = 0;
-}
-
-
-ngx_int_t
-ngx_lyftr_segment_filters(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < c->nsegments; i++) {
-        if (c->segments[i].filter == NULL
-            && ngx_lyftr_segment_filter(c, &c->segments[i], err) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_lyftr_segment_filter(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
-    ngx_lyftr_error_t *err)
-{
-    size_t         len, size, part;
-    u_char        *filter;
-    int64_t        n;
-    ngx_int_t      rc;
-    sqlite3_stmt  *st;
-
-    size = ngx_lyftr_filter_len(segment->rows);
-
-    filter = sqlite3_malloc64(size);
-    if (filter == NULL) {
-        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
-    }
-
-    rc = NGX_OK;
-    st = c->stmt[NGX_LYFTR_SQL_BLOCK];
-
-    for (len = 0, n = 0; len < size && rc == NGX_OK; len += part, n++) {
-        part = ngx_min(size - len, NGX_LYFTR_FILTER_PART);
-
-        (void) sqlite3_bind_int64(st, 1,
-                                  ngx_lyftr_sqlite_block_no(segment->id,
-                                                     NGX_LYFTR_TREE_ID,
-                                                     NGX_LYFTR_LEVEL_FILTER,
-                                                     n));
-
-        switch (sqlite3_step(st)) {
-
-        case SQLITE_ROW:
-
-            if ((size_t) sqlite3_column_bytes(st, 0) == part) {
-                ngx_memcpy(filter + len, sqlite3_column_blob(st, 0), part);
-                break;
-            }
-
-            /* fall through */
-
-        case SQLITE_DONE:
-            rc = ngx_lyftr_sqlite_damaged(err);
-            break;
-
-        default:
-            rc = ngx_lyftr_sqlite_error(c, err);
-        }
-
-        (void) sqlite3_reset(st);
-    }
-
-    if (rc != NGX_OK) {
-        sqlite3_free(filter);
-        return NGX_ERROR;
-    }
-
-    segment->filter = filter;
-    segment->filter_len = size;
-
-    return NGX_OK;
 }

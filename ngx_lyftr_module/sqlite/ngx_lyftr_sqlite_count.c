@@ -28,7 +28,6 @@ static ngx_int_t ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c,
 static ngx_int_t ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_count_t *count, ngx_lyftr_count_head_t *head, ngx_str_t *sender,
     int64_t *total, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_count_memory(ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -54,7 +53,7 @@ ngx_lyftr_count_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_count_top(c, count, err);
+        rc = ngx_lyftr_count_top(c, &count->top, err);
     }
 
     ngx_lyftr_sqlite_rollback(c);
@@ -95,7 +94,7 @@ ngx_lyftr_count_tally(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
                != NGX_OK)
         {
             (void) sqlite3_reset(st);
-            return ngx_lyftr_count_memory(err);
+            return ngx_lyftr_index_memory(err);
         }
     }
 
@@ -110,7 +109,7 @@ ngx_lyftr_count_tally(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
 
 ngx_int_t
-ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
+ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
     ngx_lyftr_error_t *err)
 {
     int            rc;
@@ -118,7 +117,7 @@ ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     ngx_str_t      sender;
     sqlite3_stmt  *st;
 
-    count->ntop = 0;
+    top->n = 0;
 
     ok = NGX_OK;
     st = c->stmt[NGX_LYFTR_SQL_TOP];
@@ -127,11 +126,11 @@ ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
         ngx_lyftr_sqlite_column(st, 0, &sender);
 
-        ok = ngx_lyftr_count_rank(count, &sender, sqlite3_column_int64(st, 1));
+        ok = ngx_lyftr_top_rank(top, &sender, sqlite3_column_int64(st, 1));
     }
 
     if (ok != NGX_OK) {
-        (void) ngx_lyftr_count_memory(err);
+        (void) ngx_lyftr_index_memory(err);
 
     } else if (rc != SQLITE_DONE) {
         ok = ngx_lyftr_sqlite_error(c, err);
@@ -210,8 +209,8 @@ ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
         added += (total == head.rows);
 
-        if (ngx_lyftr_count_rank(count, &sender, total) != NGX_OK) {
-            return ngx_lyftr_count_memory(err);
+        if (ngx_lyftr_top_rank(&count->top, &sender, total) != NGX_OK) {
+            return ngx_lyftr_index_memory(err);
         }
     }
 
@@ -226,7 +225,7 @@ ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_count_write_top(c, count, err);
+    return ngx_lyftr_count_write_top(c, &count->top, err);
 }
 
 
@@ -264,77 +263,8 @@ ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 }
 
 
-/* puts a sender in its place among the largest, by count and then by name */
-
 ngx_int_t
-ngx_lyftr_count_rank(ngx_lyftr_count_t *count, ngx_str_t *sender,
-    int64_t total)
-{
-    ngx_uint_t        i;
-    ngx_lyftr_buf_t   spare;
-
-    for (i = 0; i < count->ntop; i++) {
-        if (ngx_lyftr_key_cmp(count->sender[i].data, count->sender[i].len,
-                              sender->data, sender->len)
-            == 0)
-        {
-            break;
-        }
-    }
-
-    if (i == count->ntop && i < NGX_LYFTR_TOP_SENDERS) {
-        count->ntop++;
-
-    } else if (i == count->ntop) {
-        i--;
-
-        if (total < count->count[i]
-            || (total == count->count[i]
-                && ngx_lyftr_key_cmp(sender->data, sender->len,
-                                     count->sender[i].data,
-                                     count->sender[i].len)
-                   > 0))
-        {
-            return NGX_OK;
-        }
-    }
-
-    spare = count->sender[i];
-    spare.len = 0;
-
-    /* that which is empty has memory, too: it is not null */
-
-    if (ngx_lyftr_buf_reserve(&spare, sender->len + 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_lyftr_buf_add(&spare, sender->data, sender->len);
-
-    for ( /* void */ ; i; i--) {
-
-        if (count->count[i - 1] > total
-            || (count->count[i - 1] == total
-                && ngx_lyftr_key_cmp(count->sender[i - 1].data,
-                                     count->sender[i - 1].len,
-                                     sender->data, sender->len)
-                   < 0))
-        {
-            break;
-        }
-
-        count->sender[i] = count->sender[i - 1];
-        count->count[i] = count->count[i - 1];
-    }
-
-    count->sender[i] = spare;
-    count->count[i] = total;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
+ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
     ngx_lyftr_error_t *err)
 {
     ngx_uint_t     i;
@@ -348,12 +278,12 @@ ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
     st = c->stmt[NGX_LYFTR_SQL_TOP_ADD];
 
-    for (i = 0; i < count->ntop; i++) {
+    for (i = 0; i < top->n; i++) {
 
-        (void) sqlite3_bind_text64(st, 1, (char *) count->sender[i].data,
-                                   count->sender[i].len, SQLITE_STATIC,
+        (void) sqlite3_bind_text64(st, 1, (char *) top->sender[i].data,
+                                   top->sender[i].len, SQLITE_STATIC,
                                    SQLITE_UTF8);
-        (void) sqlite3_bind_int64(st, 2, count->count[i]);
+        (void) sqlite3_bind_int64(st, 2, top->count[i]);
 
         if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
             return NGX_ERROR;
@@ -367,18 +297,6 @@ ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 void
 ngx_lyftr_count_free(ngx_lyftr_count_t *count)
 {
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_LYFTR_TOP_SENDERS; i++) {
-        ngx_lyftr_buf_free(&count->sender[i]);
-    }
-
+    ngx_lyftr_top_free(&count->top);
     ngx_lyftr_buf_free(&count->tally);
-}
-
-
-static ngx_int_t
-ngx_lyftr_count_memory(ngx_lyftr_error_t *err)
-{
-    return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
 }
