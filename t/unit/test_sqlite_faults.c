@@ -76,6 +76,8 @@ test_batch(test_lane_t *lane, ngx_uint_t from, ngx_uint_t n)
         m.to = unit_str("+200");
         m.ts = model[i].ts;
         m.text = model[i].text;
+        m.type = model[i].type;
+        m.raw = model[i].raw;
         m.instant = model[i].t;
 
         rc = unit_put(lane->c, &m, &err);
