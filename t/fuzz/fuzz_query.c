@@ -58,7 +58,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_assert(r.after.seq == last.seq && r.after.hash == last.hash);
     fuzz_same(&q.from, &r.from);
     fuzz_same(&q.since, &r.since);
+    fuzz_same(&q.until, &r.until);
     fuzz_same(&q.q, &r.q);
+    fuzz_same(&q.id, &r.id);
+    fuzz_assert(r.fields == q.fields && r.fields != 0 && r.desc == q.desc);
 
     free(next);
     free(more);

@@ -86,12 +86,62 @@ test_int(void **state)
 }
 
 
+typedef struct {
+    char  *s;
+    char  *want;
+} test_minify_t;
+
+
+static test_minify_t  test_minifies[] = {
+    { "", "" },
+    { " \t\r\n", "" },
+    { "{}", "{}" },
+    { " [ ] ", "[]" },
+    { "{ \"a b\" : \"c  d\" }", "{\"a b\":\"c  d\"}" },
+    { "[\"\\\\\" , \"\\\" \", \" \\\\\\\" \"]",
+      "[\"\\\\\",\"\\\" \",\" \\\\\\\" \"]" },
+    { "[ -1.5e+3 , true ,\tnull ]", "[-1.5e+3,true,null]" },
+    { "\"\xc2\xa0 \xe2\x80\xa8\"", "\"\xc2\xa0 \xe2\x80\xa8\"" },
+    { " \"\\u0020 \\/\" ", "\"\\u0020 \\/\"" }
+};
+
+
+static void
+test_minify(void **state)
+{
+    u_char          *s, buf[64];
+    size_t           len, n;
+    ngx_uint_t       i;
+    test_minify_t   *t;
+
+    for (i = 0; i < unit_count(test_minifies); i++) {
+        t = &test_minifies[i];
+        len = strlen(t->s);
+        s = unit_copy(t->s, len);
+
+        n = ngx_lyftr_json_minify(buf, s, len);
+
+        unit_equal_str(buf, n, t->want);
+        assert_int_equal(ngx_lyftr_json_minify(NULL, s, len), n);
+
+        /* in its own place, and again */
+
+        assert_int_equal(ngx_lyftr_json_minify(s, s, len), n);
+        assert_int_equal(ngx_lyftr_json_minify(s, s, n), n);
+        unit_equal_str(s, n, t->want);
+
+        free(s);
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_string),
-        cmocka_unit_test(test_int)
+        cmocka_unit_test(test_int),
+        cmocka_unit_test(test_minify)
     };
 
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);

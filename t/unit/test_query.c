@@ -12,6 +12,9 @@ test_defaults(void **state)
                              "Limit=7", "LIMIT=7", "limit%00=7", "limi=7",
                              "limits=7", "+limit=7", "limit+=7", "?limit=7",
                              "a;limit=7", "from=&since=&q=", "from&since&q",
+                             "until=&id=&fields=&order=", "id&until&order",
+                             "order=desc&order=&fields=x&fields=",
+                             "Order=desc", "field=raw",
                              "%6Cimi=7", "lim%it=7", "FROM=%2B1&Q=x",
                              "q=a&q=&from=a&from=&since=x&since=" };
 
@@ -26,6 +29,10 @@ test_defaults(void **state)
         assert_int_equal(test_q.since.len, 0);
         assert_int_equal(test_q.cursor.len, 0);
         assert_int_equal(test_q.none, 0);
+        assert_int_equal(test_q.id.len, 0);
+        assert_int_equal(test_q.until.len, 0);
+        assert_int_equal(test_q.fields, NGX_LYFTR_FIELDS_DEFAULT);
+        assert_int_equal(test_q.desc, 0);
     }
 
     ngx_str_null(&none);
@@ -151,6 +158,25 @@ static test_bad_t  test_bads[] = {
     { "since=2025-01-15T10:00:00Z%00",
       TEST_DETAIL(TEST_SINCE("\"2025-01-15T10:00:00Z\\u0000\"")) },
 
+    { "until=x", TEST_DETAIL(TEST_UNTIL("\"x\"")) },
+    { "until=2025-01-15T10:00:00",
+      TEST_DETAIL(TEST_UNTIL("\"2025-01-15T10:00:00\"")) },
+
+    { "fields=x", TEST_DETAIL(TEST_FIELDS("\"x\"")) },
+    { "fields=,", TEST_DETAIL(TEST_FIELDS("\",\"")) },
+    { "fields=from,", TEST_DETAIL(TEST_FIELDS("\"from,\"")) },
+    { "fields=,from", TEST_DETAIL(TEST_FIELDS("\",from\"")) },
+    { "fields=to,,from", TEST_DETAIL(TEST_FIELDS("\"to,,from\"")) },
+    { "fields=to,from,to", TEST_DETAIL(TEST_FIELDS("\"to,from,to\"")) },
+    { "fields=to,+from", TEST_DETAIL(TEST_FIELDS("\"to, from\"")) },
+    { "fields=Raw", TEST_DETAIL(TEST_FIELDS("\"Raw\"")) },
+    { "fields=raw%00", TEST_DETAIL(TEST_FIELDS("\"raw\\u0000\"")) },
+
+    { "order=DESC", TEST_DETAIL(TEST_ORDER("\"DESC\"")) },
+    { "order=descending", TEST_DETAIL(TEST_ORDER("\"descending\"")) },
+    { "order=+asc", TEST_DETAIL(TEST_ORDER("\" asc\"")) },
+    { "order=as", TEST_DETAIL(TEST_ORDER("\"as\"")) },
+
     { "after", TEST_DETAIL(TEST_AFTER("\"\"")) },
     { "after=", TEST_DETAIL(TEST_AFTER("\"\"")) },
     { "after=xyz", TEST_DETAIL(TEST_AFTER("\"xyz\"")) },
@@ -172,9 +198,12 @@ static test_bad_t  test_bads[] = {
 
     /* all at once, in the table's order */
 
-    { "after=1&q=%00&since=z&from=%ff&offset=b&limit=0",
+    { "after=1&q=%00&since=z&order=1&from=%ff&offset=b&limit=0&fields=2"
+      "&until=3&id=%ff",
       TEST_DETAIL(TEST_LEAST("limit", "1", "\"0\"") ","
                   TEST_INT("offset", "\"b\"") "," TEST_SINCE("\"z\"") ","
+                  TEST_UNTIL("\"3\"") "," TEST_FIELDS("\"2\"") ","
+                  TEST_ORDER("\"1\"") ","
                   TEST_AFTER("\"1\"")) }
 };
 
@@ -268,13 +297,60 @@ test_strings(void **state)
 
 
 static void
+test_shown(void **state)
+{
+    test_good("id=a+b%2Bc&until=2025-01-15T10:00:00+05:30&order=desc"
+              "&fields=cursor,raw,from");
+    unit_equal(test_q.id.data, test_q.id.len, "a+b+c");
+    unit_equal(test_q.until.data, test_q.until.len,
+               "2025-01-15T10:00:00+05:30");
+    assert_int_equal(test_q.end.len, 5);
+    assert_memory_equal(test_q.end.data, "\x0e\xdf\x19\x30\xc8", 5);
+    assert_int_equal(test_q.desc, 1);
+    assert_int_equal(test_q.fields,
+                     ngx_lyftr_field(NGX_LYFTR_FIELD_FROM)
+                     | ngx_lyftr_field(NGX_LYFTR_FIELD_RAW)
+                     | ngx_lyftr_field(NGX_LYFTR_FIELD_CURSOR));
+
+    test_good("order=desc&order=asc&fields=raw&fields=text");
+    assert_int_equal(test_q.desc, 0);
+    assert_int_equal(test_q.fields, ngx_lyftr_field(NGX_LYFTR_FIELD_TEXT));
+}
+
+
+/* what was asked for is in the arguments of the next page */
+
+static void
+test_next(void **state)
+{
+    u_char                *p, buf[1024];
+    ngx_lyftr_position_t   last;
+
+    ngx_memzero(&last, sizeof(last));
+
+    test_good("order=desc&fields=raw,to&id=a%20b&q=x+y&until=2025-01-15T10:00"
+              ":00Z&since=2025-01-15T09:00:00%2B01:00&from=+1&offset=7"
+              "&limit=3&x=y");
+
+    p = ngx_lyftr_query_write_next(buf, &test_q, &last);
+
+    assert_true((size_t) (p - buf) <= ngx_lyftr_query_next_len(&test_q));
+    unit_equal_str(buf, p - buf,
+                   "limit=3&from=%2B1&since=2025-01-15T09%3A00%3A00%2B01%3A00"
+                   "&until=2025-01-15T10%3A00%3A00Z&q=x%20y&id=a%20b"
+                   "&fields=raw%2Cto&order=desc&after=0");
+}
+
+
+static void
 test_none(void **state)
 {
     ngx_uint_t    i;
 
     static char  *args[] = { "q=%00", "q=a%00b", "q=%ff", "q=%ed%a0%80",
                              "q=%c3", "from=%00", "from=%2B1%00", "from=%80",
-                             "q=x&from=%c0%80", "q=%ff&from=%2B1" };
+                             "q=x&from=%c0%80", "q=%ff&from=%2B1",
+                             "id=%00", "id=a%00", "id=%ff&q=a" };
 
     for (i = 0; i < unit_count(args); i++) {
         test_good(args[i]);
@@ -298,6 +374,8 @@ main(void)
         cmocka_unit_test(test_faulty),
         cmocka_unit_test(test_digits),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_next),
         cmocka_unit_test(test_none)
     };
 

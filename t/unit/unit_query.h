@@ -26,6 +26,18 @@
     TEST_FAULT("datetime_parsing", "since",                                  \
                "Input should be a date and time that exists,"                \
                " like 2025-01-15T10:00:00Z", input)
+#define TEST_UNTIL(input)                                                    \
+    TEST_FAULT("datetime_parsing", "until",                                  \
+               "Input should be a date and time that exists,"                \
+               " like 2025-01-15T10:00:00Z", input)
+#define TEST_FIELDS(input)                                                   \
+    TEST_FAULT("literal_error", "fields",                                    \
+               "Input should be a comma-separated list, without spaces,"     \
+               " of message_id, from, to, ts, text, type, raw, created_at"   \
+               " and cursor, each once at most", input)
+#define TEST_ORDER(input)                                                    \
+    TEST_FAULT("literal_error", "order",                                     \
+               "Input should be asc or desc", input)
 #define TEST_AFTER(input)                                                    \
     TEST_FAULT("value_error", "after",                                       \
                "Input should be a cursor from a Link header,"                \
