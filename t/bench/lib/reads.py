@@ -77,14 +77,25 @@ def instants(rng, n, bounds):
             .isoformat() + "Z" for _ in range(n)]
 
 
-def cursors(server, rows, n):
+def ids(server, rng, rows, n):
+    """Of messages that are anywhere in the order of time."""
+
+    found = []
+    for _ in range(n):
+        body = server.get("/messages?limit=1&fields=message_id&offset=%d"
+                          % rng.randrange(rows))[2]
+        found.append(json.loads(body)["data"][0]["message_id"])
+    return found
+
+
+def cursors(server, rows, n, args=""):
     """Pages that follow each other, from deep inside."""
 
     offset = min(1000000, rows // 2)
     found = []
 
     for start in ("&offset=%d" % offset, ""):
-        path = "/messages?limit=50" + start
+        path = "/messages?limit=50" + args + start
         while path and len(found) < n:
             link = server.get(path)[1].get("Link", "")
             next_page = re.search(r'<([^>]*)>; *rel="?next', link)
@@ -102,6 +113,8 @@ def kinds(server, rows, n=100):
 
     rng = random.Random(rows)
     since = [("since", ts) for ts in instants(rng, n, stats(server))]
+    until = [("until", ts) for ts in instants(rng, n, stats(server))]
+    newest = [("order", "desc")] * n
     sender = [("from", number) for number in senders(rng, n)]
     word = [("q", COMMON)] * n
 
@@ -112,6 +125,11 @@ def kinds(server, rows, n=100):
     return {
         "first page": ["/messages"],
         "keyset page": cursors(server, rows, n),
+        "newest first": ["/messages?order=desc"],
+        "keyset page, newest first": cursors(server, rows, n, "&order=desc"),
+        "from, newest first": paths(sender, newest),
+        "id": paths([("id", name) for name in ids(server, rng, rows, n)]),
+        "until": paths(until),
         "from": paths(sender),
         "since": paths(since),
         "from, since": paths(sender, since),
@@ -124,6 +142,7 @@ def kinds(server, rows, n=100):
         "since, q": paths(since, word),
         "from, since, q": paths(sender, since, word),
         "offset 1,000,000": paths([("offset", 1000000)]),
+        "offset 1,000,000, newest first": paths([("offset", 1000000)], newest),
     }
 
 
