@@ -27,12 +27,12 @@ struct ngx_lyftr_memtable_s {
 };
 
 
-static ngx_lyftr_chunk_t *ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent,
-    int64_t seq);
+static ngx_lyftr_chunk_t *ngx_lyftr_memtable_chunk(
+    ngx_lyftr_memtable_t *memtable, int64_t seq);
 static u_char *ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data,
     size_t len);
 static void ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk);
-static void ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *recent,
+static void ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *memtable,
     int64_t seq);
 static void ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows,
     ngx_uint_t n,
@@ -48,46 +48,46 @@ static pthread_mutex_t  ngx_lyftr_memtable_mutex = PTHREAD_MUTEX_INITIALIZER;
 ngx_lyftr_memtable_t *
 ngx_lyftr_memtable_attach(void **shared)
 {
-    ngx_lyftr_memtable_t  *recent;
+    ngx_lyftr_memtable_t  *memtable;
 
     (void) pthread_mutex_lock(&ngx_lyftr_memtable_mutex);
 
-    recent = *shared;
+    memtable = *shared;
 
-    if (recent == NULL) {
-        recent = malloc(sizeof(ngx_lyftr_memtable_t));
+    if (memtable == NULL) {
+        memtable = malloc(sizeof(ngx_lyftr_memtable_t));
 
-        if (recent) {
-            ngx_memzero(recent, sizeof(ngx_lyftr_memtable_t));
+        if (memtable) {
+            ngx_memzero(memtable, sizeof(ngx_lyftr_memtable_t));
 
-            (void) pthread_mutex_init(&recent->mutex, NULL);
-            *shared = recent;
+            (void) pthread_mutex_init(&memtable->mutex, NULL);
+            *shared = memtable;
         }
     }
 
-    if (recent) {
-        recent->refs++;
+    if (memtable) {
+        memtable->refs++;
     }
 
     (void) pthread_mutex_unlock(&ngx_lyftr_memtable_mutex);
 
-    return recent;
+    return memtable;
 }
 
 
 void
 ngx_lyftr_memtable_detach(void **shared)
 {
-    ngx_lyftr_memtable_t  *recent;
+    ngx_lyftr_memtable_t  *memtable;
 
     (void) pthread_mutex_lock(&ngx_lyftr_memtable_mutex);
 
-    recent = *shared;
+    memtable = *shared;
 
-    if (--recent->refs == 0) {
-        ngx_lyftr_memtable_forget(recent, INT64_MAX);
-        (void) pthread_mutex_destroy(&recent->mutex);
-        free(recent);
+    if (--memtable->refs == 0) {
+        ngx_lyftr_memtable_forget(memtable, INT64_MAX);
+        (void) pthread_mutex_destroy(&memtable->mutex);
+        free(memtable);
         *shared = NULL;
     }
 
@@ -96,58 +96,58 @@ ngx_lyftr_memtable_detach(void **shared)
 
 
 void
-ngx_lyftr_memtable_lock(ngx_lyftr_memtable_t *recent)
+ngx_lyftr_memtable_lock(ngx_lyftr_memtable_t *memtable)
 {
-    (void) pthread_mutex_lock(&recent->mutex);
+    (void) pthread_mutex_lock(&memtable->mutex);
 }
 
 
 void
-ngx_lyftr_memtable_unlock(ngx_lyftr_memtable_t *recent)
+ngx_lyftr_memtable_unlock(ngx_lyftr_memtable_t *memtable)
 {
-    (void) pthread_mutex_unlock(&recent->mutex);
+    (void) pthread_mutex_unlock(&memtable->mutex);
 }
 
 
 int64_t
-ngx_lyftr_memtable_last(ngx_lyftr_memtable_t *recent, int64_t indexed)
+ngx_lyftr_memtable_last(ngx_lyftr_memtable_t *memtable, int64_t indexed)
 {
-    if (indexed > recent->indexed) {
-        recent->before = recent->indexed;
-        recent->indexed = indexed;
+    if (indexed > memtable->indexed) {
+        memtable->before = memtable->indexed;
+        memtable->indexed = indexed;
 
-        ngx_lyftr_memtable_forget(recent, recent->before);
+        ngx_lyftr_memtable_forget(memtable, memtable->before);
     }
 
-    if (recent->last < indexed) {
-        ngx_lyftr_memtable_forget(recent, INT64_MAX);
-        recent->from = indexed;
-        recent->last = indexed;
+    if (memtable->last < indexed) {
+        ngx_lyftr_memtable_forget(memtable, INT64_MAX);
+        memtable->from = indexed;
+        memtable->last = indexed;
     }
 
-    return recent->last;
+    return memtable->last;
 }
 
 
 /* drops the chunks of which no row is after seq */
 
 static void
-ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *recent, int64_t seq)
+ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *memtable, int64_t seq)
 {
     ngx_lyftr_chunk_t  *chunk;
 
-    while ((chunk = recent->head) != NULL
+    while ((chunk = memtable->head) != NULL
            && chunk->number + NGX_LYFTR_CHUNK <= seq)
     {
-        recent->head = chunk->next;
-        recent->from = chunk->number + NGX_LYFTR_CHUNK;
+        memtable->head = chunk->next;
+        memtable->from = chunk->number + NGX_LYFTR_CHUNK;
         chunk->next = NULL;
 
         ngx_lyftr_memtable_drop(chunk);
     }
 
-    if (recent->head == NULL) {
-        recent->tail = NULL;
+    if (memtable->head == NULL) {
+        memtable->tail = NULL;
     }
 }
 
@@ -176,18 +176,18 @@ ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk)
 
 
 ngx_int_t
-ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent,
+ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_memtable_row_t *row)
 {
     u_char                  *key;
     ngx_lyftr_chunk_t       *chunk;
     ngx_lyftr_memtable_row_t  *to;
 
-    if (row->seq <= recent->last) {
+    if (row->seq <= memtable->last) {
         return NGX_OK;
     }
 
-    chunk = ngx_lyftr_memtable_chunk(recent, row->seq);
+    chunk = ngx_lyftr_memtable_chunk(memtable, row->seq);
     if (chunk == NULL) {
         return NGX_ERROR;
     }
@@ -201,21 +201,21 @@ ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent,
     *to = *row;
     to->key = key;
 
-    recent->last = row->seq;
+    memtable->last = row->seq;
 
     return NGX_OK;
 }
 
 
 static ngx_lyftr_chunk_t *
-ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent, int64_t seq)
+ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *memtable, int64_t seq)
 {
     int64_t             number;
     ngx_lyftr_chunk_t  *chunk;
 
     number = ngx_lyftr_memtable_number(seq);
 
-    chunk = recent->tail;
+    chunk = memtable->tail;
 
     if (chunk && chunk->number == number) {
         return chunk;
@@ -234,14 +234,14 @@ ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *recent, int64_t seq)
 
     ngx_memzero(chunk->order, sizeof(chunk->order));
 
-    if (recent->tail) {
-        recent->tail->next = chunk;
+    if (memtable->tail) {
+        memtable->tail->next = chunk;
 
     } else {
-        recent->head = chunk;
+        memtable->head = chunk;
     }
 
-    recent->tail = chunk;
+    memtable->tail = chunk;
 
     return chunk;
 }
@@ -281,7 +281,7 @@ ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data, size_t len)
 
 
 ngx_int_t
-ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
+ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view,
     int64_t indexed, int64_t last)
 {
     void                    *p;
@@ -295,13 +295,13 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
 
     rc = NGX_OK;
 
-    (void) pthread_mutex_lock(&recent->mutex);
+    (void) pthread_mutex_lock(&memtable->mutex);
 
-    if (recent->from > indexed) {
+    if (memtable->from > indexed) {
         rc = NGX_DECLINED;
     }
 
-    for (chunk = recent->head; chunk && rc == NGX_OK; chunk = chunk->next) {
+    for (chunk = memtable->head; chunk && rc == NGX_OK; chunk = chunk->next) {
 
         if (chunk->number < indexed || chunk->number >= last) {
             continue;
@@ -337,26 +337,26 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view,
         view->rows += n;
     }
 
-    (void) pthread_mutex_unlock(&recent->mutex);
+    (void) pthread_mutex_unlock(&memtable->mutex);
 
     return rc;
 }
 
 
 void
-ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *recent, ngx_lyftr_view_t *view)
+ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view)
 {
     if (view->nchunks == 0) {
         return;
     }
 
-    (void) pthread_mutex_lock(&recent->mutex);
+    (void) pthread_mutex_lock(&memtable->mutex);
 
     while (view->nchunks) {
         ngx_lyftr_memtable_drop(view->chunks[--view->nchunks].chunk);
     }
 
-    (void) pthread_mutex_unlock(&recent->mutex);
+    (void) pthread_mutex_unlock(&memtable->mutex);
 }
 
 
@@ -373,7 +373,7 @@ ngx_lyftr_memtable_view_free(ngx_lyftr_view_t *view)
 /* that of a full chunk is kept; another belongs to the caller */
 
 uint32_t *
-ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
+ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind, ngx_uint_t *own)
 {
     uint32_t           *order;
@@ -386,9 +386,9 @@ ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
     *own = 0;
 
     if (full) {
-        (void) pthread_mutex_lock(&recent->mutex);
+        (void) pthread_mutex_lock(&memtable->mutex);
         order = chunk->order[kind];
-        (void) pthread_mutex_unlock(&recent->mutex);
+        (void) pthread_mutex_unlock(&memtable->mutex);
 
         if (order) {
             return order;
@@ -405,14 +405,14 @@ ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
     *own = 1;
 
     if (full) {
-        (void) pthread_mutex_lock(&recent->mutex);
+        (void) pthread_mutex_lock(&memtable->mutex);
 
         if (chunk->order[kind] == NULL) {
             chunk->order[kind] = order;
             *own = 0;
         }
 
-        (void) pthread_mutex_unlock(&recent->mutex);
+        (void) pthread_mutex_unlock(&memtable->mutex);
     }
 
     return order;

@@ -87,23 +87,24 @@ ngx_lyftr_memtable_t *ngx_lyftr_memtable_attach(void **shared);
 void ngx_lyftr_memtable_detach(void **shared);
 
 /* while rows are added, no other thread adds any */
-void ngx_lyftr_memtable_lock(ngx_lyftr_memtable_t *recent);
-void ngx_lyftr_memtable_unlock(ngx_lyftr_memtable_t *recent);
+void ngx_lyftr_memtable_lock(ngx_lyftr_memtable_t *memtable);
+void ngx_lyftr_memtable_unlock(ngx_lyftr_memtable_t *memtable);
 
 /*
  * Under the lock: the last row that is there, after what the segments hold was
  * forgotten, but for what another transaction may still want.
  */
-int64_t ngx_lyftr_memtable_last(ngx_lyftr_memtable_t *recent, int64_t indexed);
+int64_t ngx_lyftr_memtable_last(ngx_lyftr_memtable_t *memtable,
+    int64_t indexed);
 
 /* under the lock; a row that is there is passed over.  NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *recent,
+ngx_int_t ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_memtable_row_t *row);
 
 /* NGX_DECLINED: the oldest of these rows are gone.  NGX_ERROR: no memory */
-ngx_int_t ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *recent,
+ngx_int_t ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_view_t *view, int64_t indexed, int64_t last);
-void ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *recent,
+void ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_view_t *view);
 
 /* the memory of a view that was left */
@@ -125,7 +126,7 @@ ngx_lyftr_memtable_key(ngx_lyftr_memtable_row_t *row, ngx_lyftr_tree_e kind,
  * The rows of a part of a view in order; NULL: no memory.  If own is set, it
  * is to be freed.
  */
-uint32_t *ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *recent,
+uint32_t *ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind, ngx_uint_t *own);
 
 /* fills order with the numbers of n rows; the memory is for 2 * n */

@@ -439,7 +439,7 @@ void ngx_lyftr_sqlite_writer_free(ngx_lyftr_sqlite_t *c);
 
 /* what a transaction does; that of the housekeeping stores no messages */
 #define NGX_LYFTR_SQLITE_WRITE     1
-#define NGX_LYFTR_SQLITE_UPKEEP    2
+#define NGX_LYFTR_SQLITE_JOB       2
 
 /* NGX_DECLINED: not now, and the connection stays good */
 ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,

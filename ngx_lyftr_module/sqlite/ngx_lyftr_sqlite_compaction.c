@@ -58,7 +58,7 @@ ngx_lyftr_sqlite_segment_begin(ngx_lyftr_sqlite_t *c, int64_t *id,
 {
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_upkeep_number(c, id, deadline, err);
+    rc = ngx_lyftr_jobs_number(c, id, deadline, err);
 
     return rc == NGX_OK ? ngx_lyftr_sqlite_begin(c, 0, deadline, err) : rc;
 }
@@ -79,7 +79,7 @@ ngx_lyftr_sqlite_compact(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
     ngx_lyftr_sqlite_rollback(c);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
     }
 
     if (rc != NGX_OK) {

@@ -148,7 +148,7 @@ ngx_lyftr_count_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 {
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc != NGX_OK) {
         return rc;

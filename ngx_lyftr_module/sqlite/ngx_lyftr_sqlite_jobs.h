@@ -24,8 +24,8 @@
  * Of all rows that segments have, one merge takes a third at most; unit tests
  * have few.
  */
-#ifndef NGX_LYFTR_UPKEEP_SHARE
-#define NGX_LYFTR_UPKEEP_SHARE     3
+#ifndef NGX_LYFTR_MERGE_SHARE
+#define NGX_LYFTR_MERGE_SHARE      3
 #endif
 
 
@@ -176,7 +176,7 @@ ngx_int_t ngx_lyftr_jobs_own(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
 
 /* a number for a new segment; NGX_OK, NGX_DECLINED or NGX_ERROR */
-ngx_int_t ngx_lyftr_upkeep_number(ngx_lyftr_sqlite_t *c, int64_t *number,
+ngx_int_t ngx_lyftr_jobs_number(ngx_lyftr_sqlite_t *c, int64_t *number,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 

@@ -29,7 +29,7 @@ ngx_lyftr_jobs_own(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return ngx_lyftr_sqlite_error(c, err);
     }
 
-    rc = ngx_lyftr_upkeep_number(c, &number, deadline, err);
+    rc = ngx_lyftr_jobs_number(c, &number, deadline, err);
 
     if (rc != NGX_OK) {
         return rc == NGX_DECLINED ? NGX_BUSY : rc;
@@ -42,12 +42,12 @@ ngx_lyftr_jobs_own(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
 
 ngx_int_t
-ngx_lyftr_upkeep_number(ngx_lyftr_sqlite_t *c, int64_t *number,
+ngx_lyftr_jobs_number(ngx_lyftr_sqlite_t *c, int64_t *number,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc == NGX_OK) {
         *number = c->state.next;

@@ -125,7 +125,7 @@ ngx_lyftr_sqlite_parts_sweep(ngx_lyftr_sqlite_t *c, int64_t id,
     ngx_int_t      rc;
     sqlite3_stmt  *st;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -160,7 +160,7 @@ ngx_lyftr_sqlite_part_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *add,
     int64_t    id;
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc != NGX_OK) {
         return rc;
@@ -211,7 +211,7 @@ ngx_lyftr_sqlite_part_write(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *add,
     rc = ngx_lyftr_search_add_blocks(add, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
     }
 
     if (rc != NGX_OK) {

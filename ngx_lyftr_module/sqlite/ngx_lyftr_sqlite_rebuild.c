@@ -136,10 +136,10 @@ ngx_lyftr_rebuild_request(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
 
     /* all segments that are there, or are being made, have a lower one */
 
-    rc = ngx_lyftr_upkeep_number(c, &number, deadline, err);
+    rc = ngx_lyftr_jobs_number(c, &number, deadline, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
     }
 
     st = c->stmt[NGX_LYFTR_SQL_REBUILD];
@@ -302,7 +302,7 @@ ngx_lyftr_rebuild_place(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
 {
     ngx_int_t  rc;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_segments_read(c, err);
@@ -434,7 +434,7 @@ ngx_lyftr_rebuild_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild,
 
     more = rc;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_recount_write(c, rebuild, err);
@@ -588,7 +588,7 @@ ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     } while (rc == NGX_OK);
 
     if (rc == NGX_DONE) {
-        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+        rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
     }
 
     if (rc == NGX_OK) {

@@ -23,7 +23,7 @@ static ngx_uint_t ngx_lyftr_job_wanted(void *data, int64_t segment);
 void
 ngx_lyftr_steps_init(ngx_lyftr_sqlite_jobs_t *jobs)
 {
-    jobs->steps.share = NGX_LYFTR_UPKEEP_SHARE;
+    jobs->steps.share = NGX_LYFTR_MERGE_SHARE;
 }
 
 
@@ -219,7 +219,7 @@ ngx_lyftr_job_sweep(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return NGX_DONE;
     }
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline, err);
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_job_sweep_from(c, err);

@@ -85,7 +85,7 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
-    if (t->write == NGX_LYFTR_SQLITE_UPKEEP) {
+    if (t->write == NGX_LYFTR_SQLITE_JOB) {
         return ngx_lyftr_lease_fence(c, err);
     }
 

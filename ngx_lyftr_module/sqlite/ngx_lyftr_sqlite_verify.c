@@ -240,7 +240,7 @@ ngx_lyftr_verify_write(ngx_lyftr_sqlite_t *c, const char *sql,
     ngx_int_t          rc;
     ngx_lyftr_error_t  ignored;
 
-    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP, deadline,
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline,
                                 &ignored);
 
     if (rc == NGX_OK

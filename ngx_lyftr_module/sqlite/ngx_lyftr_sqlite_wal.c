@@ -74,7 +74,7 @@ ngx_lyftr_sqlite_wal_hook(void *data, sqlite3 *db, const char *name, int pages)
 
 
 /*
- * It syncs the log first, in which the upkeep's commits are not synced yet: if
+ * It syncs the log first, in which the commits of jobs are not synced yet: if
  * that fails the kernel may take for written what is lost, and the rows behind
  * it with it.
  */

@@ -322,7 +322,7 @@ ngx_lyftr_sqlite_see(ngx_lyftr_sqlite_t *c, int64_t seq, size_t len)
 
 
 /*
- * All that is kept in memory, and each step of the upkeep, is limited by
+ * All that is kept in memory, and each step of a job, is limited by
  * numbers of rows.  So a row after long ids takes more of them: the places
  * between stay empty.  So do those of newer rows that left.
  */

@@ -9,7 +9,7 @@
 
 
 static void                *shared;
-static ngx_lyftr_memtable_t  *recent;
+static ngx_lyftr_memtable_t  *memtable;
 static int64_t              committed;     /* what readers may want */
 static int64_t              indexed;
 
@@ -35,7 +35,7 @@ test_add(int64_t seq)
         row.len[i] = row.size - row.at[i];
     }
 
-    return ngx_lyftr_memtable_add(recent, &row);
+    return ngx_lyftr_memtable_add(memtable, &row);
 }
 
 
@@ -44,9 +44,9 @@ test_last(int64_t seq)
 {
     int64_t  last;
 
-    ngx_lyftr_memtable_lock(recent);
-    last = ngx_lyftr_memtable_last(recent, seq);
-    ngx_lyftr_memtable_unlock(recent);
+    ngx_lyftr_memtable_lock(memtable);
+    last = ngx_lyftr_memtable_last(memtable, seq);
+    ngx_lyftr_memtable_unlock(memtable);
 
     return last;
 }
@@ -76,7 +76,7 @@ test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
         }
 
         for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
-            order = ngx_lyftr_memtable_order(recent, &view->chunks[i], kind,
+            order = ngx_lyftr_memtable_order(memtable, &view->chunks[i], kind,
                                              &own);
 
             for (k = 1; k < view->chunks[i].n; k++) {
@@ -106,11 +106,11 @@ static int
 test_setup(void **state)
 {
     shared = NULL;
-    recent = ngx_lyftr_memtable_attach(&shared);
+    memtable = ngx_lyftr_memtable_attach(&shared);
     committed = 0;
     indexed = 0;
 
-    return recent ? 0 : -1;
+    return memtable ? 0 : -1;
 }
 
 
@@ -141,41 +141,41 @@ test_rows(void **state)
     }
 
     for (last = 0; last <= 200; last++) {
-        assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 0, last),
+        assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 0, last),
                          NGX_OK);
         assert_true(test_view(&view, 0, last));
-        ngx_lyftr_memtable_leave(recent, &view);
+        ngx_lyftr_memtable_leave(memtable, &view);
     }
 
     /* what a view has stays, and what was indexed before stays to be seen */
 
-    assert_int_equal(ngx_lyftr_memtable_view(recent, &old, 0, 199), NGX_OK);
+    assert_int_equal(ngx_lyftr_memtable_view(memtable, &old, 0, 199), NGX_OK);
     assert_int_equal(test_last(64), 200);
-    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 0, 200), NGX_OK);
+    assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 0, 200), NGX_OK);
     assert_true(test_view(&view, 0, 200));
-    ngx_lyftr_memtable_leave(recent, &view);
+    ngx_lyftr_memtable_leave(memtable, &view);
 
     assert_int_equal(test_last(128), 200);
-    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 0, 200),
+    assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 0, 200),
                      NGX_DECLINED);
     assert_int_equal(view.nchunks, 0);
-    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 64, 200), NGX_OK);
+    assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 64, 200), NGX_OK);
     assert_true(test_view(&view, 64, 200));
-    ngx_lyftr_memtable_leave(recent, &view);
+    ngx_lyftr_memtable_leave(memtable, &view);
 
     assert_true(test_view(&old, 0, 199));
-    ngx_lyftr_memtable_leave(recent, &old);
+    ngx_lyftr_memtable_leave(memtable, &old);
 
     /* one who comes late finds that nothing is there */
 
     assert_int_equal(test_last(1024), 1024);
-    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 128, 1024),
+    assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 128, 1024),
                      NGX_DECLINED);
     assert_int_equal(test_add(1025), NGX_OK);
-    assert_int_equal(ngx_lyftr_memtable_view(recent, &view, 1024, 1025),
+    assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 1024, 1025),
                      NGX_OK);
     assert_true(test_view(&view, 1024, 1025));
-    ngx_lyftr_memtable_leave(recent, &view);
+    ngx_lyftr_memtable_leave(memtable, &view);
 
     ngx_lyftr_memtable_view_free(&view);
     ngx_lyftr_memtable_view_free(&old);
@@ -195,13 +195,13 @@ test_reader(void *data)
         to = __atomic_load_n(&committed, __ATOMIC_SEQ_CST);
         from = __atomic_load_n(&indexed, __ATOMIC_SEQ_CST);
 
-        rc = ngx_lyftr_memtable_view(recent, &view, from, ngx_max(from, to));
+        rc = ngx_lyftr_memtable_view(memtable, &view, from, ngx_max(from, to));
 
         if (rc == NGX_OK && from < to && !test_view(&view, from, to)) {
             return "a view is wrong";
         }
 
-        ngx_lyftr_memtable_leave(recent, &view);
+        ngx_lyftr_memtable_leave(memtable, &view);
 
     } while (to < TEST_ROWS);
 
@@ -226,9 +226,9 @@ test_threads(void **state)
     }
 
     for (seq = 1; seq <= TEST_ROWS; seq++) {
-        ngx_lyftr_memtable_lock(recent);
+        ngx_lyftr_memtable_lock(memtable);
         assert_int_equal(test_add(seq), NGX_OK);
-        ngx_lyftr_memtable_unlock(recent);
+        ngx_lyftr_memtable_unlock(memtable);
 
         __atomic_store_n(&committed, seq, __ATOMIC_SEQ_CST);
 
@@ -257,5 +257,5 @@ main(void)
                                         test_teardown)
     };
 
-    return cmocka_run_group_tests_name("sqlite_recent", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("memtable", tests, NULL, NULL);
 }

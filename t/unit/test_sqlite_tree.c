@@ -168,7 +168,7 @@ test_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
     job.kind = kind;
     job.nfrom = n;
 
-    assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP,
+    assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB,
                                             unit_in(120000), &err),
                      NGX_OK);
 
@@ -410,7 +410,7 @@ test_before(void **state)
 
         unit_sql("DELETE FROM lyftr_block WHERE (no >> 30 & 15) > 0");
 
-        assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP,
+        assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB,
                                                 unit_in(120000), &err),
                          NGX_OK);
 

@@ -68,7 +68,7 @@ unit_tree_build(ngx_lyftr_sqlite_t *c, ngx_lyftr_segment_t *segment,
 
     ngx_lyftr_builder_begin(&build, segment->id, kind);
 
-    assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_UPKEEP,
+    assert_int_equal(ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB,
                                             unit_in(10000), &err),
                      NGX_OK);
 

@@ -313,8 +313,8 @@ NEW
     small_segments => [
         ['ngx_lyftr_index.h', 'NGX_LYFTR_SEGMENT          32768',
          'NGX_LYFTR_SEGMENT          2048'],
-        ['ngx_lyftr_sqlite_jobs.h', 'NGX_LYFTR_UPKEEP_SHARE     3',
-         'NGX_LYFTR_UPKEEP_SHARE     1'],
+        ['ngx_lyftr_sqlite_jobs.h', 'NGX_LYFTR_MERGE_SHARE      3',
+         'NGX_LYFTR_MERGE_SHARE      1'],
         ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
          'NGX_LYFTR_COUNT_SENDERS    32'],
         ['ngx_lyftr_sqlite_count.c', 'rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR',
