@@ -100,8 +100,15 @@ static ngx_command_t  ngx_lyftr_commands[] = {
       0,
       NULL },
 
+    { ngx_string("lyftr_verify_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_handshake_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("lyftr_webhook"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_lyftr_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -240,6 +247,7 @@ ngx_lyftr_create_loc_conf(ngx_conf_t *cf)
     llcf->window = NGX_CONF_UNSET;
     llcf->readers = NGX_CONF_UNSET_PTR;
     llcf->tokens = NGX_CONF_UNSET_PTR;
+    llcf->token = NGX_CONF_UNSET_PTR;
 
     return llcf;
 }
@@ -296,13 +304,14 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_lyftr_loc_conf_t *llcf = conf;
 
+    char                       *rv;
     ngx_str_t                  *value;
     ngx_lyftr_endpoint_t       *endpoint, **ep;
     ngx_lyftr_main_conf_t      *lmcf;
     ngx_http_core_loc_conf_t   *clcf;
 
     if (llcf->endpoint) {
-        return llcf->endpoint->kind == cmd->post
+        return llcf->endpoint->directive == cmd
                ? "is duplicate"
                : "conflicts with another lyftr directive of the location";
     }
@@ -324,6 +333,7 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     endpoint->name = clcf->name;
+    endpoint->directive = cmd;
     endpoint->kind = cmd->post;
     endpoint->conf = llcf;
 
@@ -340,6 +350,14 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                               &value[1]);
         if (endpoint->store == NULL) {
             return NGX_CONF_ERROR;
+        }
+    }
+
+    if (endpoint->kind->webhook) {
+        rv = ngx_lyftr_format_params(cf, endpoint, &lmcf->stores);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 
@@ -381,6 +399,10 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
             && endpoint[i]->conf->keys->nelts == 0)
         {
             endpoint[i]->store->no_secret = 1;
+
+            if (endpoint[i]->statuses) {
+                endpoint[i]->statuses->no_secret = 1;
+            }
         }
     }
 

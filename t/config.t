@@ -179,7 +179,9 @@ my @refused = (
 
     (map { my $directive = $_;
            ([ '', "lyftr_$directive;", 'invalid number of arguments' ],
-            [ '', "lyftr_$directive main more;", 'invalid number of' ],
+            [ '', "lyftr_$directive main more;",
+              $directive eq 'webhook' ? 'invalid parameter "more"'
+                                      : 'invalid number of' ],
             [ '', "lyftr_$directive nope;", 'unknown lyftr_store "nope"' ],
             [ "lyftr_store main sqlite:///a.db; lyftr_$directive main;", '',
               qq("lyftr_$directive" directive is not allowed here) ],

@@ -145,6 +145,23 @@ ngx_lyftr_counters_result(ngx_lyftr_main_conf_t *lmcf,
 
 
 void
+ngx_lyftr_counters_items(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_endpoint_t *endpoint, ngx_lyftr_item_e item, ngx_uint_t n)
+{
+    ngx_lyftr_path_t  *path;
+
+    if (n == 0) {
+        return;
+    }
+
+    path = ngx_lyftr_zone_data(&lmcf->zone, NGX_LYFTR_LABEL_PATH,
+                               endpoint->label);
+
+    (void) ngx_atomic_fetch_add(&path->items[item], n);
+}
+
+
+void
 ngx_lyftr_counters_verified(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_secret_t *secret)
 {

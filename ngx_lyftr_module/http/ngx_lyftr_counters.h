@@ -23,6 +23,7 @@
 typedef struct {
     ngx_atomic_t                  status[NGX_LYFTR_STATUSES];
     ngx_lyftr_histogram_t         duration;
+    ngx_atomic_t                  items[NGX_LYFTR_ITEMS];
 } ngx_lyftr_path_t;
 
 
@@ -36,7 +37,7 @@ typedef struct {
 /* of all */
 
 typedef struct {
-    ngx_atomic_t                  results[NGX_LYFTR_RESULTS];
+    ngx_atomic_t                  results[NGX_LYFTR_RESULTS_COUNTED];
     ngx_atomic_t                  refusals[NGX_LYFTR_REFUSALS];
 } ngx_lyftr_counters_t;
 

@@ -61,4 +61,76 @@ ngx_int_t ngx_lyftr_signature_timely(ngx_http_request_t *r,
     ngx_lyftr_proof_t *proof);
 
 
+/* what is needed only while a delivery is checked */
+
+typedef struct {
+    ngx_str_t                     memory;
+    ngx_lyftr_faults_t            faults;
+} ngx_lyftr_scratch_t;
+
+
+/* what of a delivery goes to a store */
+
+typedef struct {
+    ngx_lyftr_store_t            *store;
+    ngx_lyftr_message_t          *messages;
+    ngx_uint_t                    n;
+    ngx_uint_t                    item;          /* if it is created */
+} ngx_lyftr_delivery_part_t;
+
+
+/* what is checked of a delivery, and what came of it; its operation owns it */
+
+typedef struct {
+    ngx_lyftr_format_t           *format;
+    ngx_lyftr_body_t              body;
+    ngx_lyftr_proof_t             proof;
+    ngx_lyftr_scratch_t          *scratch;
+
+    ngx_int_t                     collected;
+    ngx_int_t                     verified;
+    ngx_int_t                     parsed;
+
+    /* of one message */
+    u_char                       *strings;
+    ngx_lyftr_message_t           message;
+
+    /* of many */
+    ngx_str_t                     receipt;
+    ngx_uint_t                    keep_statuses;
+    ngx_lyftr_whatsapp_rows_t     rows;
+    ngx_uint_t                    other;
+    ngx_lyftr_delivery_part_t     parts[2];
+    ngx_uint_t                    nparts;
+    ngx_uint_t                    stored;        /* parts of these */
+} ngx_lyftr_delivery_t;
+
+
+struct ngx_lyftr_format_s {
+    ngx_str_t                     name;
+    ngx_str_t                     signature;     /* a preset, or empty */
+
+    /* before the checks; NGX_OK or NGX_ERROR */
+    ngx_int_t                   (*init)(ngx_http_request_t *r,
+                                      ngx_lyftr_delivery_t *delivery);
+
+    /* maybe in a pool thread; NGX_OK, NGX_DECLINED with faults, NGX_ERROR */
+    ngx_int_t                   (*parse)(ngx_lyftr_delivery_t *delivery);
+
+    /* what was parsed; as ngx_lyftr_request_write() */
+    ngx_int_t                   (*store)(ngx_http_request_t *r,
+                                      ngx_lyftr_delivery_t *delivery);
+};
+
+
+/* ngx_lyftr_webhook.c */
+
+extern ngx_lyftr_format_t  ngx_lyftr_webhook_format;
+
+
+/* ngx_lyftr_items.c */
+
+extern ngx_lyftr_format_t  ngx_lyftr_items_format;
+
+
 #endif /* _NGX_LYFTR_DELIVERY_H_INCLUDED_ */

@@ -71,16 +71,26 @@ typedef struct {
 } ngx_lyftr_kind_t;
 
 
+/* what senders send; see ngx_lyftr_delivery.h */
+
+typedef struct ngx_lyftr_format_s  ngx_lyftr_format_t;
+
+
 /* a location that has one of our directives */
 
 typedef struct ngx_lyftr_loc_conf_s  ngx_lyftr_loc_conf_t;
 
 typedef struct {
     ngx_str_t                     name;
+    ngx_command_t                *directive;
     ngx_lyftr_kind_t             *kind;
     ngx_lyftr_store_t            *store;         /* NULL: needs none */
     ngx_lyftr_loc_conf_t         *conf;
     ngx_int_t                     label;
+
+    /* of a webhook */
+    ngx_lyftr_format_t           *format;
+    ngx_lyftr_store_t            *statuses;      /* NULL: they are dropped */
 } ngx_lyftr_endpoint_t;
 
 
@@ -102,6 +112,7 @@ struct ngx_lyftr_loc_conf_s {
     time_t                        window;        /* 0: there is none */
     ngx_array_t                  *readers;       /* predicates, or NULL */
     ngx_array_t                  *tokens;        /* hashes, or NULL */
+    u_char                       *token;         /* its digest; or NULL */
 };
 
 
@@ -119,6 +130,23 @@ ngx_int_t ngx_lyftr_request_handler(ngx_http_request_t *r);
 /* ngx_lyftr_webhook.c */
 
 ngx_int_t ngx_lyftr_webhook_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_format.c */
+
+/* what "lyftr_webhook" is told of a location, but its store */
+char *ngx_lyftr_format_params(ngx_conf_t *cf, ngx_lyftr_endpoint_t *endpoint,
+    ngx_array_t *stores);
+
+/* of a location whose deliveries have many items */
+extern ngx_lyftr_kind_t  ngx_lyftr_format_items;
+
+
+/* ngx_lyftr_handshake.c */
+
+/* the lyftr_verify_token directive */
+char *ngx_lyftr_handshake_token(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /* ngx_lyftr_api.c */

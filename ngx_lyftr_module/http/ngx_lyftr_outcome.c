@@ -9,7 +9,10 @@ ngx_str_t  ngx_lyftr_results[] = {
     ngx_string("validation_error"),
     ngx_string("unavailable"),
     ngx_string("rejected"),
-    ngx_string("aborted")
+    ngx_string("aborted"),
+    ngx_string("ignored"),
+    ngx_string("verified"),
+    ngx_string("forbidden")
 };
 
 

@@ -33,6 +33,10 @@ static ngx_int_t ngx_lyftr_report_durations(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_results(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
+static ngx_int_t ngx_lyftr_report_items(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
+static ngx_uint_t ngx_lyftr_report_has_items(ngx_lyftr_main_conf_t *lmcf,
+    ngx_int_t label);
 static ngx_int_t ngx_lyftr_report_refusals(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_words(ngx_lyftr_output_t *out,
@@ -85,6 +89,13 @@ static ngx_lyftr_metric_t  ngx_lyftr_report_metrics[] = {
       "invalid_signature and validation_error, and the error log about "
       "unavailable.",
       ngx_lyftr_report_results,
+      0, NULL, NULL },
+
+    { "lyftr_webhook_items_total", "counter",
+      "What deliveries of format=whatsapp held, by kind and by what became of "
+      "it; look at the type of malformed rows for what a sender has changed, "
+      "and give the location statuses= to keep those that are ignored.",
+      ngx_lyftr_report_items,
       0, NULL, NULL },
 
     { "lyftr_signature_failures_total", "counter",
@@ -228,6 +239,25 @@ static ngx_str_t  ngx_lyftr_report_type =
     ngx_string("text/plain; version=0.0.4; charset=utf-8");
 
 
+/* the kinds and results of items; the order is that of ngx_lyftr_item_e */
+
+static struct {
+    ngx_str_t  kind;
+    ngx_str_t  result;
+
+} ngx_lyftr_report_series[NGX_LYFTR_ITEMS] = {
+
+    { ngx_string("message"), ngx_string("created") },
+    { ngx_string("message"), ngx_string("duplicate") },
+    { ngx_string("message"), ngx_string("malformed") },
+    { ngx_string("status"), ngx_string("created") },
+    { ngx_string("status"), ngx_string("duplicate") },
+    { ngx_string("status"), ngx_string("malformed") },
+    { ngx_string("status"), ngx_string("ignored") },
+    { ngx_string("other"), ngx_string("ignored") }
+};
+
+
 /* the order is that of ngx_lyftr_refusal_e */
 
 static ngx_str_t  ngx_lyftr_refusals[] = {
@@ -361,7 +391,70 @@ ngx_lyftr_report_results(ngx_lyftr_output_t *out,
     return ngx_lyftr_report_words(out, metric, "result",
                                   &ngx_lyftr_results[NGX_LYFTR_CREATED],
                                   &counters->results[NGX_LYFTR_CREATED],
-                                  NGX_LYFTR_RESULTS - NGX_LYFTR_CREATED);
+                                  NGX_LYFTR_RESULTS_COUNTED
+                                  - NGX_LYFTR_CREATED);
+}
+
+
+static ngx_int_t
+ngx_lyftr_report_items(ngx_lyftr_output_t *out, ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_metric_t *metric)
+{
+    ngx_uint_t                 i, n;
+    ngx_lyftr_path_t          *path;
+    ngx_lyftr_metric_label_t   labels[3];
+
+    labels[0].name = "path";
+    labels[1].name = "kind";
+    labels[2].name = "result";
+
+    for (i = 0; i < lmcf->zone.labels[NGX_LYFTR_LABEL_PATH].nelts; i++) {
+
+        if (!ngx_lyftr_report_has_items(lmcf, i)) {
+            continue;
+        }
+
+        path = ngx_lyftr_zone_data(&lmcf->zone, NGX_LYFTR_LABEL_PATH, i);
+        labels[0].value = ngx_lyftr_zone_name(&lmcf->zone,
+                                              NGX_LYFTR_LABEL_PATH, i);
+
+        for (n = 0; n < NGX_LYFTR_ITEMS; n++) {
+            labels[1].value = &ngx_lyftr_report_series[n].kind;
+            labels[2].value = &ngx_lyftr_report_series[n].result;
+
+            if (ngx_lyftr_metrics_line(out, metric->name, labels, 3,
+                                       path->items[n], 1)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* has a location of this label a format with many items? */
+
+static ngx_uint_t
+ngx_lyftr_report_has_items(ngx_lyftr_main_conf_t *lmcf, ngx_int_t label)
+{
+    ngx_uint_t              i;
+    ngx_lyftr_endpoint_t  **endpoint;
+
+    endpoint = lmcf->endpoints.elts;
+
+    for (i = 0; i < lmcf->endpoints.nelts; i++) {
+
+        if (endpoint[i]->label == label
+            && endpoint[i]->kind == &ngx_lyftr_format_items)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

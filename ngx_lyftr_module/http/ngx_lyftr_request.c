@@ -16,7 +16,8 @@ static ngx_lyftr_ctx_t *ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
     ngx_lyftr_endpoint_t *endpoint);
 static void ngx_lyftr_request_cleanup(void *data);
 static ngx_int_t ngx_lyftr_request_queue(ngx_http_request_t *r,
-    ngx_lyftr_ctx_t *ctx, ngx_lyftr_channel_e channel);
+    ngx_lyftr_ctx_t *ctx, ngx_lyftr_store_t *store,
+    ngx_lyftr_channel_e channel);
 static ngx_int_t ngx_lyftr_request_watch(ngx_http_request_t *r,
     ngx_lyftr_ctx_t *ctx);
 static void ngx_lyftr_request_reading(ngx_http_request_t *r);
@@ -93,6 +94,7 @@ ngx_lyftr_request_create_ctx(ngx_http_request_t *r,
      *
      *     ctx->result = NGX_LYFTR_RESULT_NONE;
      *     ctx->message_id = { 0, NULL };
+     *     ctx->items = 0;
      *     ctx->secret = NULL;
      *     ctx->op.state = NGX_LYFTR_OP_WAITING;
      */
@@ -157,13 +159,14 @@ ngx_lyftr_request_submit(ngx_http_request_t *r, ngx_lyftr_channel_e channel,
     ctx->done = done;
     ctx->answer = answer;
 
-    return ngx_lyftr_request_queue(r, ctx, channel);
+    return ngx_lyftr_request_queue(r, ctx, ctx->endpoint->store, channel);
 }
 
 
 ngx_int_t
-ngx_lyftr_request_write(ngx_http_request_t *r, ngx_lyftr_message_t *messages,
-    ngx_uint_t n, ngx_lyftr_done_pt done, ngx_http_handler_pt answer)
+ngx_lyftr_request_write(ngx_http_request_t *r, ngx_lyftr_store_t *store,
+    ngx_lyftr_message_t *messages, ngx_uint_t n, ngx_lyftr_done_pt done,
+    void *data, ngx_http_handler_pt answer)
 {
     ngx_lyftr_ctx_t  *ctx;
 
@@ -171,17 +174,18 @@ ngx_lyftr_request_write(ngx_http_request_t *r, ngx_lyftr_message_t *messages,
 
     ctx->op.write.messages = messages;
     ctx->op.write.n = n;
+    ctx->op.data = data;
 
     ctx->done = done;
     ctx->answer = answer;
 
-    return ngx_lyftr_request_queue(r, ctx, NGX_LYFTR_CHANNEL_WRITE);
+    return ngx_lyftr_request_queue(r, ctx, store, NGX_LYFTR_CHANNEL_WRITE);
 }
 
 
 static ngx_int_t
 ngx_lyftr_request_queue(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx,
-    ngx_lyftr_channel_e channel)
+    ngx_lyftr_store_t *store, ngx_lyftr_channel_e channel)
 {
     ngx_lyftr_op_t  *op;
 
@@ -195,7 +199,7 @@ ngx_lyftr_request_queue(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    op->channel = ctx->endpoint->store->channels[channel];
+    op->channel = store->channels[channel];
 
     if (r->main->blocked == NGX_LYFTR_BLOCKED_MAX
         || ngx_lyftr_channel_submit(op->channel, op) != NGX_OK)

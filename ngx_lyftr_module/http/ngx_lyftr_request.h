@@ -27,8 +27,28 @@ typedef enum {
     NGX_LYFTR_UNAVAILABLE,             /* 503, or another 5xx */
     NGX_LYFTR_REJECTED,                /* refused unread: 405, 413, 400 */
     NGX_LYFTR_ABORTED,                 /* the client left before an answer */
+    NGX_LYFTR_IGNORED,                 /* had nothing to be stored */
+    NGX_LYFTR_RESULTS_COUNTED,
+    NGX_LYFTR_VERIFIED = NGX_LYFTR_RESULTS_COUNTED,    /* a handshake */
+    NGX_LYFTR_FORBIDDEN,
     NGX_LYFTR_RESULTS
 } ngx_lyftr_result_e;
+
+
+/*
+ * What became of the items of a delivery; the order is that of
+ * ngx_lyftr_report_series[].  A status has those of a message, and one more.
+ */
+
+typedef enum {
+    NGX_LYFTR_ITEM_CREATED = 0,
+    NGX_LYFTR_ITEM_DUPLICATE,
+    NGX_LYFTR_ITEM_MALFORMED,          /* stored, too */
+    NGX_LYFTR_ITEM_STATUS,
+    NGX_LYFTR_ITEM_STATUS_IGNORED = 2 * NGX_LYFTR_ITEM_STATUS,
+    NGX_LYFTR_ITEM_OTHER_IGNORED,
+    NGX_LYFTR_ITEMS
+} ngx_lyftr_item_e;
 
 
 /* why a signature was refused; the order is that of ngx_lyftr_refusals[] */
@@ -52,6 +72,7 @@ struct ngx_lyftr_ctx_s {
     ngx_lyftr_main_conf_t        *main;
     ngx_lyftr_result_e            result;
     ngx_str_t                     message_id;
+    ngx_uint_t                    items;         /* messages and statuses */
     ngx_lyftr_secret_t           *secret;        /* that has verified it */
     ngx_lyftr_op_t                op;
 
@@ -90,10 +111,13 @@ ngx_int_t ngx_lyftr_request_submit(ngx_http_request_t *r,
     ngx_lyftr_channel_e channel, ngx_lyftr_op_run_pt run,
     ngx_lyftr_done_pt done, void *data, ngx_http_handler_pt answer);
 
-/* the same for messages that are to be stored, together or not at all */
+/*
+ * The same for messages that are to be stored, together or not at all; data is
+ * for done.  A second operation of a request keeps the deadline of the first.
+ */
 ngx_int_t ngx_lyftr_request_write(ngx_http_request_t *r,
-    ngx_lyftr_message_t *messages, ngx_uint_t n, ngx_lyftr_done_pt done,
-    ngx_http_handler_pt answer);
+    ngx_lyftr_store_t *store, ngx_lyftr_message_t *messages, ngx_uint_t n,
+    ngx_lyftr_done_pt done, void *data, ngx_http_handler_pt answer);
 
 /* answers as if the store had refused the operation */
 ngx_int_t ngx_lyftr_request_refuse(ngx_http_request_t *r,
@@ -143,11 +167,26 @@ ngx_int_t ngx_lyftr_secret_source(ngx_conf_t *cf, ngx_str_t *arg,
 /* the keys of a webhook's location */
 ngx_array_t *ngx_lyftr_secret_keys(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf);
 
+/*
+ * The value of a string, an env:NAME or a file:PATH.  NGX_OK, NGX_ERROR, or
+ * NGX_DECLINED: the variable has none, which is warned of, and what follows
+ * from that.
+ */
+ngx_int_t ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_str_t *secret, char *follows);
+
+
+/* ngx_lyftr_handshake.c */
+
+ngx_int_t ngx_lyftr_handshake_handler(ngx_http_request_t *r);
+
 
 /* ngx_lyftr_counters.c */
 
 void ngx_lyftr_counters_result(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_result_e result);
+void ngx_lyftr_counters_items(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_endpoint_t *endpoint, ngx_lyftr_item_e item, ngx_uint_t n);
 void ngx_lyftr_counters_verified(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_secret_t *secret);
 void ngx_lyftr_counters_refused(ngx_lyftr_main_conf_t *lmcf,

@@ -7,8 +7,6 @@
 #define NGX_LYFTR_SECRET_WHSEC_MIN 16
 
 
-static ngx_int_t ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg,
-    ngx_str_t *secret);
 static char *ngx_lyftr_secret_param(ngx_lyftr_secret_t *secret,
     ngx_str_t *param, ngx_str_t *name);
 static void *ngx_lyftr_secret_key(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf,
@@ -82,7 +80,8 @@ ngx_lyftr_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name.len = ngx_sprintf(name.data, "%ui", llcf->nsecrets) - name.data;
     }
 
-    rc = ngx_lyftr_secret_value(cf, &value[1], &secret->value);
+    rc = ngx_lyftr_secret_value(cf, &value[1], &secret->value,
+                                "without another one webhooks answer 503");
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -157,10 +156,9 @@ ngx_lyftr_secret_param(ngx_lyftr_secret_t *secret, ngx_str_t *param,
 }
 
 
-/* NGX_DECLINED: there is none; the server starts, and is not ready */
-
-static ngx_int_t
-ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *secret)
+ngx_int_t
+ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *secret,
+    char *follows)
 {
     char       *source;
     ngx_int_t   rc;
@@ -173,7 +171,7 @@ ngx_lyftr_secret_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *secret)
     if (rc == NGX_DECLINED) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "no secret in the environment variable \"%V\": "
-                           "without another one webhooks answer 503", arg);
+                           "%s", arg, follows);
     }
 
     if (rc == NGX_OK) {

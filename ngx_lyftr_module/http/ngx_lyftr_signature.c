@@ -403,6 +403,20 @@ ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
     }
 
     ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+    ngx_conf_merge_ptr_value(conf->token, prev->token, NULL);
+
+    /* a format may have a signature of its own, which is not inherited */
+
+    if (conf->scheme == NGX_CONF_UNSET_PTR
+        && conf->endpoint
+        && conf->endpoint->conf == conf
+        && conf->endpoint->format
+        && conf->endpoint->format->signature.len)
+    {
+        conf->scheme = ngx_lyftr_scheme_find(
+                                         &conf->endpoint->format->signature);
+    }
+
     ngx_conf_merge_ptr_value(conf->scheme, prev->scheme, ngx_lyftr_schemes);
     ngx_conf_merge_sec_value(conf->window, prev->window, 300);
 

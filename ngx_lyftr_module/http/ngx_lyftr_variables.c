@@ -29,6 +29,8 @@ static ngx_int_t ngx_lyftr_variable_dup(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_lyftr_variable_message_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_lyftr_variable_items(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_lyftr_variable_secret_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_lyftr_variable_body_length(ngx_http_request_t *r,
@@ -67,6 +69,9 @@ static ngx_http_variable_t  ngx_lyftr_vars[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("lyftr_message_id"), NULL, ngx_lyftr_variable_message_id,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("lyftr_items"), NULL, ngx_lyftr_variable_items,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("lyftr_secret_name"), NULL, ngx_lyftr_variable_secret_name,
@@ -272,6 +277,27 @@ ngx_lyftr_variable_message_id(ngx_http_request_t *r,
 
     return ngx_lyftr_variable_text(r, v, ctx->message_id.data,
                                    ctx->message_id.len, NGX_LYFTR_LOG_ID_LEN);
+}
+
+
+static ngx_int_t
+ngx_lyftr_variable_items(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char           *p;
+    ngx_lyftr_ctx_t  *ctx;
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_lyftr_request_ctx(r);
+
+    ngx_lyftr_variable_set(v, p, 0);
+    v->len = ngx_sprintf(p, "%ui", ctx ? ctx->items : 0) - p;
+
+    return NGX_OK;
 }
 
 

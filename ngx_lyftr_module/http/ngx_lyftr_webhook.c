@@ -5,29 +5,6 @@
 #define NGX_LYFTR_WEBHOOK_LARGE    (256 * 1024)
 
 
-/* what is needed only while a delivery is checked */
-
-typedef struct {
-    ngx_str_t                     memory;
-    ngx_lyftr_faults_t            faults;
-} ngx_lyftr_scratch_t;
-
-
-/* what is checked of a delivery, and what came of it; its operation owns it */
-
-typedef struct {
-    ngx_lyftr_body_t              body;
-    ngx_lyftr_proof_t             proof;
-    u_char                       *strings;
-    ngx_lyftr_message_t           message;
-    ngx_lyftr_scratch_t          *scratch;
-
-    ngx_int_t                     collected;
-    ngx_int_t                     verified;
-    ngx_int_t                     parsed;
-} ngx_lyftr_delivery_t;
-
-
 static ngx_uint_t ngx_lyftr_webhook_incomplete(ngx_http_request_t *r);
 static void ngx_lyftr_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_webhook_process(ngx_http_request_t *r);
@@ -37,6 +14,11 @@ static ngx_int_t ngx_lyftr_webhook_check_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static void ngx_lyftr_webhook_check(ngx_lyftr_delivery_t *delivery);
 static ngx_int_t ngx_lyftr_webhook_checked(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_webhook_verified(ngx_http_request_t *r,
+    ngx_lyftr_delivery_t *delivery);
+static ngx_int_t ngx_lyftr_webhook_init(ngx_http_request_t *r,
+    ngx_lyftr_delivery_t *delivery);
+static ngx_int_t ngx_lyftr_webhook_parse(ngx_lyftr_delivery_t *delivery);
 static ngx_int_t ngx_lyftr_webhook_store(ngx_http_request_t *r,
     ngx_lyftr_delivery_t *delivery);
 static ngx_int_t ngx_lyftr_webhook_forged(ngx_http_request_t *r);
@@ -47,6 +29,15 @@ static ngx_int_t ngx_lyftr_webhook_answer(ngx_http_request_t *r);
 
 
 static ngx_str_t  ngx_lyftr_webhook_ok = ngx_string("{\"status\":\"ok\"}");
+
+
+ngx_lyftr_format_t  ngx_lyftr_webhook_format = {
+    ngx_string("lyftr"),
+    ngx_null_string,
+    ngx_lyftr_webhook_init,
+    ngx_lyftr_webhook_parse,
+    ngx_lyftr_webhook_store
+};
 
 
 ngx_int_t
@@ -128,12 +119,17 @@ ngx_lyftr_webhook_body_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_lyftr_webhook_process(ngx_http_request_t *r)
 {
+    ngx_lyftr_ctx_t       *ctx;
     ngx_lyftr_delivery_t  *delivery;
 
     delivery = ngx_pcalloc(r->pool, sizeof(ngx_lyftr_delivery_t));
     if (delivery == NULL) {
         return ngx_lyftr_webhook_fault(r);
     }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    delivery->format = ctx->endpoint->format;
 
     if (ngx_lyftr_signature_read(r, &delivery->proof) != NGX_OK) {
         return ngx_lyftr_webhook_forged(r);
@@ -143,16 +139,17 @@ ngx_lyftr_webhook_process(ngx_http_request_t *r)
         return ngx_lyftr_webhook_fault(r);
     }
 
-    delivery->strings = ngx_pnalloc(r->pool, delivery->body.text.len + 1);
     delivery->scratch = ngx_lyftr_webhook_scratch(r, delivery->body.text.len);
 
-    if (delivery->strings == NULL || delivery->scratch == NULL) {
+    if (delivery->scratch == NULL
+        || delivery->format->init(r, delivery) != NGX_OK)
+    {
         return ngx_lyftr_webhook_fault(r);
     }
 
     if (delivery->body.text.len <= NGX_LYFTR_WEBHOOK_LARGE) {
         ngx_lyftr_webhook_check(delivery);
-        return ngx_lyftr_webhook_store(r, delivery);
+        return ngx_lyftr_webhook_verified(r, delivery);
     }
 
     if (ngx_lyftr_signature_detach(r, &delivery->proof) != NGX_OK) {
@@ -228,11 +225,7 @@ ngx_lyftr_webhook_check(ngx_lyftr_delivery_t *delivery)
         return;
     }
 
-    delivery->parsed = ngx_lyftr_message_parse(text->data, text->len,
-                                               delivery->strings,
-                                               &delivery->scratch->memory,
-                                               &delivery->message,
-                                               &delivery->scratch->faults);
+    delivery->parsed = delivery->format->parse(delivery);
 }
 
 
@@ -247,12 +240,13 @@ ngx_lyftr_webhook_checked(ngx_http_request_t *r)
         return ngx_lyftr_request_failure(r);
     }
 
-    return ngx_lyftr_webhook_store(r, ctx->op.data);
+    return ngx_lyftr_webhook_verified(r, ctx->op.data);
 }
 
 
 static ngx_int_t
-ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
+ngx_lyftr_webhook_verified(ngx_http_request_t *r,
+    ngx_lyftr_delivery_t *delivery)
 {
     ngx_lyftr_ctx_t  *ctx;
 
@@ -297,8 +291,44 @@ ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
         return ngx_lyftr_http_faults(r, &delivery->scratch->faults);
     }
 
-    return ngx_lyftr_request_write(r, &delivery->message, 1,
-                                   ngx_lyftr_webhook_done,
+    return delivery->format->store(r, delivery);
+}
+
+
+/* a delivery of one message */
+
+static ngx_int_t
+ngx_lyftr_webhook_init(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
+{
+    delivery->strings = ngx_pnalloc(r->pool, delivery->body.text.len + 1);
+
+    return delivery->strings ? NGX_OK : NGX_ERROR;
+}
+
+
+/* maybe in a pool thread */
+
+static ngx_int_t
+ngx_lyftr_webhook_parse(ngx_lyftr_delivery_t *delivery)
+{
+    return ngx_lyftr_message_parse(delivery->body.text.data,
+                                   delivery->body.text.len,
+                                   delivery->strings,
+                                   &delivery->scratch->memory,
+                                   &delivery->message,
+                                   &delivery->scratch->faults);
+}
+
+
+static ngx_int_t
+ngx_lyftr_webhook_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
+{
+    ngx_lyftr_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+
+    return ngx_lyftr_request_write(r, ctx->endpoint->store, &delivery->message,
+                                   1, ngx_lyftr_webhook_done, delivery,
                                    ngx_lyftr_webhook_answer);
 }
 

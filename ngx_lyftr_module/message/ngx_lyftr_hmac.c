@@ -125,29 +125,18 @@ ngx_lyftr_digest_free(void *digest)
 }
 
 
-u_char *
-ngx_lyftr_digest_write(void *digest, u_char *p, ngx_str_t *s)
+ngx_int_t
+ngx_lyftr_digest_make(void *digest, ngx_str_t *s, u_char *md)
 {
-    u_char      md[NGX_LYFTR_HMAC_LEN];
-    ngx_uint_t  i;
-
-    static u_char  hex[] = "0123456789abcdef";
-
     /* without an algorithm it is the same one again */
 
     if (!EVP_DigestInit_ex(digest, NULL, NULL)
-        || !EVP_DigestUpdate(digest, s->data, s->len)
-        || !EVP_DigestFinal_ex(digest, md, NULL))
+        || !EVP_DigestUpdate(digest, s->data, s->len))
     {
-        return NULL;
+        return NGX_ERROR;
     }
 
-    for (i = 0; i < NGX_LYFTR_HMAC_LEN; i++) {
-        *p++ = hex[md[i] >> 4];
-        *p++ = hex[md[i] & 0xf];
-    }
-
-    return p;
+    return EVP_DigestFinal_ex(digest, md, NULL) ? NGX_OK : NGX_ERROR;
 }
 
 

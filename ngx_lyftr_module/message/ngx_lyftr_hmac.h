@@ -33,8 +33,8 @@ ngx_int_t ngx_lyftr_hmac_decode(u_char *s, size_t len, ngx_str_t *prefix,
 void *ngx_lyftr_digest_create(void);
 void ngx_lyftr_digest_free(void *digest);
 
-/* writes SHA-256 of s in hex; where that ends, or NULL */
-u_char *ngx_lyftr_digest_write(void *digest, u_char *p, ngx_str_t *s);
+/* fills md, of the same length, with SHA-256 of s; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_lyftr_digest_make(void *digest, ngx_str_t *s, u_char *md);
 
 /* in a time that does not tell where they differ */
 ngx_uint_t ngx_lyftr_hmac_equal(u_char *a, u_char *b);

@@ -18,6 +18,7 @@
 #include <ngx_lyftr_output.h>
 #include <ngx_lyftr_scheme.h>
 #include <ngx_lyftr_text.h>
+#include <ngx_lyftr_whatsapp.h>
 
 
 #endif /* _NGX_LYFTR_MESSAGE_H_INCLUDED_ */

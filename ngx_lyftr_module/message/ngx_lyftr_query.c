@@ -36,8 +36,6 @@ typedef struct {
 
 static void ngx_lyftr_query_split(ngx_str_t *args, u_char *arena,
     ngx_str_t *values);
-static u_char *ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last,
-    ngx_uint_t form);
 static ngx_int_t ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_offset(ngx_str_t *values, ngx_str_t *value,
@@ -174,7 +172,7 @@ ngx_lyftr_query_split(ngx_str_t *args, u_char *arena, ngx_str_t *values)
 }
 
 
-static u_char *
+u_char *
 ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last, ngx_uint_t form)
 {
     ngx_int_t  high, low;

@@ -359,6 +359,13 @@ u_char *ngx_lyftr_item_write(u_char *p, ngx_lyftr_message_t *m,
 ngx_int_t ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena,
     ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults);
 
+/*
+ * Decodes what is percent-encoded, and of a form also a plus, which is a space
+ * there; where it ends.
+ */
+u_char *ngx_lyftr_query_decode(u_char *dst, u_char *s, u_char *last,
+    ngx_uint_t form);
+
 /* an upper bound of what ngx_lyftr_query_write_next() writes */
 size_t ngx_lyftr_query_next_len(ngx_lyftr_query_t *q);
 

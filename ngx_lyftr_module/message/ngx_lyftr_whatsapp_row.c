@@ -302,8 +302,11 @@ ngx_lyftr_whatsapp_row(ngx_lyftr_whatsapp_row_t *row)
 static ngx_int_t
 ngx_lyftr_whatsapp_digest(ngx_lyftr_whatsapp_row_t *row)
 {
-    u_char     *p;
+    u_char     *p, md[NGX_LYFTR_HMAC_LEN];
     ngx_str_t  *id;
+    ngx_uint_t  i;
+
+    static u_char  hex[] = "0123456789abcdef";
 
     if (row->digest == NULL) {
         row->digest = ngx_lyftr_digest_create();
@@ -315,9 +318,13 @@ ngx_lyftr_whatsapp_digest(ngx_lyftr_whatsapp_row_t *row)
     p = ngx_cpymem(row->p, NGX_LYFTR_WHATSAPP_DIGEST,
                    sizeof(NGX_LYFTR_WHATSAPP_DIGEST) - 1);
 
-    p = ngx_lyftr_digest_write(row->digest, p, &row->item->raw);
-    if (p == NULL) {
+    if (ngx_lyftr_digest_make(row->digest, &row->item->raw, md) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_LYFTR_HMAC_LEN; i++) {
+        *p++ = hex[md[i] >> 4];
+        *p++ = hex[md[i] & 0xf];
     }
 
     id = &row->m->message_id;
