@@ -130,6 +130,27 @@ for my $db ("$dir/data/app.db", "$dir/restored.db") {
 }
 
 
+# how WhatsApp is connected, behind the step that starts the service
+
+my ($connect) = text($operation) =~ /^## Connect WhatsApp\n(.*?)^## /ms;
+my ($start, @steps) = $connect =~ /^```sh\n(.*?)^```/msg;
+my %env = $start =~ /(WHATSAPP_(?:APP_SECRET|VERIFY_TOKEN))=(\S+)/g;
+
+$server = Lyftr::Shipped->new(env => {
+    %env, WHATSAPP_STATUSES => "sqlite:///$dir/receipts.db" });
+
+s{127\.0\.0\.1:8000}{127.0.0.1:$server->{port}}g for @steps;
+
+($said, $code) = shell('.', join '', @steps);
+
+is($code, 0, "$operation: WhatsApp's shell lines run");
+like($said, qr/\A1158201444\{"status":"ok"\}\{"data":\[\{"message_id":"wamid\./,
+     'the handshake, a delivery, and what is stored');
+is(() = $said =~ /[a-z]+: 200 \{"status":"ok"\}$/mg, 7, 'and the samples');
+
+$server->stop;
+
+
 # pieces of a configuration, by themselves or in a server of a store
 
 sub taken {
@@ -137,7 +158,8 @@ sub taken {
 
     my $module = $ENV{TEST_NGINX_LOAD_MODULES};
     my $load = $module ? "load_module $module;" : '';
-    my $store = $piece =~ /lyftr_store/ ? '' : 'lyftr_store main sqlite:///x;';
+    my $store = $piece =~ /lyftr_store/ ? ''
+        : 'lyftr_store main sqlite:///x; lyftr_store receipts sqlite:///y;';
 
     for my $conf ("$store lyftr_secret x; server { location /one { $piece } }",
                   "$store lyftr_secret x; server { $piece }",

@@ -95,7 +95,8 @@ sub line {
     is_deeply([ sort keys %$entry ],
               [ sort qw(ts level request_id method path status latency_ms
                         client),
-                     $webhook ? qw(body_length secret message_id dup result)
+                     $webhook ? qw(body_length secret message_id items dup
+                                    result)
                               : () ],
               "$name: the fields");
     is($entry->{client}, '127.0.0.1', "$name: the caller's address");

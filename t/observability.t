@@ -106,7 +106,8 @@ for my $alert (@alerts) {
 
 # the names in queries are those of a running server
 
-my $server = Lyftr::Server->new(workers => 2);
+my $server = Lyftr::Server->new(workers => 2, server =>
+    'location = /whatsapp { lyftr_webhook main format=whatsapp; }');
 
 $server->post(message(message_id => "m$_")) for 1 .. 3;
 $server->post(message(message_id => 'm1'));

@@ -27,16 +27,26 @@ my $address = add_addresses("$foreign/32") ? $foreign : undef;
 
 my $dir = tempdir(CLEANUP => 1);
 
-open my $garbage, '>', "$dir/garbage.db" or die "garbage.db: $!";
-print $garbage 'this is no database' x 1000;
-close $garbage;
+for my $name ('garbage.db', 'garbage2.db') {
+    open my $garbage, '>', "$dir/$name" or die "$name: $!";
+    print $garbage 'this is no database' x 1000;
+    close $garbage;
+}
 
-my $good = Lyftr::Shipped->new;
+my %whatsapp = (WHATSAPP_APP_SECRET => 'testsecret',
+                WHATSAPP_VERIFY_TOKEN => 'tok');
+
+my $good = Lyftr::Shipped->new(env => {
+    %whatsapp, WHATSAPP_STATUSES => "sqlite:///$dir/receipts.db" });
 my $unready = Lyftr::Shipped->new(db => "$dir/garbage.db",
-                                  env => { SWAGGER_UI => '/nonexistent' });
+                                  env => { SWAGGER_UI => '/nonexistent',
+                                           %whatsapp, WHATSAPP_STATUSES =>
+                                           "sqlite:///$dir/garbage2.db" });
 my $secretless = Lyftr::Shipped->new(env => { WEBHOOK_SECRET => undef,
                                               SWAGGER_UI => '/nonexistent' });
-my $guarded = Lyftr::Shipped->new(env => { LYFTR_READ_TOKEN => 'a' });
+my $guarded = Lyftr::Shipped->new(env => {
+    %whatsapp, LYFTR_READ_TOKEN => 'a',
+    WHATSAPP_STATUSES => "sqlite:///$dir/guarded.db" });
 
 my %servers = (file => 'docker/openapi.json', secret => 'testsecret',
                good => $good->{port}, unready => $unready->{port},

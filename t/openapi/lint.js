@@ -39,7 +39,7 @@ function compare(what, described, real) {
 
 
 function compareAll({ info, paths, components: { schemas } }) {
-    const types = ['MessageFaults', 'QueryFaults'].flatMap((name) =>
+    const types = ['MessageFaults', 'DeliveryFaults', 'QueryFaults'].flatMap((name) =>
         schemas[name].properties.detail.items.properties.type.enum);
 
     compare('version', [info.version],

@@ -74,6 +74,13 @@ function deliver(to, body) {
 }
 
 
+function deliverWhatsApp(to, body) {
+    return ask(to, 'POST', '/whatsapp',
+               [`X-Hub-Signature-256: sha256=${requests.sign(body, secret)}`],
+               body);
+}
+
+
 // the same server, and a caller that may not read
 
 const server = { port: good };
@@ -96,6 +103,28 @@ const properties = {
             const answer = await deliver(server, body);
 
             expect(answer, 200, 422);
+        });
+    },
+
+    async 'a delivery of WhatsApp is taken if it is one'() {
+        const lists = fc.record({
+            messages: fc.jsonValue(), statuses: fc.jsonValue(),
+            message_echoes: fc.array(fc.jsonValue()),
+            contacts: fc.jsonValue(), metadata: fc.jsonValue(),
+        }, { requiredKeys: [] });
+        const change = fc.record({ field: fc.constantFrom('messages', 'calls'),
+                                   value: fc.oneof(lists, fc.jsonValue()) });
+
+        await holds(fc.array(fc.oneof(change, fc.jsonValue())),
+            async (changes) => {
+                const answer = await deliverWhatsApp(server, JSON.stringify({
+                    entry: [{ changes }, { changes: 0 }],
+                    object: 'whatsapp_business_account' }));
+
+                expect(answer, 200);
+            });
+        await holds(requests.mangled, async (body) => {
+            expect(await deliverWhatsApp(server, body), 422);
         });
     },
 
@@ -259,6 +288,22 @@ async function provoke() {
     await deliver({ port: unready }, JSON.stringify({ message_id: 'm',
         from: '+1', to: '+2', ts: '2025-01-15T10:00:00Z' }));
     await deliver(server, '{}');
+
+    const challenge = '/whatsapp?hub.mode=subscribe&hub.verify_token=tok'
+                      + '&hub.challenge=1';
+
+    await ask(server, 'GET', challenge);
+    await ask(server, 'HEAD', challenge);
+    await deliverWhatsApp(server, '{}');
+
+    for (const name of ['messages', 'statuses']) {
+        const body = JSON.stringify({ object: 'whatsapp_business_account',
+            entry: [{ changes: [{ field: 'messages', value: {
+                [name]: [{ id: 'm', status: 'read' }] } }] }] });
+
+        await deliverWhatsApp(server, body);
+        await deliverWhatsApp({ port: unready }, body);
+    }
 }
 
 
