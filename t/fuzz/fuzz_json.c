@@ -60,6 +60,28 @@ fuzz_read_back(u_char *s, size_t size, u_char *p, size_t len)
 }
 
 
+/* as long as announced, and nothing is left to take out */
+
+static void
+fuzz_minify(u_char *s, size_t size)
+{
+    size_t   n;
+    u_char  *p;
+
+    n = ngx_lyftr_json_minify(NULL, s, size);
+    fuzz_assert(n <= size);
+
+    p = malloc(n + 1);
+    fuzz_assert(p);
+
+    p[n] = 0xee;
+    fuzz_assert(ngx_lyftr_json_minify(p, s, size) == n && p[n] == 0xee);
+    fuzz_assert(ngx_lyftr_json_minify(NULL, p, n) == n);
+
+    free(p);
+}
+
+
 /* JSON strings are valid, as long as announced; folding is consistent */
 
 int
@@ -85,6 +107,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_assert(i == len - 1 && p[0] == '"' && p[i] == '"');
     fuzz_read_back(s, size, p, len);
+    fuzz_minify(s, size);
+    fuzz_minify(p, len);
     free(p);
 
     n = ngx_lyftr_fold(NULL, s, size);
