@@ -90,8 +90,8 @@ ngx_int_t
 ngx_lyftr_bitmap_range(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
 {
-    int64_t              rank;
-    ngx_uint_t           i;
+    int64_t                   rank;
+    ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
     if (ngx_lyftr_bitmap_reach(index, bits, err) != NGX_OK) {
@@ -104,7 +104,9 @@ ngx_lyftr_bitmap_range(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
         for (rank = source->low; rank < source->high; rank++) {
 
             if (ngx_lyftr_merge_child_load(index, source, rank,
-                                           err) != NGX_OK) {
+                                           err)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
@@ -205,8 +207,8 @@ ngx_lyftr_bitmap_copy(ngx_lyftr_bitmap_t *bits, uint64_t *words, int64_t first,
 
 static ngx_int_t
 ngx_lyftr_bitmap_ranks(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
-    uint64_t *words, ngx_lyftr_merge_child_t *source, int64_t low, int64_t high,
-    ngx_uint_t in, ngx_lyftr_error_t *err)
+    uint64_t *words, ngx_lyftr_merge_child_t *source, int64_t low,
+    int64_t high, ngx_uint_t in, ngx_lyftr_error_t *err)
 {
     int64_t   rank;
     uint64_t  bit;

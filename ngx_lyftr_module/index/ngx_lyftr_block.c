@@ -90,8 +90,8 @@ ngx_lyftr_block_begin(ngx_lyftr_buf_t *block, int64_t first)
 
 
 ngx_int_t
-ngx_lyftr_block_add(ngx_lyftr_buf_t *block, ngx_lyftr_buf_t *prev,
-    u_char *key, size_t len, int64_t value)
+ngx_lyftr_block_add(ngx_lyftr_buf_t *block, ngx_lyftr_buf_t *prev, u_char *key,
+    size_t len, int64_t value)
 {
     u_char  *p;
     size_t   shared, max;

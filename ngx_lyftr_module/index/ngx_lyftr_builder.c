@@ -56,10 +56,9 @@ ngx_lyftr_builder_add(ngx_lyftr_builder_t *build, u_char *key, size_t len,
 
 static ngx_int_t
 ngx_lyftr_builder_push(ngx_lyftr_builder_t *build, ngx_uint_t level,
-    u_char *key,
-    size_t len, int64_t value, int64_t rank)
+    u_char *key, size_t len, int64_t value, int64_t rank)
 {
-    size_t                    n;
+    size_t                      n;
     ngx_lyftr_builder_level_t  *l;
 
     l = &build->level[level];
@@ -119,7 +118,8 @@ ngx_lyftr_builder_push(ngx_lyftr_builder_t *build, ngx_uint_t level,
  */
 
 static ngx_uint_t
-ngx_lyftr_builder_full(ngx_lyftr_builder_t *build, ngx_uint_t level, size_t len)
+ngx_lyftr_builder_full(ngx_lyftr_builder_t *build, ngx_uint_t level,
+    size_t len)
 {
     ngx_lyftr_builder_level_t  *l;
 
@@ -173,7 +173,7 @@ static ngx_int_t
 ngx_lyftr_builder_out(ngx_lyftr_builder_t *build, ngx_uint_t level, int64_t n,
     u_char *data, size_t len)
 {
-    ngx_lyftr_buf_t         *out;
+    ngx_lyftr_buf_t           *out;
     ngx_lyftr_builder_head_t   head;
 
     out = level ? &build->upper : &build->out;
@@ -206,7 +206,8 @@ ngx_lyftr_builder_end(ngx_lyftr_builder_t *build)
 
 
 ngx_int_t
-ngx_lyftr_builder_filter(ngx_lyftr_builder_t *build, u_char *filter, size_t len)
+ngx_lyftr_builder_filter(ngx_lyftr_builder_t *build, u_char *filter,
+    size_t len)
 {
     size_t   size;
     int64_t  n;

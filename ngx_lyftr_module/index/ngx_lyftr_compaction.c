@@ -354,8 +354,8 @@ static ngx_int_t
 ngx_lyftr_compaction_merged(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t           i, least, less;
-    ngx_lyftr_buf_t     *key;
+    ngx_uint_t             i, least, less;
+    ngx_lyftr_buf_t       *key;
     ngx_lyftr_iterator_t  *cursor;
 
     least = job->nfrom;
@@ -460,8 +460,8 @@ ngx_lyftr_compaction_less(ngx_lyftr_index_t *index,
 /* reads the id of the entry that a cursor is at, once */
 
 static ngx_int_t
-ngx_lyftr_compaction_id(ngx_lyftr_index_t *index,
-    ngx_lyftr_compaction_t *job, ngx_uint_t i, ngx_lyftr_error_t *err)
+ngx_lyftr_compaction_id(ngx_lyftr_index_t *index, ngx_lyftr_compaction_t *job,
+    ngx_uint_t i, ngx_lyftr_error_t *err)
 {
     int64_t  seq;
 

@@ -1,9 +1,9 @@
 /*
- * A library of sorted segments that follow a log of rows: the memtable, trees
- * of keys in blocks, filters, the merging iterator, flush and compaction, the
- * largest senders, and the search for a needle.  What holds blocks and rows is
- * given to it as a few functions.  It never knows SQLite, a connection and its
- * transactions, locks, files, or a request.
+ * A library of sorted segments that follow a log of rows: memtable, trees of
+ * keys in blocks, filters, merging iterator, flush, compaction, the largest
+ * senders, and the search for a needle.  What holds blocks and rows gives it a
+ * few functions.  It never knows SQLite, a connection, its transactions and
+ * files, a lock of others, or a request.
  */
 
 
@@ -231,8 +231,7 @@ u_char *ngx_lyftr_key_instant(u_char *p, ngx_str_t *instant);
 
 size_t ngx_lyftr_filter_len(int64_t rows);
 void ngx_lyftr_filter_add(u_char *filter, size_t len, uint64_t hash);
-ngx_uint_t ngx_lyftr_filter_has(u_char *filter, size_t len,
-    uint64_t hash);
+ngx_uint_t ngx_lyftr_filter_has(u_char *filter, size_t len, uint64_t hash);
 
 /* loads that of a segment, or those of all that have none yet */
 ngx_int_t ngx_lyftr_filter_load(ngx_lyftr_index_t *index,
@@ -323,8 +322,7 @@ typedef struct {
  * desc may be set.
  */
 ngx_int_t ngx_lyftr_merge_open(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_t *sources, ngx_lyftr_tree_e kind,
-    ngx_lyftr_error_t *err);
+    ngx_lyftr_merge_t *sources, ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err);
 void ngx_lyftr_merge_close(ngx_lyftr_merge_t *sources);
 
 /* from low on, before high; one that is empty is no limit */

@@ -104,7 +104,9 @@ ngx_lyftr_iterator_at(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
     }
 
     if (ngx_lyftr_iterator_descend(index, cursor, NULL, 0, rank,
-                                   err) != NGX_OK) {
+                                   err)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -365,9 +367,9 @@ ngx_lyftr_iterator_cmp(ngx_lyftr_block_t *block, u_char *key, size_t len,
 /* the last of the blocks whose first key is less, or the lowest if none is */
 
 static ngx_int_t
-ngx_lyftr_iterator_below(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
-    ngx_uint_t level, u_char *key, size_t len, int64_t low, int64_t high,
-    int64_t *n, ngx_lyftr_error_t *err)
+ngx_lyftr_iterator_below(ngx_lyftr_index_t *index,
+    ngx_lyftr_iterator_t *cursor, ngx_uint_t level, u_char *key, size_t len,
+    int64_t low, int64_t high, int64_t *n, ngx_lyftr_error_t *err)
 {
     int64_t     at, first;
     ngx_uint_t  l;
@@ -378,7 +380,9 @@ ngx_lyftr_iterator_below(ngx_lyftr_index_t *index, ngx_lyftr_iterator_t *cursor,
 
         for (l = level + 1; l-- > 0; first = cursor->block.first) {
             if (ngx_lyftr_iterator_load(index, cursor, l, first,
-                                        err) != NGX_OK) {
+                                        err)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
         }

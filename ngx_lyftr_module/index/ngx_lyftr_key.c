@@ -204,8 +204,7 @@ ngx_lyftr_key_part(u_char *p, ngx_str_t *s)
 
 
 ngx_int_t
-ngx_lyftr_key_read(ngx_str_t *part, ngx_lyftr_buf_t *buf,
-    ngx_str_t *from)
+ngx_lyftr_key_read(ngx_str_t *part, ngx_lyftr_buf_t *buf, ngx_str_t *from)
 {
     size_t   i, len;
     u_char  *p;

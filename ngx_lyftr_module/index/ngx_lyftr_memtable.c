@@ -35,8 +35,7 @@ static void ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk);
 static void ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *memtable,
     int64_t seq);
 static void ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows,
-    ngx_uint_t n,
-    ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare);
+    ngx_uint_t n, ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare);
 static ngx_int_t ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
     ngx_lyftr_memtable_row_t *b, ngx_lyftr_tree_e kind);
 
@@ -155,7 +154,7 @@ ngx_lyftr_memtable_forget(ngx_lyftr_memtable_t *memtable, int64_t seq)
 static void
 ngx_lyftr_memtable_drop(ngx_lyftr_chunk_t *chunk)
 {
-    ngx_uint_t          i;
+    ngx_uint_t                   i;
     ngx_lyftr_memtable_arena_t  *arena;
 
     if (--chunk->refs) {
@@ -179,8 +178,8 @@ ngx_int_t
 ngx_lyftr_memtable_add(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_memtable_row_t *row)
 {
-    u_char                  *key;
-    ngx_lyftr_chunk_t       *chunk;
+    u_char                    *key;
+    ngx_lyftr_chunk_t         *chunk;
     ngx_lyftr_memtable_row_t  *to;
 
     if (row->seq <= memtable->last) {
@@ -250,8 +249,8 @@ ngx_lyftr_memtable_chunk(ngx_lyftr_memtable_t *memtable, int64_t seq)
 static u_char *
 ngx_lyftr_memtable_copy(ngx_lyftr_chunk_t *chunk, u_char *data, size_t len)
 {
-    u_char             *p;
-    size_t              max;
+    u_char                      *p;
+    size_t                       max;
     ngx_lyftr_memtable_arena_t  *arena;
 
     arena = chunk->arena;
@@ -344,7 +343,8 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view,
 
 
 void
-ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view)
+ngx_lyftr_memtable_leave(ngx_lyftr_memtable_t *memtable,
+    ngx_lyftr_view_t *view)
 {
     if (view->nchunks == 0) {
         return;
@@ -468,8 +468,7 @@ ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
 
 static ngx_int_t
 ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
-    ngx_lyftr_memtable_row_t *b,
-    ngx_lyftr_tree_e kind)
+    ngx_lyftr_memtable_row_t *b, ngx_lyftr_tree_e kind)
 {
     int      rc;
     size_t   alen, blen;

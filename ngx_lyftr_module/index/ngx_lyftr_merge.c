@@ -28,9 +28,9 @@ ngx_int_t
 ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t            i, n;
-    ngx_lyftr_merge_child_t   *source;
-    ngx_lyftr_segment_t  *segment;
+    ngx_uint_t                i, n;
+    ngx_lyftr_merge_child_t  *source;
+    ngx_lyftr_segment_t      *segment;
 
     n = index->nsegments + index->view.nchunks;
 
@@ -84,9 +84,8 @@ ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 
 static ngx_int_t
 ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source,
-    ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind,
-    ngx_lyftr_error_t *err)
+    ngx_lyftr_merge_child_t *source, ngx_lyftr_view_chunk_t *part,
+    ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err)
 {
     source->cursor.kind = kind;
     source->chunk = part->chunk;
@@ -126,7 +125,7 @@ ngx_int_t
 ngx_lyftr_merge_range(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *low, ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t           i;
+    ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
     *total = 0;
@@ -161,15 +160,17 @@ ngx_int_t
 ngx_lyftr_merge_after(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *key, ngx_lyftr_error_t *err)
 {
-    int64_t              rank;
-    ngx_uint_t           i;
+    int64_t                   rank;
+    ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
         if (ngx_lyftr_merge_child_bound(index, source, key, &rank,
-                                        err) != NGX_OK) {
+                                        err)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -186,8 +187,8 @@ ngx_lyftr_merge_after(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 
 static ngx_int_t
 ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source,
-    ngx_str_t *key, int64_t *rank, ngx_lyftr_error_t *err)
+    ngx_lyftr_merge_child_t *source, ngx_str_t *key, int64_t *rank,
+    ngx_lyftr_error_t *err)
 {
     size_t    len;
     u_char   *p;
@@ -234,10 +235,9 @@ ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
 
 ngx_int_t
 ngx_lyftr_merge_child_load(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source,
-    int64_t rank, ngx_lyftr_error_t *err)
+    ngx_lyftr_merge_child_t *source, int64_t rank, ngx_lyftr_error_t *err)
 {
-    ngx_int_t                rc;
+    ngx_int_t                  rc;
     ngx_lyftr_iterator_t      *cursor;
     ngx_lyftr_memtable_row_t  *row;
 
@@ -322,8 +322,8 @@ static ngx_int_t
 ngx_lyftr_merge_skip_by(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t step, int64_t *skip, ngx_lyftr_error_t *err)
 {
-    int64_t              left, rank;
-    ngx_uint_t           i;
+    int64_t                   left, rank;
+    ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
     for (i = 0; i < sources->n; i++) {
@@ -467,7 +467,7 @@ ngx_int_t
 ngx_lyftr_merge_last(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t *seq, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t           i;
+    ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source, *last;
 
     last = NULL;

@@ -39,8 +39,8 @@ ngx_lyftr_policy_merge(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy)
 
 
 static ngx_uint_t
-ngx_lyftr_policy_together(ngx_lyftr_policy_t *policy,
-    ngx_lyftr_segment_t *one, ngx_lyftr_segment_t *two)
+ngx_lyftr_policy_together(ngx_lyftr_policy_t *policy, ngx_lyftr_segment_t *one,
+    ngx_lyftr_segment_t *two)
 {
     return one->level == two->level
            && one->level < NGX_LYFTR_LEVELS

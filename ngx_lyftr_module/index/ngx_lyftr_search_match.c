@@ -176,13 +176,13 @@ ngx_lyftr_search_match_grams(ngx_lyftr_search_match_t *match)
 
 static ngx_int_t
 ngx_lyftr_search_match_part(ngx_lyftr_index_t *index,
-    ngx_lyftr_search_match_t *match,
-    ngx_lyftr_bitmap_t *bits, int64_t id, int64_t first, ngx_lyftr_error_t *err)
+    ngx_lyftr_search_match_t *match, ngx_lyftr_bitmap_t *bits, int64_t id,
+    int64_t first, ngx_lyftr_error_t *err)
 {
-    int64_t                  seq;
-    uint64_t                *place;
-    ngx_int_t                rc;
-    ngx_uint_t               i, n;
+    int64_t                         seq;
+    uint64_t                       *place;
+    ngx_int_t                       rc;
+    ngx_uint_t                      i, n;
     ngx_lyftr_search_match_gram_t  *gram;
 
     ngx_lyftr_search_match_sort(match);
@@ -243,8 +243,8 @@ ngx_lyftr_search_match_part(ngx_lyftr_index_t *index,
 static void
 ngx_lyftr_search_match_sort(ngx_lyftr_search_match_t *match)
 {
-    ngx_uint_t               i, n;
-    ngx_lyftr_search_match_gram_t   gram;
+    ngx_uint_t                     i, n;
+    ngx_lyftr_search_match_gram_t  gram;
 
     for (n = 1; n < match->n; n++) {
         gram = match->grams[n];
@@ -420,8 +420,8 @@ ngx_lyftr_search_match_next(ngx_lyftr_search_match_t *match, uint32_t offset)
 
 static ngx_int_t
 ngx_lyftr_search_match_texts(ngx_lyftr_index_t *index,
-    ngx_lyftr_search_match_t *match,
-    ngx_lyftr_bitmap_t *bits, int64_t first, ngx_lyftr_error_t *err)
+    ngx_lyftr_search_match_t *match, ngx_lyftr_bitmap_t *bits, int64_t first,
+    ngx_lyftr_error_t *err)
 {
     int64_t      seq;
     uint64_t    *place, *end;

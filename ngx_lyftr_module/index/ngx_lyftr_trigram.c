@@ -23,8 +23,7 @@ typedef struct {
 
 static ngx_int_t ngx_lyftr_trigrams_grow(ngx_lyftr_trigrams_t *grams);
 static ngx_lyftr_postings_t *ngx_lyftr_trigrams_slot(
-    ngx_lyftr_trigrams_t *grams,
-    uint32_t gram);
+    ngx_lyftr_trigrams_t *grams, uint32_t gram);
 static ngx_int_t ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams,
     ngx_lyftr_postings_t *gram, uint32_t row, uint32_t pos);
 static ngx_int_t ngx_lyftr_trigrams_number(ngx_lyftr_trigrams_t *grams,
@@ -44,9 +43,9 @@ ngx_int_t
 ngx_lyftr_trigrams_add(ngx_lyftr_trigrams_t *grams, uint32_t row, u_char *text,
     size_t len)
 {
-    u_char            *p;
-    size_t             i, n;
-    uint32_t           g;
+    u_char                *p;
+    size_t                 i, n;
+    uint32_t               g;
     ngx_lyftr_postings_t  *gram;
 
     n = ngx_lyftr_fold(NULL, text, len);
@@ -92,7 +91,7 @@ ngx_lyftr_trigrams_add(ngx_lyftr_trigrams_t *grams, uint32_t row, u_char *text,
 static ngx_int_t
 ngx_lyftr_trigrams_grow(ngx_lyftr_trigrams_t *grams)
 {
-    ngx_uint_t         i, size;
+    ngx_uint_t             i, size;
     ngx_lyftr_postings_t  *old;
 
     old = grams->slots;
@@ -146,8 +145,7 @@ ngx_lyftr_trigrams_slot(ngx_lyftr_trigrams_t *grams, uint32_t gram)
 
 static ngx_int_t
 ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams,
-    ngx_lyftr_postings_t *gram,
-    uint32_t row, uint32_t pos)
+    ngx_lyftr_postings_t *gram, uint32_t row, uint32_t pos)
 {
     uint32_t  from;
 
@@ -168,8 +166,7 @@ ngx_lyftr_trigrams_place(ngx_lyftr_trigrams_t *grams,
 
 static ngx_int_t
 ngx_lyftr_trigrams_number(ngx_lyftr_trigrams_t *grams,
-    ngx_lyftr_postings_t *gram,
-    uint32_t n)
+    ngx_lyftr_postings_t *gram, uint32_t n)
 {
     while (n >= 0x80) {
         if (ngx_lyftr_trigrams_byte(grams, gram, n | 0x80) != NGX_OK) {
@@ -184,11 +181,11 @@ ngx_lyftr_trigrams_number(ngx_lyftr_trigrams_t *grams,
 
 
 static ngx_int_t
-ngx_lyftr_trigrams_byte(ngx_lyftr_trigrams_t *grams, ngx_lyftr_postings_t *gram,
-    u_char c)
+ngx_lyftr_trigrams_byte(ngx_lyftr_trigrams_t *grams,
+    ngx_lyftr_postings_t *gram, u_char c)
 {
-    uint32_t                 i;
-    ngx_uint_t               used;
+    uint32_t                     i;
+    ngx_uint_t                   used;
     ngx_lyftr_postings_piece_t  *piece;
 
     piece = ngx_lyftr_trigrams_piece(grams, gram->last);
@@ -252,13 +249,13 @@ ngx_lyftr_trigrams_cmp(const void *one, const void *two)
 /* of each gram: its bytes, how long its list is and if it goes on, the list */
 
 size_t
-ngx_lyftr_trigrams_block(ngx_lyftr_trigrams_t *grams, u_char *block, int64_t id,
-    int64_t *no)
+ngx_lyftr_trigrams_block(ngx_lyftr_trigrams_t *grams, u_char *block,
+    int64_t id, int64_t *no)
 {
-    u_char            *p, *last;
-    size_t             len;
-    uint64_t           n;
-    ngx_uint_t         more;
+    u_char                *p, *last;
+    size_t                 len;
+    uint64_t               n;
+    ngx_uint_t             more;
     ngx_lyftr_postings_t  *gram;
 
     p = block;
@@ -314,7 +311,7 @@ ngx_lyftr_trigrams_block(ngx_lyftr_trigrams_t *grams, u_char *block, int64_t id,
 static u_char *
 ngx_lyftr_trigrams_copy(ngx_lyftr_trigrams_t *grams, u_char *p, size_t len)
 {
-    size_t                   used, n;
+    size_t                       used, n;
     ngx_lyftr_postings_piece_t  *piece;
 
     while (len) {
@@ -369,8 +366,7 @@ ngx_lyftr_postings_read(u_char **p, u_char *last, uint64_t *n)
 
 ngx_int_t
 ngx_lyftr_postings_find(u_char *block, size_t len, uint32_t gram,
-    ngx_str_t *list,
-    ngx_uint_t *more)
+    ngx_str_t *list, ngx_uint_t *more)
 {
     u_char    *p, *last;
     uint32_t   g;

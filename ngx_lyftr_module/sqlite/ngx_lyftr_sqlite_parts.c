@@ -37,8 +37,8 @@ static ngx_int_t ngx_lyftr_sqlite_parts(ngx_lyftr_sqlite_t *c,
  */
 
 ngx_int_t
-ngx_lyftr_sqlite_parts_step(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *add, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_parts_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *add,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t                        rc;
     ngx_lyftr_sqlite_parts_state_t   state;

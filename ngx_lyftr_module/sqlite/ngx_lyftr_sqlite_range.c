@@ -66,10 +66,10 @@ static ngx_int_t
 ngx_lyftr_sqlite_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t                rc;
-    sqlite3_stmt            *st;
-    ngx_lyftr_position_t    *after;
-    ngx_lyftr_row_t   row;
+    ngx_int_t              rc;
+    sqlite3_stmt          *st;
+    ngx_lyftr_position_t  *after;
+    ngx_lyftr_row_t        row;
 
     after = &list->query->after;
 

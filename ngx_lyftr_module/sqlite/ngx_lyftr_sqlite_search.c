@@ -192,7 +192,9 @@ ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     if (n > NGX_LYFTR_SEARCH_FEW && (list->low.len || list->high.len)) {
 
         if (ngx_lyftr_bitmap_narrow(&c->index, bits, &list->sources,
-                                    err) != NGX_OK) {
+                                    err)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 

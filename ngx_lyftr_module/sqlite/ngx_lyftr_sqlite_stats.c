@@ -78,7 +78,7 @@ static ngx_int_t
 ngx_lyftr_stats_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t          rc;
+    ngx_int_t        rc;
     ngx_lyftr_top_t  top;
 
     ngx_memzero(&top, sizeof(ngx_lyftr_top_t));

@@ -171,11 +171,11 @@ static ngx_int_t
 ngx_lyftr_verify_row(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
     ngx_lyftr_error_t *err)
 {
-    int                     i;
-    ngx_str_t               ts;
-    ngx_uint_t              right;
-    ngx_lyftr_instant_t     instant;
-    ngx_lyftr_row_t  row;
+    int                  i;
+    ngx_str_t            ts;
+    ngx_uint_t           right;
+    ngx_lyftr_instant_t  instant;
+    ngx_lyftr_row_t      row;
 
     ngx_lyftr_sqlite_row(st, &row);
     ngx_lyftr_sqlite_column(st, 6, &ts);
@@ -217,11 +217,11 @@ static ngx_int_t
 ngx_lyftr_verify_sums(ngx_lyftr_sqlite_verify_t *v, sqlite3_stmt *st,
     ngx_lyftr_error_t *err)
 {
-    u_char                  *key;
-    size_t                   len;
-    ngx_uint_t               kind;
+    u_char                    *key;
+    size_t                     len;
+    ngx_uint_t                 kind;
     ngx_lyftr_memtable_row_t   to;
-    ngx_lyftr_row_t   row;
+    ngx_lyftr_row_t            row;
 
     ngx_lyftr_sqlite_row(st, &row);
 

@@ -12,8 +12,8 @@ static ngx_int_t ngx_lyftr_verify_part_next(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_part_blocks(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_verify_part_block(void *data, int64_t no,
-    u_char *p, size_t len, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_verify_part_block(void *data, int64_t no, u_char *p,
+    size_t len, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_verify_part_end(ngx_lyftr_sqlite_verify_t *v);
 static ngx_int_t ngx_lyftr_verify_gram(ngx_lyftr_sqlite_verify_t *v,
     int64_t no, u_char *p, size_t len);
@@ -64,8 +64,8 @@ ngx_lyftr_verify_search(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
  */
 
 static ngx_int_t
-ngx_lyftr_verify_part_next(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_error_t *err)
+ngx_lyftr_verify_part_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
+    ngx_lyftr_error_t *err)
 {
     int            rc;
     int64_t        part;
@@ -207,8 +207,7 @@ ngx_lyftr_verify_gram(ngx_lyftr_sqlite_verify_t *v, int64_t no, u_char *p,
 
 
 static ngx_int_t
-ngx_lyftr_verify_lists(ngx_lyftr_sqlite_verify_t *v, u_char *p,
-    u_char *last)
+ngx_lyftr_verify_lists(ngx_lyftr_sqlite_verify_t *v, u_char *p, u_char *last)
 {
     uint32_t                  gram;
     uint64_t                  n;
@@ -263,8 +262,7 @@ ngx_lyftr_verify_lists(ngx_lyftr_sqlite_verify_t *v, u_char *p,
 /* a list may have been cut at any byte */
 
 static ngx_int_t
-ngx_lyftr_verify_places(ngx_lyftr_sqlite_verify_t *v, u_char *p,
-    u_char *last)
+ngx_lyftr_verify_places(ngx_lyftr_sqlite_verify_t *v, u_char *p, u_char *last)
 {
     ngx_lyftr_verify_list_t  *list;
 

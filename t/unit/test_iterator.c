@@ -61,7 +61,7 @@ static void
 test_tree(ngx_lyftr_sqlite_t *c, ngx_uint_t n, ngx_uint_t same)
 {
     ngx_uint_t            i, step;
-    ngx_lyftr_iterator_t    cursor;
+    ngx_lyftr_iterator_t  cursor;
     ngx_lyftr_segment_t   segment;
 
     static int64_t        id;
@@ -161,12 +161,12 @@ test_equal(void **state)
 static void
 test_damage(void **state)
 {
-    ngx_lyftr_sqlite_t   *c;
-    char                  sql[256];
-    int64_t               no;
-    ngx_uint_t            i;
-    ngx_lyftr_iterator_t    cursor;
-    ngx_lyftr_segment_t   segment;
+    ngx_lyftr_sqlite_t    *c;
+    char                   sql[256];
+    int64_t                no;
+    ngx_uint_t             i;
+    ngx_lyftr_iterator_t   cursor;
+    ngx_lyftr_segment_t    segment;
 
     static const char  *damages[] = {
         "DELETE FROM lyftr_block WHERE no = %lld",

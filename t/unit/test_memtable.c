@@ -57,13 +57,13 @@ test_last(int64_t seq)
 static ngx_uint_t
 test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
 {
-    int                      rc;
-    size_t                   len[2];
-    u_char                  *key[2];
-    int64_t                  seq;
-    uint32_t                *order;
-    ngx_uint_t               i, k, kind, own;
-    ngx_lyftr_chunk_t       *chunk;
+    int                        rc;
+    size_t                     len[2];
+    u_char                    *key[2];
+    int64_t                    seq;
+    uint32_t                  *order;
+    ngx_uint_t                 i, k, kind, own;
+    ngx_lyftr_chunk_t         *chunk;
     ngx_lyftr_memtable_row_t  *row[2];
 
     for (i = 0, seq = from; i < view->nchunks; i++) {

@@ -11,8 +11,8 @@
 static ngx_uint_t
 test_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, int64_t *seq)
 {
-    ngx_int_t            rc;
-    ngx_uint_t           n;
+    ngx_int_t                 rc;
+    ngx_uint_t                n;
     ngx_lyftr_merge_child_t  *source;
 
     for (n = 0; /* void */; n++) {
