@@ -5,8 +5,6 @@
 /* an envelope is no deeper, as far as it is looked into */
 #define NGX_LYFTR_WHATSAPP_DEPTH   16
 
-#define NGX_LYFTR_WHATSAPP_ITEMS   16      /* to begin with */
-
 
 /* where a value stands in the envelope */
 
@@ -379,22 +377,13 @@ static ngx_int_t
 ngx_lyftr_whatsapp_item(ngx_lyftr_whatsapp_ctx_t *ctx, ngx_uint_t kind,
     ngx_lyftr_input_e type, ngx_str_t *text)
 {
-    ngx_uint_t                  size;
     ngx_lyftr_whatsapp_t       *wa;
-    ngx_lyftr_whatsapp_item_t  *item, *items;
+    ngx_lyftr_whatsapp_item_t  *item;
 
     wa = ctx->wa;
 
-    if (wa->n == wa->size) {
-        size = wa->size ? 2 * wa->size : NGX_LYFTR_WHATSAPP_ITEMS;
-
-        items = realloc(wa->items, size * sizeof(ngx_lyftr_whatsapp_item_t));
-        if (items == NULL) {
-            return NGX_ERROR;
-        }
-
-        wa->items = items;
-        wa->size = size;
+    if (wa->n == wa->size && ngx_lyftr_whatsapp_grow(wa) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     item = &wa->items[wa->n++];

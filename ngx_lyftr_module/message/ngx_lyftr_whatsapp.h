@@ -169,6 +169,9 @@ ngx_uint_t ngx_lyftr_whatsapp_is(ngx_str_t *raw, ngx_str_t *name);
 
 /* ngx_lyftr_whatsapp_row.c */
 
+/* room for more items; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_lyftr_whatsapp_grow(ngx_lyftr_whatsapp_t *wa);
+
 /* the type of an element that has no usable id; a row has this very string */
 extern ngx_str_t  ngx_lyftr_whatsapp_malformed;
 

@@ -8,6 +8,8 @@
 #define NGX_LYFTR_WHATSAPP_DIGEST_LEN   (7 + 2 * NGX_LYFTR_HMAC_LEN)
 #define NGX_LYFTR_WHATSAPP_TS_LEN       (sizeof("YYYY-MM-DDThh:mm:ssZ") - 1)
 
+#define NGX_LYFTR_WHATSAPP_ITEMS        16     /* to begin with */
+
 /* what a row has beside the parts of its item, of which two may come twice */
 #define NGX_LYFTR_WHATSAPP_ROW_LEN                                            \
     (NGX_LYFTR_WHATSAPP_DIGEST_LEN + NGX_LYFTR_WHATSAPP_TS_LEN                \
@@ -26,6 +28,7 @@ typedef struct {
     ngx_str_t                   *receipt;
     ngx_lyftr_instant_t         *now;
     void                        *digest;       /* or NULL: not needed yet */
+    ngx_lyftr_message_t          dropped;
 } ngx_lyftr_whatsapp_row_t;
 
 
@@ -120,6 +123,26 @@ static ngx_str_t  ngx_lyftr_whatsapp_status = ngx_string("status");
 static ngx_str_t  ngx_lyftr_whatsapp_failed = ngx_string("failed");
 
 
+ngx_int_t
+ngx_lyftr_whatsapp_grow(ngx_lyftr_whatsapp_t *wa)
+{
+    void        *items;
+    ngx_uint_t   size;
+
+    size = wa->size ? 2 * wa->size : NGX_LYFTR_WHATSAPP_ITEMS;
+
+    items = realloc(wa->items, size * sizeof(ngx_lyftr_whatsapp_item_t));
+    if (items == NULL) {
+        return NGX_ERROR;
+    }
+
+    wa->items = items;
+    wa->size = size;
+
+    return NGX_OK;
+}
+
+
 /* a status that is dropped has a row only to tell its id, if it is the first */
 
 ngx_int_t
@@ -194,8 +217,7 @@ static ngx_int_t
 ngx_lyftr_whatsapp_write(ngx_lyftr_whatsapp_t *wa, ngx_uint_t statuses,
     ngx_lyftr_whatsapp_row_t *row, ngx_lyftr_whatsapp_rows_t *rows)
 {
-    ngx_uint_t            i;
-    ngx_lyftr_message_t   dropped;
+    ngx_uint_t  i;
 
     rows->nmessages = 0;
     rows->nstatuses = 0;
@@ -216,7 +238,7 @@ ngx_lyftr_whatsapp_write(ngx_lyftr_whatsapp_t *wa, ngx_uint_t statuses,
                 continue;
             }
 
-            row->m = &dropped;
+            row->m = &row->dropped;
         }
 
         if (ngx_lyftr_whatsapp_row(row) != NGX_OK) {
