@@ -238,7 +238,7 @@ function acceptable(value) {
 // each status of each operation
 
 async function provoke() {
-    const large = 'Content-Length: 2000000';
+    const large = 'Content-Length: 5000000';
 
     for (const { path, method, responses } of description.operations()) {
         const target = path.replace('{file}', 'docs.js');
