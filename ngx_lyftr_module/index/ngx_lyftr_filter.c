@@ -112,6 +112,9 @@ ngx_lyftr_filter_load(ngx_lyftr_index_t *index, ngx_lyftr_segment_t *segment,
         return ngx_lyftr_index_memory(err);
     }
 
+    segment->filter = filter;
+    segment->filter_len = size;
+
     rc = NGX_OK;
     ngx_memzero(&block, sizeof(ngx_lyftr_buf_t));
 
@@ -136,12 +139,10 @@ ngx_lyftr_filter_load(ngx_lyftr_index_t *index, ngx_lyftr_segment_t *segment,
     ngx_lyftr_buf_free(&block);
 
     if (rc != NGX_OK) {
+        segment->filter = NULL;
         free(filter);
         return NGX_ERROR;
     }
-
-    segment->filter = filter;
-    segment->filter_len = size;
 
     return NGX_OK;
 }
