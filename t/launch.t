@@ -178,6 +178,21 @@ is($code, 1, '-t: fails');
 like($text, qr/^worker_processes 7;$/m, '-T: the configuration that runs');
 
 
+# as a service: what systemd says of its unit, with the paths of this clone
+
+SKIP: {
+    skip 'there is no systemd-analyze', 1
+        if system('command -v systemd-analyze >/dev/null') != 0;
+
+    my $here = getcwd;
+
+    qx(sed 's,/opt/lyftr/build/lines,/bin/true,;s,/opt/lyftr,$here,g' \
+       docker/lyftr.service >$dir/lyftr.service);
+    is(qx(systemd-analyze verify --man=no $dir/lyftr.service 2>&1), '',
+       'systemd takes the unit');
+}
+
+
 # levels, by whatever they are called
 
 for (['DEBUG', 'info'], ['INFO', 'warn'], ['WARNING', 'warn'],
