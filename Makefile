@@ -29,7 +29,7 @@ export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
 .PHONY: help build module lines backup run test unit replay fuzz faults \
-	mutants up down logs test-docker check bench asan valgrind deb \
+	mutants up stop down logs test-docker check bench asan valgrind deb \
 	test-deb clean
 
 
@@ -134,9 +134,14 @@ COMPOSE_API = DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 \
 	$(COMPOSE) -f docker/compose.yaml
 
 up:		## build and start the container, and wait until it is ready
+	@docker/keep $(COMPOSE) -f docker/compose.yaml
 	@$(COMPOSE_API) build -q >/dev/null
 	@$(COMPOSE_API) up -d
 	@docker/wait $(COMPOSE) -f docker/compose.yaml
+
+
+stop:		## stop the containers, and keep their data
+	@COMPOSE_PROFILES=observability $(COMPOSE_API) stop
 
 
 down:		## stop the containers, and remove them with their data

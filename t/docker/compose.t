@@ -109,6 +109,16 @@ is(join(' ', sort split ' ', understood('--profile', 'observability', 'config',
 
 cmp_ok(make('up'), '<', 10, 'within ten seconds');
 
+{
+    local $ENV{WEBHOOK_SECRET};
+    delete $ENV{WEBHOOK_SECRET};
+
+    my ($code, $text) = said('make', 'up');
+
+    isnt($code, 0, 'without a secret: it is not replaced');
+    like($text, qr/has a WEBHOOK_SECRET/, 'which is told');
+}
+
 my $url = "http://localhost:$port";
 my $status = "curl -s -o /dev/null -w '%{http_code}'";
 my $one = message(text => 'Hello');
