@@ -371,6 +371,8 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_lyftr_preconfiguration(ngx_conf_t *cf)
 {
+    ngx_lyftr_counters_read();
+
     return ngx_lyftr_variables_add(cf);
 }
 
@@ -465,6 +467,7 @@ ngx_lyftr_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_lyftr_counters_begin(lmcf);
     ngx_lyftr_arrival_clock();
     ngx_lyftr_store_start(&lmcf->stores);
 
@@ -483,5 +486,6 @@ ngx_lyftr_exit_process(ngx_cycle_t *cycle)
 
     if (lmcf) {
         ngx_lyftr_store_exit(&lmcf->stores);
+        ngx_lyftr_counters_end(lmcf);
     }
 }

@@ -89,7 +89,8 @@ my $samples = $server->samples;
 $server->stop;
 
 for (qw(rows unindexed_rows uncounted_rows search_lag_rows wal_bytes
-        wal_pages database_bytes upkeep_age_seconds last_commit_age_seconds))
+        wal_pages database_bytes upkeep_timestamp_seconds
+        last_commit_timestamp_seconds free_bytes))
 {
     is($samples->{series("lyftr_store_$_")}, 'NaN', "$_ is not known");
 }
@@ -100,7 +101,7 @@ for (qw(rows unindexed_rows uncounted_rows search_lag_rows wal_bytes
 $server = Lyftr::Server->new(workers => 2, store => 'max_wal=32m batch=64');
 $samples = $server->samples;
 
-is($samples->{series('lyftr_store_last_commit_age_seconds')}, 'NaN',
+is($samples->{series('lyftr_store_last_commit_timestamp_seconds')}, 'NaN',
    'nothing was committed');
 is($samples->{series('lyftr_store_wal_limit_bytes')}, 32 << 20,
    'the limit of the WAL is');
@@ -158,15 +159,64 @@ is($samples->{series('lyftr_message_clock_skew_seconds_count')}, $rows,
    'each row has a skew, and a duplicate none');
 is($samples->{series('lyftr_store_queue_depth')}, 0, 'none waits any more');
 cmp_ok($samples->{series('lyftr_store_wal_pages')}, '>', 0, 'pages of the WAL');
-cmp_ok($samples->{series('lyftr_store_last_commit_age_seconds')}, '<', 20,
-       'the last commit was just now');
-cmp_ok($samples->{series('lyftr_store_upkeep_age_seconds')}, '<', 5,
-       'as was the last look');
+cmp_ok(abs($samples->{series('lyftr_store_last_commit_timestamp_seconds')}
+           - time), '<', 20, 'the last commit was just now');
+cmp_ok(abs($samples->{series('lyftr_store_upkeep_timestamp_seconds')} - time),
+       '<', 5, 'as was the last look');
 
-my $age = $server->metric(series('lyftr_store_last_commit_age_seconds'));
+my $at = series('lyftr_store_last_commit_timestamp_seconds');
+my $committed = $server->metric($at);
 sleep 0.2;
-cmp_ok($server->metric(series('lyftr_store_last_commit_age_seconds')) - $age,
-       '>', 0.1, 'which becomes older');
+cmp_ok(abs($server->metric($at) - $committed), '<', 0.1,
+       'which stays when it was');
+
+
+# the room on the disk, as others see it
+
+my (undef, $free) = split /\n/, qx(df -B 1 --output=avail $server->{db});
+
+cmp_ok(abs($samples->{series('lyftr_store_free_bytes')} - $free), '<', 1 << 28,
+       'the room on the disk');
+
+
+# the process: its start, its configurations, and its workers
+
+my $start = $server->metric('process_start_time_seconds');
+
+cmp_ok(abs($start - time), '<', 60, 'it was started just now');
+is($server->metric('lyftr_config_last_load_successful'), 1,
+   'the configuration is in force');
+is($server->metric('lyftr_workers_died_total'), 0, 'no worker has died');
+
+my $conf = "$server->{dir}/nginx.conf";
+
+system 'cp', $conf, "$conf.good";
+system "sed -i 's/lyftr_secret testsecret;/lyftr_secret;/' $conf";
+$server->signal('HUP');
+Lyftr::Server::wait_for { $server->log =~ /invalid number of arguments/ };
+is($server->metric('lyftr_config_last_load_successful'), 0,
+   'a configuration was refused');
+rename "$conf.good", $conf or die "rename: $!";
+
+my @before = $server->workers;
+
+$server->signal('HUP');
+Lyftr::Server::wait_for {
+    my %now = map { $_ => 1 } $server->workers;
+    %now && !grep { $now{$_} } @before;
+};
+is($server->metric('lyftr_config_last_load_successful'), 1,
+   'and the next one taken');
+cmp_ok($server->metric('lyftr_config_last_load_timestamp_seconds'), '>=',
+       $start, 'which has a time');
+is($server->metric('process_start_time_seconds'), $start,
+   'a reload is no start');
+is($server->metric('lyftr_workers_died_total'), 0, 'nor has a worker died');
+
+kill 'KILL', ($server->workers)[0];
+is(Lyftr::Server::wait_for(sub {
+       $server->metric('lyftr_workers_died_total');
+   }), 1, 'one that is killed has');
 
 
 # reads

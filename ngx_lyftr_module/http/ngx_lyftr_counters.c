@@ -79,10 +79,20 @@ ngx_lyftr_counters_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf)
 void
 ngx_lyftr_counters_commit(ngx_lyftr_main_conf_t *lmcf)
 {
-    ngx_uint_t           i;
-    ngx_lyftr_store_t  **store;
+    ngx_uint_t             i;
+    ngx_lyftr_store_t    **store;
+    ngx_lyftr_counters_t  *counters;
 
     ngx_lyftr_zone_commit(&lmcf->zone);
+
+    counters = lmcf->zone.data;
+
+    if (counters->started == 0) {
+        counters->started = ngx_time();
+    }
+
+    counters->loaded = ngx_time();
+    counters->load_failed = 0;
 
     store = lmcf->stores.elts;
 
@@ -92,6 +102,77 @@ ngx_lyftr_counters_commit(ngx_lyftr_main_conf_t *lmcf)
                                                     NGX_LYFTR_LABEL_STORE,
                                                     store[i]->label));
     }
+}
+
+
+/* by the master process, whose configuration is still the one before */
+
+void
+ngx_lyftr_counters_read(void)
+{
+    ngx_lyftr_counters_t   *counters;
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    if (ngx_process != NGX_PROCESS_MASTER
+        || ngx_test_config
+        || ngx_cycle->conf_ctx == NULL)
+    {
+        return;
+    }
+
+    lmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_lyftr_module);
+
+    if (lmcf == NULL || lmcf->zone.data == NULL) {
+        return;
+    }
+
+    counters = lmcf->zone.data;
+
+    counters->loaded = ngx_time();
+    counters->load_failed = 1;
+}
+
+
+/*
+ * At a reload the worker before in this place goes on for a while; one that is
+ * gone, and has not said so, has died.
+ */
+
+void
+ngx_lyftr_counters_begin(ngx_lyftr_main_conf_t *lmcf)
+{
+    ngx_pid_t              pid;
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    if (counters == NULL || ngx_worker >= NGX_LYFTR_WORKERS_MAX) {
+        return;
+    }
+
+    pid = (ngx_pid_t) counters->workers[ngx_worker];
+
+    if (pid && kill(pid, 0) == -1 && ngx_errno == ESRCH) {
+        (void) ngx_atomic_fetch_add(&counters->died, 1);
+    }
+
+    counters->workers[ngx_worker] = ngx_pid;
+}
+
+
+void
+ngx_lyftr_counters_end(ngx_lyftr_main_conf_t *lmcf)
+{
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    if (counters == NULL || ngx_worker >= NGX_LYFTR_WORKERS_MAX) {
+        return;
+    }
+
+    (void) ngx_atomic_cmp_set(&counters->workers[ngx_worker], ngx_pid, 0);
 }
 
 

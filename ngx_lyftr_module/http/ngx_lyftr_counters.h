@@ -39,6 +39,13 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                  results[NGX_LYFTR_RESULTS_COUNTED];
     ngx_atomic_t                  refusals[NGX_LYFTR_REFUSALS];
+    ngx_atomic_t                  started;       /* seconds of the wall */
+    ngx_atomic_t                  loaded;        /* or refused, the same */
+    ngx_atomic_t                  load_failed;
+    ngx_atomic_t                  died;
+
+    /* the process ids of workers that have not ended by themselves */
+    ngx_atomic_t                  workers[NGX_LYFTR_WORKERS_MAX];
 } ngx_lyftr_counters_t;
 
 

@@ -216,6 +216,13 @@ ngx_int_t ngx_lyftr_counters_create(ngx_conf_t *cf,
 /* from now on requests are counted */
 ngx_int_t ngx_lyftr_counters_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
 
+/* a configuration is read, and has failed until it is in force */
+void ngx_lyftr_counters_read(void);
+
+/* a worker process begins, and ends as it should */
+void ngx_lyftr_counters_begin(ngx_lyftr_main_conf_t *lmcf);
+void ngx_lyftr_counters_end(ngx_lyftr_main_conf_t *lmcf);
+
 /* the configuration is in force: what the zone has of it is known */
 void ngx_lyftr_counters_commit(ngx_lyftr_main_conf_t *lmcf);
 

@@ -42,6 +42,10 @@ static ngx_int_t ngx_lyftr_report_refusals(ngx_lyftr_output_t *out,
 static ngx_int_t ngx_lyftr_report_words(ngx_lyftr_output_t *out,
     ngx_lyftr_metric_t *metric, char *name, ngx_str_t *word,
     ngx_atomic_t *counter, ngx_uint_t n);
+static ngx_int_t ngx_lyftr_report_process(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
+static ngx_int_t ngx_lyftr_report_load(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_secrets(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_store(ngx_lyftr_output_t *out,
@@ -60,7 +64,7 @@ static int64_t ngx_lyftr_report_flag(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
 static int64_t ngx_lyftr_report_gauge(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
-static int64_t ngx_lyftr_report_age(ngx_lyftr_store_t *store,
+static int64_t ngx_lyftr_report_time(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
 static int64_t ngx_lyftr_report_pending(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
@@ -182,20 +186,20 @@ static ngx_lyftr_metric_t  ngx_lyftr_report_metrics[] = {
       offsetof(ngx_lyftr_status_t, skew), NULL,
       &ngx_lyftr_skews },
 
-    { "lyftr_store_last_commit_age_seconds", "gauge",
-      "Time since the last commit, NaN before the first; if it grows "
+    { "lyftr_store_last_commit_timestamp_seconds", "gauge",
+      "Time of the last commit, NaN before the first; if it stands still "
       "while deliveries come, look at the failures.",
       ngx_lyftr_report_store,
       offsetof(ngx_lyftr_status_t, committed),
-      ngx_lyftr_report_age, NULL },
+      ngx_lyftr_report_time, NULL },
 
-    { "lyftr_store_upkeep_age_seconds", "gauge",
-      "Time since the housekeeping looked at the store last: the gauges "
-      "that follow are as old; NaN before that. If it grows, the error "
-      "log says why.",
+    { "lyftr_store_upkeep_timestamp_seconds", "gauge",
+      "Time at which the housekeeping looked at the store last: the gauges "
+      "that follow are of then; NaN before that. If it stands still, the "
+      "error log says why.",
       ngx_lyftr_report_store,
       offsetof(ngx_lyftr_status_t, looked),
-      ngx_lyftr_report_age, NULL },
+      ngx_lyftr_report_time, NULL },
 
     { "lyftr_store_job_failing", "gauge",
       "1 if a job of the housekeeping has failed and was not done since, 0 "
@@ -224,6 +228,30 @@ static ngx_lyftr_metric_t  ngx_lyftr_report_metrics[] = {
       ngx_lyftr_report_store,
       offsetof(ngx_lyftr_status_t, bytes),
       ngx_lyftr_report_gauge, NULL },
+
+    { "process_start_time_seconds", "gauge",
+      "Time at which nginx was started; a reload does not change it. If it "
+      "changes by itself, see what has ended nginx.",
+      ngx_lyftr_report_process,
+      offsetof(ngx_lyftr_counters_t, started), NULL, NULL },
+
+    { "lyftr_config_last_load_successful", "gauge",
+      "1 if the configuration that was read last is in force; at 0 it was "
+      "refused, and the one before goes on: nginx -t says why.",
+      ngx_lyftr_report_load,
+      offsetof(ngx_lyftr_counters_t, load_failed), NULL, NULL },
+
+    { "lyftr_config_last_load_timestamp_seconds", "gauge",
+      "Time at which a configuration was read last, at a start or a reload; "
+      "see that it is later than your change.",
+      ngx_lyftr_report_process,
+      offsetof(ngx_lyftr_counters_t, loaded), NULL, NULL },
+
+    { "lyftr_workers_died_total", "counter",
+      "Worker processes that ended without being told to, and were "
+      "replaced; the error log has the signal.",
+      ngx_lyftr_report_process,
+      offsetof(ngx_lyftr_counters_t, died), NULL, NULL },
 
     { "lyftr_build_info", "gauge",
       "Always 1; the versions are the labels: see that all instances have "
@@ -497,6 +525,30 @@ ngx_lyftr_report_words(ngx_lyftr_output_t *out, ngx_lyftr_metric_t *metric,
 
 
 static ngx_int_t
+ngx_lyftr_report_process(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
+{
+    ngx_atomic_t  *word;
+
+    word = (ngx_atomic_t *) ((u_char *) lmcf->zone.data + metric->offset);
+
+    return ngx_lyftr_metrics_line(out, metric->name, NULL, 0, *word, 1);
+}
+
+
+static ngx_int_t
+ngx_lyftr_report_load(ngx_lyftr_output_t *out, ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_metric_t *metric)
+{
+    ngx_atomic_t  *word;
+
+    word = (ngx_atomic_t *) ((u_char *) lmcf->zone.data + metric->offset);
+
+    return ngx_lyftr_metrics_line(out, metric->name, NULL, 0, *word == 0, 1);
+}
+
+
+static ngx_int_t
 ngx_lyftr_report_secrets(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
 {
@@ -746,12 +798,15 @@ ngx_lyftr_report_gauge(ngx_lyftr_store_t *store, ngx_atomic_t *word,
 }
 
 
+/* by the clock of the wall, of which the zone knows nothing */
+
 static int64_t
-ngx_lyftr_report_age(ngx_lyftr_store_t *store, ngx_atomic_t *word,
+ngx_lyftr_report_time(ngx_lyftr_store_t *store, ngx_atomic_t *word,
     int64_t *unit)
 {
-    ngx_msec_t      at;
-    ngx_msec_int_t  age;
+    ngx_msec_t       at;
+    ngx_msec_int_t   age;
+    struct timespec  now;
 
     at = ngx_lyftr_status_get(*word);
 
@@ -759,7 +814,10 @@ ngx_lyftr_report_age(ngx_lyftr_store_t *store, ngx_atomic_t *word,
 
     age = (ngx_msec_int_t) (ngx_lyftr_clock() - at);
 
-    return ngx_max(age, 0);
+    (void) clock_gettime(CLOCK_REALTIME, &now);
+
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000
+           - ngx_max(age, 0);
 }
 
 

@@ -130,7 +130,9 @@ ngx_lyftr_metrics_name(u_char *p, char *metric,
         *p++ = '"';
     }
 
-    *p++ = '}';
+    if (n) {
+        *p++ = '}';
+    }
 
     return p;
 }

@@ -78,6 +78,11 @@ static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
       "The limit: max_wal= of the store.",
       offsetof(ngx_lyftr_sqlite_dsn_t, max_wal) },
 
+    { "lyftr_store_free_bytes", "gauge",
+      "Room on the disk of the database for the worker's user; when there is "
+      "none deliveries are refused, so make some before.",
+      0 },
+
     { NULL, NULL, NULL, 0 }
 };
 

@@ -134,6 +134,9 @@ char *ngx_lyftr_sqlite_path(ngx_lyftr_sqlite_t *c);
 /* bytes, when they were looked at last; those of the WAL may be cut */
 off_t ngx_lyftr_sqlite_size(ngx_lyftr_sqlite_t *c);
 off_t ngx_lyftr_sqlite_wal_size(ngx_lyftr_sqlite_t *c);
+
+/* bytes that are free on its disk, for this user */
+int64_t ngx_lyftr_sqlite_free_bytes(ngx_lyftr_sqlite_t *c);
 void ngx_lyftr_sqlite_wal_cut(ngx_lyftr_sqlite_t *c, off_t size);
 
 /* checks that the files are those that were opened first */

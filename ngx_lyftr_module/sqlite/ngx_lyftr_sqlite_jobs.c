@@ -428,6 +428,7 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 
     own[NGX_LYFTR_GAUGE_WAL_PAGES] = ngx_lyftr_sqlite_pages(c);
     own[NGX_LYFTR_GAUGE_WAL_BYTES] = ngx_lyftr_sqlite_wal_size(c);
+    own[NGX_LYFTR_GAUGE_FREE] = ngx_lyftr_sqlite_free_bytes(c);
     gauges->bytes = ngx_lyftr_sqlite_size(c);
     gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
 }

@@ -51,7 +51,9 @@ typedef enum {
     NGX_LYFTR_GAUGE_UNCOUNTED,
     NGX_LYFTR_GAUGE_SEARCH_LAG,
     NGX_LYFTR_GAUGE_WAL_PAGES,
-    NGX_LYFTR_GAUGE_WAL_BYTES
+    NGX_LYFTR_GAUGE_WAL_BYTES,
+    NGX_LYFTR_GAUGE_WAL_LIMIT,         /* of the configuration */
+    NGX_LYFTR_GAUGE_FREE
 } ngx_lyftr_sqlite_gauge_e;
 
 

@@ -262,6 +262,16 @@ ngx_lyftr_sqlite_limit(ngx_lyftr_sqlite_t *c)
 }
 
 
+int64_t
+ngx_lyftr_sqlite_free_bytes(ngx_lyftr_sqlite_t *c)
+{
+    struct statvfs  sv;
+
+    return statvfs(ngx_lyftr_sqlite_path(c), &sv) == -1
+           ? 0 : (int64_t) sv.f_bavail * sv.f_frsize;
+}
+
+
 /* pages are those of the last commit, the size is the file's */
 
 ngx_uint_t
