@@ -22,9 +22,15 @@ async function sign(request) {
     const mac = await crypto.subtle.sign('HMAC', key,
                                          bytes(request.body || ''));
 
-    request.headers['X-Signature'] = Array.from(
-        new Uint8Array(mac), (byte) => byte.toString(16).padStart(2, '0'))
+    const hex = Array.from(new Uint8Array(mac),
+                           (byte) => byte.toString(16).padStart(2, '0'))
         .join('');
+
+    if (/\/whatsapp$/.test(request.url)) {
+        request.headers['X-Hub-Signature-256'] = `sha256=${hex}`;
+    } else {
+        request.headers['X-Signature'] = hex;
+    }
 
     return request;
 }
