@@ -67,6 +67,8 @@ static const struct {
       "form     of message ids: uuid, wamid, or mixed" },
     { 'b', LOAD_STRING, offsetof(load_options_t, bodies),
       "bodies   valid, or refused with 422 for their ts" },
+    { 'w', LOAD_NUMBER, offsetof(load_options_t, items),
+      "number   of messages in a delivery of WhatsApp; 0: one of our own" },
     { 'f', LOAD_STRING, offsetof(load_options_t, paths_name),
       "file     of paths to get in turn, one a line" },
     { 's', LOAD_NUMBER, offsetof(load_options_t, seed),
@@ -245,6 +247,7 @@ load_check(load_options_t *o)
         || (o->uuid && o->wamid && strcmp(o->ids, "mixed") != 0)
         || (!o->refused && strcmp(o->bodies, "valid") != 0)
         || o->threads == 0
+        || o->items > LOAD_ITEMS_MAX
         || o->connections < o->threads
         || o->rate < 0
         || o->seconds < 0

@@ -20,6 +20,8 @@
 
 
 #define LOAD_MESSAGE_SIZE  1024
+#define LOAD_ITEMS_MAX     64
+#define LOAD_REQUEST_SIZE  (LOAD_MESSAGE_SIZE * (LOAD_ITEMS_MAX + 1))
 #define LOAD_HEAD_SIZE     512
 #define LOAD_RECV_SIZE     16384
 
@@ -46,6 +48,7 @@ typedef struct {
     FILE                     *acks;
     uint64_t                  connections;
     uint64_t                  messages;
+    uint64_t                  items;
     uint64_t                  presigned;
     uint64_t                  seed;
     uint64_t                  threads;
@@ -99,6 +102,7 @@ typedef struct {
     u_char                    head[LOAD_HEAD_SIZE];
     size_t                    head_len;
     size_t                    length_at;
+    int                       digits;        /* of a length */
     size_t                    signature_at;
 
     load_message_t           *ready;
@@ -165,6 +169,7 @@ typedef struct {
 void load_body_init(load_source_t *s, const load_options_t *o,
     unsigned index);
 u_char *load_body(load_source_t *s, u_char *p, load_value_t *values);
+u_char *load_whatsapp(load_source_t *s, u_char *p);
 u_char *load_put_digits(u_char *p, uint64_t value, int n);
 u_char *load_put_hex(u_char *p, uint64_t value, int n);
 

@@ -127,6 +127,50 @@ load_body(load_source_t *s, u_char *p, load_value_t *values)
 }
 
 
+/* as Meta's are, with one contact */
+
+u_char *
+load_whatsapp(load_source_t *s, u_char *p)
+{
+    time_t    now;
+    u_char    sender[12];
+    uint64_t  i;
+
+    memcpy(sender, "91", 2);
+    load_put_digits(sender + 2, 7000000000 + load_random(s) % LOAD_SENDERS
+                                             * 149993, 10);
+    now = time(NULL);
+
+    p = load_put(p, "{\"object\":\"whatsapp_business_account\",\"entry\":[{"
+                    "\"id\":\"102290129340398\",\"changes\":[{\"value\":{"
+                    "\"messaging_product\":\"whatsapp\",\"metadata\":{"
+                    "\"display_phone_number\":\"14155550100\","
+                    "\"phone_number_id\":\"106540352242922\"},\"contacts\":[{"
+                    "\"profile\":{\"name\":\"Asha Rao\"},\"wa_id\":\"");
+    memcpy(p, sender, 12);
+    p = load_put(p + 12, "\"}],\"messages\":[");
+
+    for (i = 0; i < s->options->items; i++) {
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = load_put(p, "{\"from\":\"");
+        memcpy(p, sender, 12);
+        p = load_put(p + 12, "\",\"id\":\"");
+        p = load_put_wamid(s, p, sender);
+        p = load_put(p, "\",\"timestamp\":\"");
+        p = load_put_digits(p, now, 10);
+        p = load_put(p, "\",\"text\":{\"body\":\"");
+        p = load_put_text(s, p);
+        p = load_put(p, "\"},\"type\":\"text\"}");
+    }
+
+    return load_put(p, "]},\"field\":\"messages\"}]}]}");
+}
+
+
 static u_char *
 load_put_uuid(load_source_t *s, u_char *p)
 {

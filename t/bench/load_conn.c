@@ -36,7 +36,7 @@ struct load_conn_s {
     load_message_t     message;
     load_response_t    response;
 
-    u_char             buf[LOAD_MESSAGE_SIZE];
+    u_char             buf[LOAD_REQUEST_SIZE];
 };
 
 

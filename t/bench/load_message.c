@@ -12,9 +12,10 @@ static int load_source_path(load_source_t *s, const char *path);
 int
 load_source_init(load_source_t *s, const load_options_t *o, unsigned index)
 {
-    int         n;
-    EVP_MAC    *mac;
-    OSSL_PARAM  params[2];
+    int          n;
+    EVP_MAC     *mac;
+    OSSL_PARAM   params[2];
+    const char  *header;
 
     s->options = o;
 
@@ -24,13 +25,16 @@ load_source_init(load_source_t *s, const load_options_t *o, unsigned index)
 
     load_body_init(s, o, index);
 
-    /* every body has three digits of length: one head serves them all */
+    /* every length has so many digits: one head serves all bodies */
+
+    header = o->items ? "X-Hub-Signature-256: sha256=" : "X-Signature: ";
+    s->digits = o->items ? 5 : 3;
 
     n = snprintf((char *) s->head, LOAD_HEAD_SIZE,
                  "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
                  "Content-Type: application/json\r\n"
-                 "Content-Length: 000\r\nX-Signature: %064d\r\n\r\n",
-                 o->path, o->host, o->port, 0);
+                 "Content-Length: %0*d\r\n%s%064d\r\n\r\n",
+                 o->path, o->host, o->port, s->digits, 0, header, 0);
 
     if (n >= LOAD_HEAD_SIZE) {
         return -1;
@@ -38,7 +42,7 @@ load_source_init(load_source_t *s, const load_options_t *o, unsigned index)
 
     s->head_len = n;
     s->signature_at = n - 4 - 64;
-    s->length_at = s->signature_at - (sizeof("\r\nX-Signature: ") - 1) - 3;
+    s->length_at = s->signature_at - strlen(header) - 2 - s->digits;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
                                                  (char *) "SHA256", 0);
@@ -136,7 +140,7 @@ load_source_presign(load_source_t *s, uint64_t n)
     }
 
     s->ready = calloc(n, sizeof(load_message_t));
-    p = malloc(n * LOAD_MESSAGE_SIZE);
+    p = malloc(n * LOAD_MESSAGE_SIZE * (s->options->items + 1));
 
     if (s->ready == NULL || p == NULL) {
         return -1;
@@ -177,11 +181,11 @@ load_source_next(load_source_t *s, load_message_t *m, u_char *buf)
     memcpy(buf, s->head, s->head_len);
 
     body = buf + s->head_len;
-    p = load_body(s, body, NULL);
+    p = s->options->items ? load_whatsapp(s, body) : load_body(s, body, NULL);
     len = p - body;
     *p = '\n';
 
-    load_put_digits(buf + s->length_at, len, 3);
+    load_put_digits(buf + s->length_at, len, s->digits);
 
     if (EVP_MAC_init(s->mac, NULL, 0, NULL) != 1
         || EVP_MAC_update(s->mac, body, len) != 1

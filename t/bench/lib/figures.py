@@ -56,6 +56,17 @@ def sizes(results):
             results["parts"].get("reads", {}).get("stages", [])] or [0]
 
 
+def whatsapp(r):
+    return ratio(rate(r, "whatsapp", target="whatsapp"),
+                 rate(r, "whatsapp", target="lyftr"))
+
+
+def fifty(r):
+    found = [median(runs(r, "whatsapp", target=target), "messages")
+             for target in ("whatsapp, 50", "whatsapp")]
+    return ratio(*found)
+
+
 def ingest(r):
     return ratio(rate(r, "ingest", target="ours", connections=64),
                  rate(r, "ingest", target="bare", connections=64))
@@ -190,6 +201,10 @@ FIGURES = (
      0.5, 2, False, started),
     ("13", "2 workers to 1", "", 1, 1, True, second_worker),
     ("13", "4 workers to 2", "", 0.9, 0.9, True, four_workers),
+    ("14", "deliveries of WhatsApp to those of `lyftr`", "", 0.8, 0.8, True,
+     whatsapp),
+    ("14", "messages in deliveries of 50 to those in single ones", " ×", 3, 3,
+     True, fifty),
 )
 
 

@@ -57,13 +57,13 @@ def measure(server, connections=64, seconds=SECONDS, rest=True, **options):
     return run
 
 
-def verify(run, rows, ids, before=0):
+def verify(run, rows, ids, before=0, items=1):
     """Rows that are there against messages that were acknowledged."""
 
     # a message given up, or refused with 503, may have been stored
 
-    acked = run["acknowledged"]
-    unsure = run["errors"] + sum(run["statuses"].values())
+    acked = run["acknowledged"] * items
+    unsure = (run["errors"] + sum(run["statuses"].values())) * items
 
     if rows != ids:
         fail("%d rows, but %d message ids" % (rows, ids))
@@ -87,7 +87,7 @@ def fresh(target, make, number, **options):
     with make() as server:
         run = measure(server, **options)
         if server.database:
-            verify(run, *server.stored())
+            verify(run, *server.stored(), items=options.get("w", 1))
 
     run.update(target=target, round=number)
     show("%s, %d" % (target, run["connections"]), run)
@@ -182,6 +182,24 @@ def open_loop():
 
     return {"seconds": 2 * SECONDS, "rounds": ROUNDS, "maximum": most,
             "runs": runs}
+
+
+def whatsapp():
+    """Deliveries of one message and of fifty, beside our own bodies."""
+
+    runs = []
+    one = {"u": "/whatsapp", "w": 1}
+    fifty = {"u": "/whatsapp", "w": 50, "p": 6000}
+
+    for number in range(1, ROUNDS + 1):
+        for target, make, options in (
+                ("lyftr", Ours, {}), ("bare, whatsapp", Nginx, one),
+                ("whatsapp", Ours, one), ("whatsapp, 50", Ours, fifty)):
+            run = fresh(target, make, number, **options)
+            run["messages"] = run["rate"] * options.get("w", 1)
+            runs.append(run)
+
+    return {"seconds": SECONDS, "rounds": ROUNDS, "runs": runs}
 
 
 def scale():

@@ -41,11 +41,20 @@ BARE = """
             default_type application/json;
             return 200 '{"status":"ok"}';
         }
+
+        location = /whatsapp {
+            default_type application/json;
+            return 200 '{"status":"ok"}';
+        }
 """
 
 OURS = """
         location = /webhook {
             lyftr_webhook main;
+        }
+
+        location = /whatsapp {
+            lyftr_webhook main format=whatsapp;
         }
 
         location = /messages {

@@ -239,6 +239,22 @@ def sustained(part):
                  "At rest %s s after the end." % number(part["run"]["rest"]))
 
 
+def whatsapp(part):
+    rows = []
+    own = median(pick(part["runs"], target="lyftr"), "rate")
+    one = median(pick(part["runs"], target="whatsapp"), "messages")
+    for target in ("lyftr", "bare, whatsapp", "whatsapp", "whatsapp, 50"):
+        runs = pick(part["runs"], target=target)
+        rate, messages = median(runs, "rate"), median(runs, "messages")
+        rows.append([target, number(rate), number(messages),
+                     number(ratio(rate, own)), number(ratio(messages, one)),
+                     *latencies(runs), *cost(runs)])
+    return table("WhatsApp", ("deliveries", "/s", "messages /s", "to lyftr",
+                              "messages to single ones", *LATENCIES, *COST),
+                 rows, "Deliveries of one message of some 700 bytes, and of "
+                 "50; 64 connections.")
+
+
 def scale(part):
     rows = []
     one = median(pick(part["runs"], target="ours", workers=1), "rate")
@@ -265,6 +281,7 @@ def machine(m):
 
 PARTS = {"ingest": ingest, "peers": peers, "open": open_loop, "reads": reads,
          "grown": grown, "search": search, "sustained": sustained,
+         "whatsapp": whatsapp,
          "scale": scale}
 
 
