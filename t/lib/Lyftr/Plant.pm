@@ -35,6 +35,18 @@ OLD
     return rc;
 NEW
 
+    # what came together is stored in two transactions
+
+    split_delivery => [
+        ['ngx_lyftr_delivery.h', 'parts[2];', 'parts[3];'],
+        ['ngx_lyftr_items.c', "        part->n = rows->nmessages;\n",
+         "        part->n = rows->nmessages / 2;\n"
+         . "        part->item = NGX_LYFTR_ITEM_CREATED;\n        part++;\n"
+         . "        part->store = ctx->endpoint->store;\n"
+         . "        part->messages = rows->messages + rows->nmessages / 2;\n"
+         . "        part->n = rows->nmessages - rows->nmessages / 2;\n"],
+    ],
+
     # a commit is not synced
 
     no_sync => [
