@@ -221,7 +221,9 @@ ngx_lyftr_sqlite_write(void *conn, ngx_lyftr_batch_t *batch,
         for (n = 0; n < write->n; n++) {
             m = &write->messages[n];
 
-            rc = ngx_lyftr_sqlite_insert(conn, m, err);
+            rc = ngx_lyftr_sqlite_store(conn, m,
+                                        write->rows ? &write->rows[n] : NULL,
+                                        err);
 
             if (rc == NGX_ERROR) {
                 ngx_lyftr_sqlite_rollback(conn);

@@ -137,6 +137,7 @@ typedef struct {
 #define NGX_LYFTR_WORD_UNSYNCED    (NGX_LYFTR_FILE_N + 1) /* a sync failed */
 #define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
 #define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the lease */
+#define NGX_LYFTR_WORD_COMMIT      (NGX_LYFTR_FILE_N + 4) /* one has begun */
 
 
 /* what lyftr_state says in this transaction */
@@ -431,6 +432,13 @@ ngx_int_t ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
 /* NGX_DECLINED if the id is known: the row that is there stays */
 ngx_int_t ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     ngx_lyftr_error_t *err);
+
+/*
+ * The same, with the number of the row, or zero, in *row, if it is not NULL.
+ * If the message became that row in a try that was cut off, that is NGX_OK.
+ */
+ngx_int_t ngx_lyftr_sqlite_store(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_message_t *m, uint64_t *row, ngx_lyftr_error_t *err);
 
 void ngx_lyftr_sqlite_writer_free(ngx_lyftr_sqlite_t *c);
 

@@ -90,6 +90,9 @@ ngx_int_t ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c,
 /* tells all writers that a commit may have left what is not durable */
 void ngx_lyftr_sqlite_unsynced(ngx_lyftr_sqlite_t *c);
 
+/* a commit has begun, or has ended well */
+void ngx_lyftr_sqlite_committing(ngx_lyftr_sqlite_t *c, ngx_uint_t begun);
+
 /* as SQLite does it, in one of its modes; what it returned */
 int ngx_lyftr_sqlite_checkpoint_as(ngx_lyftr_sqlite_t *c, int mode);
 

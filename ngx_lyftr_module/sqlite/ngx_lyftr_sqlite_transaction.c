@@ -128,9 +128,12 @@ ngx_lyftr_sqlite_commit(void *conn, ngx_lyftr_error_t *err)
         return NGX_OK;
     }
 
+    ngx_lyftr_sqlite_committing(c, 1);
+
     rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_COMMIT], err);
 
     if (rc == NGX_OK) {
+        ngx_lyftr_sqlite_committing(c, 0);
         ngx_lyftr_sqlite_writer_commit(c);
         rc = ngx_lyftr_sqlite_files(c, err);
 

@@ -137,14 +137,30 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     int            rc, mode, wait;
-    ngx_uint_t     failed;
-    ngx_atomic_t  *word;
+    ngx_uint_t     failed, cut;
+    ngx_atomic_t  *word, *commit;
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_UNSYNCED);
 
     failed = c->wal.failed || (word && __atomic_load_n(word, __ATOMIC_SEQ_CST));
 
+    /* its writer was killed: it may be there, and on no disk */
+
+    commit = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_COMMIT);
+
+    cut = commit && __atomic_load_n(commit, __ATOMIC_SEQ_CST);
+
+    if (c->wal.synced && !failed && !cut) {
+        return NGX_OK;
+    }
+
     if (c->wal.synced && !failed) {
+        if (ngx_lyftr_sqlite_sync_log(c, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_lyftr_sqlite_committing(c, 0);
+
         return NGX_OK;
     }
 
@@ -180,6 +196,8 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         __atomic_store_n(word, 0, __ATOMIC_SEQ_CST);
     }
 
+    ngx_lyftr_sqlite_committing(c, 0);
+
     return NGX_OK;
 }
 
@@ -193,6 +211,24 @@ ngx_lyftr_sqlite_unsynced(ngx_lyftr_sqlite_t *c)
 
     if (word) {
         __atomic_store_n(word, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+
+/*
+ * It is a writer's, and under the file lock: whoever finds it begun there knows
+ * that the writer was killed.
+ */
+
+void
+ngx_lyftr_sqlite_committing(ngx_lyftr_sqlite_t *c, ngx_uint_t begun)
+{
+    ngx_atomic_t  *word;
+
+    word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_COMMIT);
+
+    if (word) {
+        __atomic_store_n(word, begun, __ATOMIC_SEQ_CST);
     }
 }
 

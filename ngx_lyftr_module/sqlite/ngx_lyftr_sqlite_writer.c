@@ -24,6 +24,8 @@ static void ngx_lyftr_sqlite_time(char *buf);
 static void ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c);
 static ngx_int_t ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_became(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    int64_t seq, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_insert_row(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_message_t *m, ngx_str_t *created, ngx_lyftr_row_t *row,
     ngx_lyftr_error_t *err);
@@ -210,6 +212,70 @@ ngx_lyftr_sqlite_insert(void *conn, ngx_lyftr_message_t *m,
     row.text = 0;
 
     return ngx_lyftr_sqlite_append(c, m, &created, &row, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_store(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
+    uint64_t *row, ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    if (row == NULL) {
+        return ngx_lyftr_sqlite_insert(c, m, err);
+    }
+
+    if (*row) {
+        rc = ngx_lyftr_sqlite_became(c, &m->message_id, *row, err);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    rc = ngx_lyftr_sqlite_insert(c, m, err);
+
+    *row = (rc == NGX_OK) ? (uint64_t) c->writer.seen : 0;
+
+    return rc;
+}
+
+
+/* NGX_DECLINED if there is no row of this number with the id */
+
+static ngx_int_t
+ngx_lyftr_sqlite_became(ngx_lyftr_sqlite_t *c, ngx_str_t *id, int64_t seq,
+    ngx_lyftr_error_t *err)
+{
+    int            rc;
+    ngx_str_t      of;
+    sqlite3_stmt  *st;
+
+    st = c->stmt[NGX_LYFTR_SQL_POSITION];
+
+    (void) sqlite3_bind_int64(st, 1, seq);
+
+    rc = sqlite3_step(st);
+
+    if (rc == SQLITE_ROW) {
+        ngx_lyftr_sqlite_column(st, 3, &of);
+
+        if (ngx_lyftr_key_cmp(of.data, of.len, id->data, id->len) != 0) {
+            rc = SQLITE_DONE;
+        }
+    }
+
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        (void) ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    if (rc == SQLITE_ROW) {
+        return NGX_OK;
+    }
+
+    return rc == SQLITE_DONE ? NGX_DECLINED : NGX_ERROR;
 }
 
 

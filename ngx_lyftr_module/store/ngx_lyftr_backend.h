@@ -19,7 +19,7 @@
  * What all processes share of a store has room for so many of a backend's
  * words, gauges and jobs, and for so many words of the reason why one fails.
  */
-#define NGX_LYFTR_WORDS            8
+#define NGX_LYFTR_WORDS            9
 #define NGX_LYFTR_GAUGES_MAX       8
 #define NGX_LYFTR_JOBS_MAX         8
 #define NGX_LYFTR_JOB_REASON       12
@@ -33,11 +33,17 @@
 /*
  * Messages that are stored together or not at all: those of a delivery.  The
  * row of an id that is known stays as it is, and known says so of the message.
+ *
+ * Whoever may be asked to store them again after a process was killed with
+ * their commit has a word for each, at first 0: before the commit the store
+ * notes there which row a message becomes, and a message that is found to be
+ * that row is none that was known.
  */
 
 typedef struct {
     ngx_lyftr_message_t *messages;
     ngx_uint_t           n;
+    uint64_t            *rows;             /* or NULL */
 } ngx_lyftr_write_t;
 
 

@@ -99,6 +99,7 @@ storm_write(void *conn, unsigned n)
 
     write.messages = &m;
     write.n = 1;
+    write.rows = NULL;
     writes[0] = &write;
     batch.writes = writes;
     batch.n = 1;

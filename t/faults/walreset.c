@@ -95,6 +95,7 @@ walreset_write(unsigned n)
 
         write.messages = &m;
         write.n = 1;
+        write.rows = NULL;
         writes[0] = &write;
         batch.writes = writes;
         batch.n = 1;

@@ -491,6 +491,7 @@ test_write(void **state)
     write[0].n = 3;
     write[1].messages = &m[3];
     write[1].n = 1;
+    write[0].rows = write[1].rows = NULL;
     writes[0] = &write[0];
     writes[1] = &write[1];
     batch.writes = writes;
@@ -587,6 +588,63 @@ test_renew(void **state)
 }
 
 
+/* rows of a try that was cut off are none that were known before */
+
+static void
+test_again(void **state)
+{
+    void                 *c;
+    ngx_uint_t            i;
+    ngx_lyftr_batch_t     batch;
+    ngx_lyftr_write_t     write, *writes[1];
+    ngx_lyftr_message_t   m[3];
+
+    static uint64_t       noted[3];
+    static const char    *ids[] = { "d", "b", "d" };
+
+    c = unit_open();
+
+    assert_int_equal(unit_one(c, "a"), NGX_OK);
+    assert_int_equal(unit_one(c, "b"), NGX_OK);
+
+    ngx_memzero(m, sizeof(m));
+
+    for (i = 0; i < 3; i++) {
+        m[i].message_id = unit_str(ids[i]);
+        m[i].from = m[i].to = unit_str("+1");
+        m[i].ts = unit_str("2025-01-15T10:00:00Z");
+    }
+
+    write.messages = m;
+    write.n = 3;
+    write.rows = noted;
+    writes[0] = &write;
+    batch.writes = writes;
+    batch.n = 1;
+
+    for (i = 0; i < 4; i++) {
+
+        /* a number that no row has, and that of another row */
+
+        noted[1] = (i == 2) ? 1000 : 0;
+        noted[0] -= (i == 3);
+
+        assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_OK);
+        assert_int_equal(b->write(c, &batch, unit_in(1000), &err), NGX_OK);
+        assert_int_equal(m[0].known, i == 3);
+        assert_int_equal(m[1].known, 1);
+        assert_int_equal(m[2].known, 1);
+        assert_int_equal(noted[0] != 0, i < 3);
+        assert_int_equal(noted[1], 0);
+        assert_int_equal(noted[2], 0);
+        assert_int_equal(unit_sql_int("SELECT count(*) FROM lyftr_message"),
+                         3);
+    }
+
+    b->close(c);
+}
+
+
 int
 main(void)
 {
@@ -600,6 +658,7 @@ main(void)
         unit_fresh(test_query),
         unit_fresh(test_transaction),
         unit_fresh(test_write),
+        unit_fresh(test_again),
         unit_fresh(test_busy),
         unit_fresh(test_watch)
     };

@@ -80,6 +80,41 @@ test_upkeep(void **state)
 }
 
 
+/*
+ * A writer was killed within a commit: its row may be there and on no disk, and
+ * whoever is told that it is known is told so after a sync.
+ */
+
+static void
+test_cut_off(void **state)
+{
+    void  *c, *d;
+
+    c = unit_open();
+    d = unit_open();
+
+    assert_int_equal(unit_one(c, "a"), NGX_OK);
+    assert_int_equal(unit_one(d, "b"), NGX_OK);
+    assert_int_equal(words[NGX_LYFTR_WORD_COMMIT], 0);
+
+    syncs = 0;
+    assert_int_equal(unit_one(d, "a"), NGX_DECLINED);
+    assert_int_equal(syncs, 0);
+
+    words[NGX_LYFTR_WORD_COMMIT] = 1;
+
+    assert_int_equal(unit_one(d, "a"), NGX_DECLINED);
+    assert_int_equal(syncs, 1);
+    assert_int_equal(words[NGX_LYFTR_WORD_COMMIT], 0);
+
+    assert_int_equal(unit_one(d, "a"), NGX_DECLINED);
+    assert_int_equal(syncs, 1);
+
+    b->close(d);
+    b->close(c);
+}
+
+
 /* a reader holds the checkpoint up: then a sync does, if no write has failed */
 
 static void
@@ -172,6 +207,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         unit_fresh_disks(test_order),
         unit_fresh_disks(test_upkeep),
+        unit_fresh_disks(test_cut_off),
         unit_fresh_disks(test_reader),
         unit_fresh_disks(test_cuts)
     };
