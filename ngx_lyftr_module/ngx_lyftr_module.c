@@ -423,6 +423,7 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_lyftr_init_module(ngx_cycle_t *cycle)
 {
+    ngx_core_conf_t        *ccf;
     ngx_lyftr_main_conf_t  *lmcf;
 
     lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_lyftr_module);
@@ -433,6 +434,18 @@ ngx_lyftr_init_module(ngx_cycle_t *cycle)
 
     if (lmcf && !ngx_test_config) {
         ngx_lyftr_store_advise(&lmcf->stores, lmcf->backends, cycle->log);
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (lmcf && !ngx_test_config && lmcf->stores.nelts
+        && ccf->master && ccf->worker_processes > 1
+        && ngx_lyftr_share_create(cycle, &lmcf->stores,
+                                  ngx_min(ccf->worker_processes,
+                                          NGX_LYFTR_WORKERS_MAX))
+           == NGX_ERROR)
+    {
+        return NGX_ERROR;
     }
 
 #ifdef __GLIBC__
@@ -470,6 +483,8 @@ ngx_lyftr_init_process(ngx_cycle_t *cycle)
     ngx_lyftr_counters_begin(lmcf);
     ngx_lyftr_arrival_clock();
     ngx_lyftr_store_start(&lmcf->stores);
+
+    ngx_lyftr_follow_start(cycle, &lmcf->stores);
 
     return NGX_OK;
 }

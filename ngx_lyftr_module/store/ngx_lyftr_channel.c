@@ -50,6 +50,10 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         channel->nlanes = 2;
         break;
 
+    case NGX_LYFTR_CHANNEL_LEAD:
+        channel->batch = store->batch;
+        break;
+
     case NGX_LYFTR_CHANNEL_READ:
         channel->nlanes = store->readers;
         channel->nseats = store->readers;
@@ -69,6 +73,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     }
 
     ngx_queue_init(&channel->pending);
+    ngx_queue_init(&channel->shared);
     ngx_queue_init(&channel->outstanding);
 
     channel->expire.data = channel;
@@ -128,7 +133,9 @@ ngx_lyftr_channel_lanes(ngx_conf_t *cf, ngx_lyftr_channel_t *channel)
         task->event.data = lane;
         task->event.handler = ngx_lyftr_channel_done;
 
-        if (channel->type == NGX_LYFTR_CHANNEL_WRITE) {
+        if (channel->type == NGX_LYFTR_CHANNEL_WRITE
+            || channel->type == NGX_LYFTR_CHANNEL_LEAD)
+        {
             lane->writes = ngx_palloc(cf->pool, channel->batch
                                                 * sizeof(ngx_lyftr_write_t *));
             if (lane->writes == NULL) {
@@ -152,7 +159,7 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 {
     ngx_log_t   *log;
     ngx_time_t  *tp;
-    ngx_uint_t   n, full;
+    ngx_uint_t   n, full, shared;
 
     log = ngx_cycle->log;
     tp = ngx_timeofday();
@@ -172,12 +179,18 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
         return NGX_BUSY;
     }
 
-    n = channel->npending;
+    n = channel->npending + channel->nshared;
     full = ngx_lyftr_pace_full(channel, n);
+    shared = 0;
 
     if (!full) {
-        ngx_queue_insert_tail(&channel->pending, &op->queue);
-        channel->npending += ngx_lyftr_op_size(op);
+        shared = (ngx_lyftr_follow_put(channel, op) == NGX_OK);
+
+        if (!shared) {
+            ngx_queue_insert_tail(&channel->pending, &op->queue);
+            channel->npending += ngx_lyftr_op_size(op);
+        }
+
         ngx_lyftr_channel_show(channel);
     }
 
@@ -189,7 +202,10 @@ ngx_lyftr_channel_submit(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     }
 
     ngx_lyftr_channel_await(channel, op);
-    ngx_lyftr_channel_dispatch(channel);
+
+    if (!shared) {
+        ngx_lyftr_channel_dispatch(channel);
+    }
 
     return NGX_OK;
 }
@@ -329,6 +345,7 @@ ngx_lyftr_channel_post(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
     lane->busy = 1;
     lane->n = 0;
     lane->stop = 0;
+    lane->exiting = ngx_exiting;
     lane->started = ngx_current_msec;
 
     task = lane->task;
@@ -341,6 +358,10 @@ ngx_lyftr_channel_post(ngx_lyftr_channel_t *channel, ngx_lyftr_lane_t *lane)
 
         lane->busy = 0;
         channel->starved = 1;
+
+        if (channel->leads) {
+            ngx_lyftr_lead_leave(channel);
+        }
 
         ngx_add_timer(&channel->wake, NGX_LYFTR_TASK_RETRY);
 
@@ -450,6 +471,10 @@ ngx_lyftr_channel_done(ngx_event_t *ev)
 
     ngx_lyftr_channel_dispatch(channel);
 
+    if (channel->type == NGX_LYFTR_CHANNEL_LEAD) {
+        ngx_lyftr_follow_check(channel->store);
+    }
+
     while (!ngx_queue_empty(&batch)) {
         q = ngx_queue_head(&batch);
         ngx_queue_remove(q);
@@ -473,6 +498,11 @@ ngx_lyftr_channel_close(ngx_lyftr_channel_t *channel)
             channel->store->backend->close(seat->conn);
             seat->conn = NULL;
         }
+    }
+
+    if (channel->lead) {
+        ngx_lyftr_lead_free(channel->lead);
+        channel->lead = NULL;
     }
 }
 

@@ -3,6 +3,7 @@
 
 
 #include <ngx_lyftr_store.h>
+#include <ngx_lyftr_ring.h>
 #include <ngx_thread_pool.h>
 
 
@@ -40,6 +41,7 @@ struct ngx_lyftr_lane_s {
     ngx_lyftr_error_t             err;
     ngx_lyftr_error_t             upkeep;        /* of what none asked for */
     ngx_uint_t                    busy;          /* the event loop's */
+    ngx_uint_t                    exiting;       /* as it began, the worker */
     ngx_atomic_t                  stop;          /* what it reads */
 
     /* the thread's, if busy: what no request asks for is due at this time */
@@ -57,6 +59,23 @@ struct ngx_lyftr_lane_s {
 };
 
 
+/* what all workers of a configuration have of a store; ngx_lyftr_share.c */
+
+typedef struct ngx_lyftr_share_words_s  ngx_lyftr_share_words_t;
+
+struct ngx_lyftr_share_s {
+    ngx_uint_t                    workers;
+    size_t                        size;          /* of a ring's data */
+    u_char                       *rings;
+    ngx_lyftr_share_words_t      *words;
+    ngx_fd_t                      fd;
+    ngx_uint_t                    number;        /* of the store */
+    ngx_fd_t                     *events;        /* one for each worker */
+};
+
+
+typedef struct ngx_lyftr_lead_s  ngx_lyftr_lead_t;
+
 struct ngx_lyftr_channel_s {
     void                         *ident[4];
     ngx_lyftr_store_t            *store;
@@ -72,6 +91,18 @@ struct ngx_lyftr_channel_s {
     ngx_queue_t                   pending;
     ngx_uint_t                    npending;      /* messages, or others */
     ngx_atomic_t                 *shown;         /* it, to all workers */
+
+    /* the writer's, if another process may commit for this one */
+    ngx_uint_t                    follows;
+    ngx_lyftr_ring_t              ring;
+    ngx_queue_t                   shared;        /* what it has in there */
+    ngx_uint_t                    nshared;       /* messages; mutex */
+    ngx_event_t                   post;
+    ngx_event_t                   look;
+
+    /* the leader's */
+    ngx_lyftr_lead_t             *lead;          /* its memory */
+    ngx_uint_t                    leads;
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
 
@@ -106,11 +137,15 @@ typedef struct {
 
 #define ngx_lyftr_channel_show(channel)                                       \
     if ((channel)->shown) {                                                   \
-        ngx_lyftr_status_set(*(channel)->shown, (channel)->npending);         \
+        ngx_lyftr_status_set(*(channel)->shown,                               \
+                             (channel)->npending + (channel)->nshared);       \
     }
 
 
 /* ngx_lyftr_expire.c */
+
+/* takes it back from the leader, if that has not begun; has the mutex */
+ngx_int_t ngx_lyftr_channel_withdraw(ngx_lyftr_op_t *op);
 
 /* the operation is over: wakes its owner */
 void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
@@ -127,6 +162,66 @@ void ngx_lyftr_lane_thread(void *data, ngx_log_t *log);
 ngx_int_t ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 void ngx_lyftr_lane_close(ngx_lyftr_lane_t *lane);
+
+/* begins a turn, or a snapshot; NGX_OK, else lane->err tells */
+ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline);
+
+/*
+ * Stores the operations of the lane's batch, which has the turn, and tells each
+ * what came of it.  NGX_ERROR: the connection is to be closed.
+ */
+ngx_int_t ngx_lyftr_lane_write(ngx_lyftr_lane_t *lane, ngx_msec_t deadline);
+
+/* all operations of the lane's batch from this one on have failed */
+void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
+
+
+/* ngx_lyftr_lead.c, in a pool thread */
+
+/* commits for all workers, as long as there is work */
+void ngx_lyftr_lead_run(ngx_lyftr_lane_t *lane, ngx_log_t *log);
+
+/* leads no more, and tells those who wait; also in the event loop */
+void ngx_lyftr_lead_leave(ngx_lyftr_channel_t *channel);
+
+void ngx_lyftr_lead_free(ngx_lyftr_lead_t *lead);
+
+
+/* ngx_lyftr_follow.c */
+
+/* gives the operation to the leader; NGX_DECLINED: there is no room, or none */
+ngx_int_t ngx_lyftr_follow_put(ngx_lyftr_channel_t *channel,
+    ngx_lyftr_op_t *op);
+
+/* this worker leads, if it waits for something, and nobody does */
+void ngx_lyftr_follow_check(ngx_lyftr_store_t *store);
+
+
+/* ngx_lyftr_share.c */
+
+/* the ring of a worker */
+void ngx_lyftr_share_ring(ngx_lyftr_share_t *share, ngx_uint_t worker,
+    ngx_lyftr_ring_t *ring);
+
+/* this process leads from now on; NGX_DECLINED: another one does */
+ngx_int_t ngx_lyftr_share_lead(ngx_lyftr_share_t *share);
+void ngx_lyftr_share_leave(ngx_lyftr_share_t *share);
+
+/* does one lead?  It may have been killed, which the other one finds out */
+ngx_uint_t ngx_lyftr_share_led(ngx_lyftr_share_t *share);
+ngx_uint_t ngx_lyftr_share_orphaned(ngx_lyftr_share_t *share);
+
+/*
+ * A leader without work says that it is about to sleep, looks once more, and
+ * sleeps; whoever has work then rouses it.
+ */
+void ngx_lyftr_share_drowse(ngx_lyftr_share_t *share);
+void ngx_lyftr_share_sleep(ngx_lyftr_share_t *share, ngx_msec_t msec);
+void ngx_lyftr_share_rouse(ngx_lyftr_share_t *share);
+
+/* wakes the event loop of a worker, which has heard of it */
+void ngx_lyftr_share_wake(ngx_lyftr_share_t *share, ngx_uint_t worker);
+void ngx_lyftr_share_woken(ngx_lyftr_share_t *share, ngx_uint_t worker);
 
 
 /* ngx_lyftr_upkeep.c, in a pool thread */
@@ -146,6 +241,9 @@ void ngx_lyftr_pace_start(ngx_lyftr_channel_t *channel);
 /* takes down how long the lane's batch has taken */
 void ngx_lyftr_pace_note(ngx_lyftr_lane_t *lane);
 
+/* the same of a leader's, whose oldest answered operation came at this time */
+void ngx_lyftr_pace_follow(ngx_lyftr_channel_t *channel, int64_t since);
+
 /* may no operation join the n that are pending? */
 ngx_uint_t ngx_lyftr_pace_full(ngx_lyftr_channel_t *channel, ngx_uint_t n);
 
@@ -161,6 +259,9 @@ ngx_msec_t ngx_lyftr_pace_estimate(ngx_lyftr_channel_t *channel,
 
 /* tells the log, and all workers, what came of a batch */
 void ngx_lyftr_status_report(ngx_lyftr_lane_t *lane);
+
+/* tells all workers of the lane's commits, in any thread */
+void ngx_lyftr_status_count(ngx_lyftr_lane_t *lane);
 
 /*
  * At most one line a second: NGX_OK, and what to add to it about those that

@@ -61,7 +61,10 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
 
     taken = (op->lane != NULL);
 
-    if (!taken) {
+    if (taken && ngx_lyftr_channel_withdraw(op) == NGX_OK) {
+        taken = 0;
+
+    } else if (!taken) {
         ngx_queue_remove(&op->queue);
         channel->npending -= ngx_lyftr_op_size(op);
         ngx_lyftr_channel_show(channel);
@@ -83,6 +86,28 @@ ngx_lyftr_channel_expire_op(ngx_lyftr_channel_t *channel, ngx_lyftr_op_t *op)
     op->state = NGX_LYFTR_OP_EXPIRED;
 
     op->wake(op);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_channel_withdraw(ngx_lyftr_op_t *op)
+{
+    ngx_lyftr_channel_t  *channel;
+
+    channel = op->channel;
+
+    if (!channel->follows
+        || op->lane != channel->store->channels[NGX_LYFTR_CHANNEL_LEAD]->lanes
+        || ngx_lyftr_ring_withdraw(&channel->ring, &op->ticket) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_queue_remove(&op->queue);
+    channel->nshared -= ngx_lyftr_op_size(op);
+    ngx_lyftr_channel_show(channel);
 
     return NGX_OK;
 }

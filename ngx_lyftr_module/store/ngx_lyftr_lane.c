@@ -19,17 +19,12 @@ static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
 static ngx_uint_t ngx_lyftr_lane_kept_away(ngx_lyftr_store_t *store,
     ngx_uint_t flags, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane,
-    ngx_msec_t deadline);
 static void ngx_lyftr_lane_take(ngx_lyftr_lane_t *lane, ngx_uint_t max,
     ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane);
-static ngx_int_t ngx_lyftr_lane_write(ngx_lyftr_lane_t *lane,
-    ngx_msec_t deadline);
 static ngx_int_t ngx_lyftr_lane_write_singly(ngx_lyftr_lane_t *lane);
 static ngx_int_t ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t i,
     ngx_uint_t n, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static void ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from);
 
 
 void
@@ -72,6 +67,11 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
 
     if (channel->type == NGX_LYFTR_CHANNEL_UPKEEP) {
         ngx_lyftr_upkeep_maintain(lane);
+        return;
+    }
+
+    if (channel->type == NGX_LYFTR_CHANNEL_LEAD) {
+        ngx_lyftr_lead_run(lane, log);
         return;
     }
 
@@ -246,7 +246,7 @@ ngx_lyftr_lane_kept_away(ngx_lyftr_store_t *store, ngx_uint_t flags,
 
 /* a connection that has gone bad is opened anew, once */
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
     ngx_int_t             rc;
@@ -275,9 +275,9 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             return NGX_OK;
         }
 
-        rc = (channel->type == NGX_LYFTR_CHANNEL_WRITE)
-             ? backend->turn(lane->seat->conn, deadline, &lane->err)
-             : backend->begin(lane->seat->conn, deadline, &lane->err);
+        rc = (channel->type == NGX_LYFTR_CHANNEL_READ)
+             ? backend->begin(lane->seat->conn, deadline, &lane->err)
+             : backend->turn(lane->seat->conn, deadline, &lane->err);
 
         if (rc != NGX_ERROR) {
             return rc;
@@ -388,7 +388,7 @@ ngx_lyftr_lane_run(ngx_lyftr_lane_t *lane)
 
 /* has the turn; NGX_ERROR: the connection is to be closed */
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_lane_write(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
     ngx_uint_t       i;
@@ -531,7 +531,7 @@ ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t i, ngx_uint_t n,
 
 /* in a pool thread: all operations from this one on have failed */
 
-static void
+void
 ngx_lyftr_lane_fail(ngx_lyftr_lane_t *lane, ngx_queue_t *from)
 {
     ngx_queue_t     *q;

@@ -43,6 +43,17 @@ ngx_lyftr_pace_note(ngx_lyftr_lane_t *lane)
 }
 
 
+void
+ngx_lyftr_pace_follow(ngx_lyftr_channel_t *channel, int64_t since)
+{
+    int64_t  msec;
+
+    msec = (ngx_lyftr_usec() - since) / 1000;
+
+    channel->pace = (3 * channel->pace + 8 * (ngx_msec_t) msec) / 4;
+}
+
+
 /*
  * The queue has a limit in operations, and that of the writer one in time: what
  * would be answered too late anyway is better tried again.  One batch may wait
@@ -113,7 +124,7 @@ ngx_lyftr_pace_pending(ngx_lyftr_channel_t *channel)
         return 0;
     }
 
-    n = channel->npending;
+    n = channel->npending + channel->nshared;
 
     (void) ngx_thread_mutex_unlock(&channel->mutex, log);
 
@@ -151,9 +162,18 @@ ngx_lyftr_pace_busy(ngx_lyftr_channel_t *channel)
 {
     ngx_uint_t         i;
     ngx_msec_t         msec, longest;
+    ngx_queue_t       *q;
+    ngx_lyftr_op_t    *op;
     ngx_lyftr_lane_t  *lane;
 
     longest = 0;
+
+    if (channel->nshared) {
+        q = ngx_queue_head(&channel->shared);
+        op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
+
+        longest = (ngx_lyftr_usec() - op->since) / 1000;
+    }
 
     for (i = 0; i < channel->nlanes; i++) {
         lane = &channel->lanes[i];

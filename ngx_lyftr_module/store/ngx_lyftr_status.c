@@ -5,6 +5,7 @@
 #define NGX_LYFTR_STATUS_TELL      1000
 
 
+static void ngx_lyftr_status_sound(ngx_lyftr_status_t *status);
 static void ngx_lyftr_status_log(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_news(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane);
@@ -67,15 +68,13 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     ngx_lyftr_status_log(lane);
     ngx_lyftr_status_damage(lane);
 
-    if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE) {
+    if (lane->channel->type != NGX_LYFTR_CHANNEL_WRITE
+        && lane->channel->type != NGX_LYFTR_CHANNEL_LEAD)
+    {
         return;
     }
 
-    if (lane->commits) {
-        (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
-        (void) ngx_atomic_fetch_add(&status->messages, lane->messages);
-        ngx_lyftr_status_set(status->answered, ngx_current_msec);
-    }
+    ngx_lyftr_status_count(lane);
 
     if (lane->failed) {
         (void) ngx_atomic_fetch_add(&status->failures, 1);
@@ -91,8 +90,7 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     case NGX_LYFTR_ERR_DATA:
 
         if (lane->n) {
-            ngx_lyftr_status_set(status->error, NGX_LYFTR_ERR_NONE);
-            ngx_lyftr_status_set(status->locked, 0);
+            ngx_lyftr_status_sound(status);
         }
 
         break;
@@ -103,6 +101,38 @@ ngx_lyftr_status_report(ngx_lyftr_lane_t *lane)
     default:
         ngx_lyftr_status_set(status->error, lane->err.code);
     }
+}
+
+
+void
+ngx_lyftr_status_count(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_status_t  *status;
+
+    if (lane->commits == 0) {
+        return;
+    }
+
+    status = lane->channel->store->status;
+
+    (void) ngx_atomic_fetch_add(&status->commits, lane->commits);
+    (void) ngx_atomic_fetch_add(&status->messages, lane->messages);
+    ngx_lyftr_status_set(status->answered, ngx_lyftr_clock());
+
+    if (lane->err.code == NGX_LYFTR_ERR_NONE) {
+        ngx_lyftr_status_sound(status);
+    }
+
+    lane->commits = 0;
+    lane->messages = 0;
+}
+
+
+static void
+ngx_lyftr_status_sound(ngx_lyftr_status_t *status)
+{
+    ngx_lyftr_status_set(status->error, NGX_LYFTR_ERR_NONE);
+    ngx_lyftr_status_set(status->locked, 0);
 }
 
 

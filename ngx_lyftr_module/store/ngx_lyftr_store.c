@@ -1,8 +1,11 @@
 #include <ngx_lyftr_channel.h>
 
 
-/* connections of a process besides its readers: writer, probe, jobs, check */
-#define NGX_LYFTR_STORE_OTHERS     4
+/*
+ * Connections of a process besides its readers: writer, leader, probe, jobs,
+ * check.
+ */
+#define NGX_LYFTR_STORE_OTHERS     5
 
 /* the longest time of a check, a year */
 #define NGX_LYFTR_STORE_CHECK      (365 * 24 * 3600 * (ngx_int_t) 1000)

@@ -14,12 +14,14 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_lyftr_backend.h>
+#include <ngx_lyftr_ring.h>
 #include <ngx_lyftr_metrics.h>
 
 
 typedef struct ngx_lyftr_op_s         ngx_lyftr_op_t;
 typedef struct ngx_lyftr_store_s      ngx_lyftr_store_t;
 typedef struct ngx_lyftr_channel_s    ngx_lyftr_channel_t;
+typedef struct ngx_lyftr_share_s      ngx_lyftr_share_t;
 
 
 /* those whose queues are known to all; each word has its cache line */
@@ -31,7 +33,8 @@ typedef enum {
     NGX_LYFTR_CHANNEL_READ,
     NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
     NGX_LYFTR_CHANNEL_BODY,            /* nor a connection */
-    NGX_LYFTR_CHANNEL_UPKEEP,          /* this and the next: no operations */
+    NGX_LYFTR_CHANNEL_LEAD,            /* this and the next: no operations */
+    NGX_LYFTR_CHANNEL_UPKEEP,
     NGX_LYFTR_CHANNEL_CHECK,
     NGX_LYFTR_CHANNELS
 } ngx_lyftr_channel_e;
@@ -118,6 +121,7 @@ struct ngx_lyftr_store_s {
     ngx_int_t                     check;         /* msec of a pass, 0: off */
 
     ngx_lyftr_channel_t          *channels[NGX_LYFTR_CHANNELS];
+    ngx_lyftr_share_t            *share;         /* NULL: nothing is shared */
     ngx_int_t                     label;
     ngx_lyftr_status_t           *status;        /* in the zone */
     ngx_atomic_t                  keeper;        /* does the housekeeping */
@@ -160,6 +164,7 @@ struct ngx_lyftr_op_s {
     ngx_int_t                     rc;            /* of run, when DONE */
     ngx_lyftr_err_e               error;         /* if rc is NGX_ERROR */
     unsigned                      timed:1;       /* has its deadline */
+    ngx_lyftr_ticket_t            ticket;        /* if another process has it */
     struct ngx_lyftr_lane_s      *lane;          /* that took it; mutex */
 };
 
@@ -186,6 +191,13 @@ ngx_int_t ngx_lyftr_store_init(ngx_conf_t *cf, ngx_array_t *stores);
 /* logs, once, what an operator has to know of the libraries */
 void ngx_lyftr_store_advise(ngx_array_t *stores,
     ngx_lyftr_backend_t **backends, ngx_log_t *log);
+
+/* makes what so many workers share; before they are there, in each cycle */
+ngx_int_t ngx_lyftr_share_create(ngx_cycle_t *cycle, ngx_array_t *stores,
+    ngx_uint_t workers);
+
+/* from now on the worker's messages may be committed by another one */
+void ngx_lyftr_follow_start(ngx_cycle_t *cycle, ngx_array_t *stores);
 
 /* begins the work of a worker process */
 void ngx_lyftr_store_start(ngx_array_t *stores);

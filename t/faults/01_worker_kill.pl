@@ -1,4 +1,4 @@
-# fast: kill -9 of a random worker under load.
+# fast: kill -9 of a random worker of eight under load.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ my $rounds = scale(200, 10);
 sub kills {
     my ($rounds, %server) = @_;
 
-    my $server = Lyftr::Server->new(%server);
+    my $server = Lyftr::Server->new(workers => 8, %server);
     my $load = Lyftr::Load->start($server->{port}, r => 6000, c => 32,
                                   d => 3600);
 
@@ -28,11 +28,11 @@ sub kills {
     for my $round (1 .. $rounds) {
         my $workers = Lyftr::Server::wait_for {
             my @pids = $server->workers;
-            @pids == 2 && \@pids;
+            @pids == 8 && \@pids;
         };
 
         sleep 0.2 + rand 0.6;
-        kill 'KILL', $workers->[rand 2];
+        kill 'KILL', $workers->[rand 8];
 
         # one that is gone already is still listed for a moment
 

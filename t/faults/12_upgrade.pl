@@ -5,7 +5,7 @@ use warnings;
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
-use List::Util qw(min sum);
+use List::Util qw(max min sum);
 use Time::HiRes qw(sleep time);
 
 use Lyftr::Fault;
@@ -67,13 +67,13 @@ sub daemon {
 # the least that one of these has written in so many seconds
 
 sub least_written {
-    my ($seconds, @pids) = @_;
+    my ($seconds, @groups) = @_;
 
-    my %before = map { $_ => written($_) } @pids;
+    my %before = map { $_ => written($_) } map { @$_ } @groups;
 
     sleep $seconds;
 
-    return min(map { written($_) - $before{$_} } @pids);
+    return min(map { max(map { written($_) - $before{$_} } @$_) } @groups);
 }
 
 
@@ -126,7 +126,7 @@ sub upgrade {
         # the first batch opens the store
 
         sleep 0.5;
-        $together = least_written($seconds, @old, @new);
+        $together = least_written($seconds, \@old, \@new);
 
         # the new master is a child of the old one
 
@@ -198,8 +198,8 @@ figure('lost, changed, twice, not acknowledged', join(', ',
        @$rows{qw(lost changed twice)}, $rows->{rows} - $rows->{acked}),
        '0 of each', $rows->{lost} == 0 && $rows->{changed} == 0
        && $rows->{twice} == 0 && $rows->{rows} == $rows->{acked});
-figure('the least that one of 4 workers wrote', "$run->{together} bytes",
-       'old and new together', $run->{together} > 0);
+figure('the least that old or new workers wrote', "$run->{together} bytes",
+       'old and new together', $run->{together} > 500_000);
 figure('a new worker has the housekeeping after',
        sprintf('%.2f s', $run->{keeping}), 'at most 3 s', $run->{keeping} <= 3);
 figure('alarms in the log', $run->{alarms}, '0',

@@ -1,11 +1,12 @@
-# 4 workers at full load: how long each waits for the file lock that a commit
-# takes, and how even the turns are; and how long the lock is held by what is no
-# batch.
+# 4 servers of one store at full load: how long each waits for the file lock
+# that a commit takes, and how even the turns are; and how long the lock is held
+# by what is no batch.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
+use File::Temp qw(tempdir);
 use List::Util qw(max min sum);
 use Time::HiRes qw(sleep);
 
@@ -15,23 +16,33 @@ use Lyftr::Load;
 use Lyftr::Server;
 
 
-my $workers = 4;
+my $writers = 4;
 
 
-# of so many seconds: what took the lock, and what the load saw
+# of so many seconds: what took the lock, and what the loads saw, of one server
+# for each of these options
 
 sub locks {
-    my ($seconds, $connections, %server) = @_;
+    my ($seconds, $connections, @servers) = @_;
 
     my $flock = Lyftr::Flock->new // skip('this needs a C compiler');
-    my $server = Lyftr::Server->new(%server, preload => $flock,
-                                    listen => 'reuseport');
-    my $load = Lyftr::Load->start($server->{port}, c => $connections,
-                                  d => $seconds, acks => 0);
-    my $report = $load->wait;
+    my $dir = tempdir(CLEANUP => 1);
+
+    @servers = map { Lyftr::Server->new(%$_, preload => $flock,
+                                        db => "$dir/app.db") } @servers;
+
+    my @loads = map { Lyftr::Load->start($_->{port}, c => $connections,
+                                         d => $seconds, acks => 0) } @servers;
+    my @reports = map { $_->wait } @loads;
     my @found = $flock->processes;
 
-    $server->stop;
+    $_->stop for @servers;
+
+    my $report = { rate => sum(map { $_->{rate} } @reports),
+                   latency_ms => { p99 => max(map { $_->{latency_ms}{p99} }
+                                              @reports) },
+                   errors => sum(map { $_->{errors} } @reports),
+                   statuses => { map { %{ $_->{statuses} } } @reports } };
 
     note("$_:", Lyftr::Flock::numbers($_, @found)) for qw(waits holds steps);
     note(sprintf '%d a second, p99 %d ms, turns %s, longest %s, held %d ms',
@@ -44,22 +55,24 @@ sub locks {
 }
 
 
-# of so many seconds: the longest wait in milliseconds, that worker's share of
-# the grants that had the fewest, of the mean, and what the load saw
+# of so many seconds: the longest wait in milliseconds, that server's share of
+# the grants that had the fewest, of the mean, and what the load saw; the first
+# one has what is planted
 
 sub waits {
     my ($seconds, @planted) = @_;
 
     my ($report, @found) = locks(
-        $seconds, 256, workers => $workers,
-        @planted ? (module => planted(@planted)) : ());
+        $seconds, 64, { workers => 1,
+                        @planted ? (module => planted(@planted)) : () },
+        map { { workers => 1 } } 2 .. $writers);
 
     my @grants = map { $_->{grants} } @found;
 
-    push @grants, 0 while @grants < $workers;
+    push @grants, 0 while @grants < $writers;
 
     return (max(map { $_->{waited} } @found),
-            min(@grants) / (sum(@grants) / $workers), $report);
+            min(@grants) / (sum(@grants) / $writers), $report);
 }
 
 
@@ -67,7 +80,7 @@ my ($longest, $share, $report) = waits(30);
 
 figure('longest wait for the lock', sprintf('%d ms', $longest),
        'at most 500 ms', $longest <= 500);
-figure('the turns of the worker with the fewest',
+figure('the turns of the server with the fewest',
        sprintf('%d %% of the mean', 100 * $share), 'at least 50 %',
        $share >= 0.5);
 figure('other answers than 200', scalar %{ $report->{statuses} }, '0',
@@ -80,7 +93,7 @@ control("turns by SQLite's back-off", sprintf('%d ms', $longest),
 
 ($longest, $share) = waits(10, 'unfair');
 
-control('a worker that asks late', sprintf('%d %% of the mean', 100 * $share),
+control('a server that asks late', sprintf('%d %% of the mean', 100 * $share),
         'at least 50 %', $share < 0.5);
 
 
@@ -91,8 +104,8 @@ control('a worker that asks late', sprintf('%d %% of the mean', 100 * $share),
 sub steps {
     my ($seconds, @planted) = @_;
 
-    my ($report, @found) = locks($seconds, 64,
-        @planted ? (module => planted(@planted)) : ());
+    my ($report, @found) = locks($seconds, 64, {
+        @planted ? (module => planted(@planted)) : () });
 
     my ($steps, $short) = Lyftr::Flock::share('steps', 2, @found);
 

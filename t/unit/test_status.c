@@ -156,7 +156,7 @@ test_counts(void **state)
                          tests[i].type ? 0 : tests[i].commits);
         assert_int_equal(status.messages, tests[i].messages);
         assert_int_equal(status.failures, tests[i].failures);
-        assert_int_equal(status.answered, status.commits ? 777 : 0);
+        assert_int_equal(status.answered != 0, status.commits != 0);
         assert_int_equal(lines, 0);
     }
 }

@@ -369,7 +369,7 @@ test_defaults(void **state)
     assert_int_equal(dsns[0].size, 256 << 20);
     assert_int_equal(dsns[0].flag, 0);
     assert_int_equal(dsns[0].word, 0);
-    assert_int_equal(connections, 8);
+    assert_int_equal(connections, 9);
 }
 
 
@@ -472,10 +472,10 @@ static void
 test_configured(void **state)
 {
     (void) test_store("readers=1", NULL);
-    assert_int_equal(connections, 5);
+    assert_int_equal(connections, 6);
 
     (void) test_store("size=33m", "readers=64");
-    assert_int_equal(connections, 68);
+    assert_int_equal(connections, 69);
 
     test_refused("size=32m", NULL, "store");
 }

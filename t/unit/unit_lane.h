@@ -11,6 +11,8 @@
 
 #define TEST_OPS       4
 #define TEST_MESSAGES  3
+#define TEST_WORKERS   3
+#define TEST_RING      8192
 
 
 static ngx_lyftr_channel_t  channel;
@@ -53,6 +55,13 @@ static ngx_uint_t           begun;         /* it has its turn */
 static ngx_uint_t           stored;        /* rows, */
 static ngx_uint_t           nwrites;       /* in so many transactions */
 static u_char               test_large[1], test_fails[1], test_known[1];
+static u_char              *test_large_id, *test_known_id;
+
+/* what workers share: their rings, and who leads */
+static uint64_t             test_rings[TEST_WORKERS]
+                                      [ngx_lyftr_ring_memory(TEST_RING) / 8];
+static ngx_int_t            test_led;
+static ngx_uint_t           test_left, test_slept, test_woken[TEST_WORKERS];
 
 
 ngx_int_t
@@ -78,6 +87,63 @@ volatile ngx_cycle_t  *ngx_cycle = &test_cycle;
 volatile ngx_msec_t    ngx_current_msec;
 volatile ngx_time_t   *ngx_cached_time = &test_now;
 ngx_uint_t             ngx_worker;
+
+
+void *
+ngx_alloc(size_t size, ngx_log_t *log)
+{
+    return malloc(size);
+}
+
+
+void *
+ngx_calloc(size_t size, ngx_log_t *log)
+{
+    return calloc(1, size);
+}
+
+
+void
+ngx_lyftr_share_ring(ngx_lyftr_share_t *share, ngx_uint_t worker,
+    ngx_lyftr_ring_t *ring)
+{
+    ngx_lyftr_ring_init(ring, test_rings[worker], share->size);
+}
+
+
+ngx_int_t
+ngx_lyftr_share_lead(ngx_lyftr_share_t *share)
+{
+    return test_led;
+}
+
+
+void
+ngx_lyftr_share_leave(ngx_lyftr_share_t *share)
+{
+    test_left++;
+}
+
+
+void
+ngx_lyftr_share_drowse(ngx_lyftr_share_t *share)
+{
+}
+
+
+void
+ngx_lyftr_share_sleep(ngx_lyftr_share_t *share, ngx_msec_t msec)
+{
+    test_slept++;
+    (void) usleep(msec * 1000);
+}
+
+
+void
+ngx_lyftr_share_wake(ngx_lyftr_share_t *share, ngx_uint_t worker)
+{
+    test_woken[worker]++;
+}
 
 
 #if (NGX_HAVE_VARIADIC_MACROS)
@@ -136,6 +202,13 @@ test_turn(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 }
 
 
+static ngx_uint_t
+test_is(ngx_lyftr_message_t *m, u_char *id)
+{
+    return id && m->message_id.len == 1 && m->message_id.data[0] == *id;
+}
+
+
 /*
  * The text of a message says what becomes of it: it is too much, the store
  * fails, or the id is known.  All of that is told with the commit only.
@@ -150,6 +223,8 @@ test_write(void *conn, ngx_lyftr_batch_t *batch, ngx_msec_t deadline,
 
     assert_int_equal(begun, 1);
 
+    (void) usleep(busy_msec * 1000);
+
     begun = 0;
     rows = 0;
     err->code = NGX_LYFTR_ERR_NONE;
@@ -158,14 +233,17 @@ test_write(void *conn, ngx_lyftr_batch_t *batch, ngx_msec_t deadline,
         for (n = 0; n < batch->writes[i]->n; n++) {
             m = &batch->writes[i]->messages[n];
 
-            if (m->text.data == test_large) {
+            if (m->text.data == test_large
+                || test_is(m, test_large_id))
+            {
                 err->code = NGX_LYFTR_ERR_DATA;
 
             } else if (m->text.data == test_fails) {
                 err->code = NGX_LYFTR_ERR_FAILED;
             }
 
-            m->known = (m->text.data == test_known);
+            m->known = (m->text.data == test_known
+                        || test_is(m, test_known_id));
             rows += !m->known;
         }
     }
@@ -323,6 +401,8 @@ test_setup(void **state)
     nclosed = 0;
     stored = 0;
     nwrites = 0;
+    test_large_id = NULL;
+    test_known_id = NULL;
 
     return 0;
 }

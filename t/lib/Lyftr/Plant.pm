@@ -410,6 +410,101 @@ NEW
         '#define NGX_LYFTR_SCAN_STEP        2',
         '#define NGX_LYFTR_SCAN_STEP        60000']],
 
+    # workers kill themselves now and then: in the midst of a message that is
+    # copied for the leader, and where the leader takes, commits and answers
+
+    dies => [
+        ['ngx_lyftr_ring.c', "    ngx_memzero(p, entry + len - p);\n", <<'NEW'],
+    if (ngx_lyftr_usec() % 9973 == 7) {
+        (void) raise(SIGKILL);
+    }
+
+    ngx_memzero(p, entry + len - p);
+NEW
+        ['ngx_lyftr_lead.c', "    rc = ngx_lyftr_lane_write(lane, deadline);\n",
+         <<'NEW'],
+    if (ngx_lyftr_usec() % 1499 == 7) {
+        (void) raise(SIGKILL);
+    }
+
+    rc = ngx_lyftr_lane_write(lane, deadline);
+
+    if (ngx_lyftr_usec() % 1499 == 7) {
+        (void) raise(SIGKILL);
+    }
+NEW
+        ['ngx_lyftr_lead.c', "        op = &lead->ops[i];\n", <<'NEW'],
+        op = &lead->ops[i];
+
+        if (ngx_lyftr_usec() % 9973 == 7) {
+            (void) raise(SIGKILL);
+        }
+NEW
+        ['ngx_lyftr_sqlite_transaction.c',
+         "    ngx_lyftr_sqlite_committing(c, 1);\n", <<'NEW'],
+    ngx_lyftr_sqlite_committing(c, 1);
+
+    if (ngx_lyftr_usec() % 1499 == 7) {
+        (void) raise(SIGKILL);
+    }
+NEW
+        ['ngx_lyftr_sqlite_transaction.c',
+         "        ngx_lyftr_sqlite_committing(c, 0);\n", <<'NEW'],
+        if (ngx_lyftr_usec() % 1499 == 7) {
+            (void) raise(SIGKILL);
+        }
+
+        ngx_lyftr_sqlite_committing(c, 0);
+NEW
+    ],
+
+    # the leader answers before it commits
+
+    replies_early => [['ngx_lyftr_lead.c',
+        "    ngx_lyftr_lead_take(lane);\n\n    if (lane->n == 0) {\n"
+        . "        channel", <<'NEW']],
+    ngx_lyftr_lead_take(lane);
+
+    {
+        ngx_uint_t   n;
+        ngx_queue_t  batch;
+
+        for (n = 0; n < lane->n; n++) {
+            channel->lead->ops[n].op.rc = NGX_OK;
+        }
+
+        ngx_queue_init(&batch);
+
+        if (lane->n) {
+            ngx_queue_add(&batch, &lane->batch);
+            ngx_lyftr_lead_reply(lane);
+            ngx_queue_add(&lane->batch, &batch);
+
+            if (ngx_lyftr_lane_write(lane, deadline) != NGX_OK) {
+                ngx_lyftr_lane_close(lane);
+            }
+
+            ngx_queue_init(&lane->batch);
+            lane->n = 0;
+            return NGX_OK;
+        }
+    }
+
+    if (lane->n == 0) {
+        channel
+NEW
+
+    # nobody looks if the leader is still there
+
+    no_successor => [['ngx_lyftr_follow.c',
+        '&& ngx_lyftr_share_orphaned(store->share))',
+        '&& store == NULL)']],
+
+    # what the leader does not take waits for it
+
+    no_way_aside => [['ngx_lyftr_follow.c',
+        'if (op->since > limit) {', 'if (op->since > limit || op) {']],
+
     # the event loop looks at a queue that threads take from
 
     no_mutex => [['ngx_lyftr_channel.c', <<'OLD', <<'NEW']],
