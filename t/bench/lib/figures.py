@@ -159,14 +159,38 @@ def file_rest(r):
     return worst(run["rest"] for run in files(r))
 
 
-def second_worker(r):
-    return ratio(*(rate(r, "scale", target="ours", workers=n)
-                   for n in (2, 1)))
+def to_one(workers):
+    return lambda r: ratio(*(rate(r, "scale", target="ours", workers=n)
+                             for n in (workers, 1)))
 
 
-def four_workers(r):
-    return ratio(*(rate(r, "scale", target="ours", workers=n)
-                   for n in (4, 2)))
+def wait_to_one(r):
+    return ratio(*(median(runs(r, "scale", target="ours", workers=n),
+                          "latency_ms", "p50") for n in (16, 1)))
+
+
+def to_redis(ours, connections):
+    return lambda r: ratio(rate(r, "peers", target=ours),
+                           rate(r, "peers",
+                                target="Redis XADD, %d" % connections))
+
+
+def partly(r):
+    return typical(runs(r, "open", name="70 %"))
+
+
+def fast(r):
+    return typical(runs(r, "open", name="20000"))
+
+
+def fast_last(r):
+    return median(runs(r, "open", name="20000"), "latency_ms", "p99.9")
+
+
+def processor(r):
+    found = runs(r, "ingest", target="ours", connections=256)
+    user, system = median(found, "user"), median(found, "system")
+    return user and user + system
 
 
 # number, name, unit, goal, floor, if more is better, how it is had
@@ -199,12 +223,24 @@ FIGURES = (
      memory),
     ("12", "start to the first 200 at the most rows, clean or killed", " s",
      0.5, 2, False, started),
-    ("13", "2 workers to 1", "", 1, 1, True, second_worker),
-    ("13", "4 workers to 2", "", 0.9, 0.9, True, four_workers),
+    ("13", "2 workers to 1", "", 1.3, 1.1, True, to_one(2)),
+    ("13", "4 workers to 1", "", 1.3, 1, True, to_one(4)),
+    ("13", "8 workers to 1", "", 1.2, 1, True, to_one(8)),
+    ("13", "16 workers to 1", "", 1.1, 0.9, True, to_one(16)),
+    ("13", "p50 at 16 workers, to 1", " ×", 1.1, 1.5, False, wait_to_one),
     ("14", "deliveries of WhatsApp to those of `lyftr`", "", 0.8, 0.8, True,
      whatsapp),
     ("14", "messages in deliveries of 50 to those in single ones", " ×", 3, 3,
      True, fifty),
+    ("15", "to Redis XADD, appendfsync always, 64 connections", "",
+     1.2, 1, True, to_redis("ours", 64)),
+    ("15", "the same, 256 connections", "",
+     1.5, 1, True, to_redis("ours, 256", 256)),
+    ("16", "open loop at 70 %: p99", " ms", 5, 12, False, partly),
+    ("16", "p99 at 20,000 a second, open loop", " ms", 3, 6, False, fast),
+    ("16", "p99.9 at 20,000 a second", " ms", 8, 12, False, fast_last),
+    ("17", "processor a message, 256 connections", " µs", 10, 13, False,
+     processor),
 )
 
 

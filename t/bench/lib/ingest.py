@@ -4,6 +4,7 @@ import json
 import subprocess
 import tempfile
 
+import durable
 import load
 import process
 from nginx import Lua, Nginx, Ours, Refusing, lua_missing
@@ -19,6 +20,10 @@ CREATED = 'webhook_requests_total{result="created"}'
 
 MOST = 250000
 BODY = 257
+
+# numbers of worker processes
+
+SCALE = (1, 2, 4, 8, 16)
 
 
 def measure(server, connections=64, seconds=SECONDS, rest=True, **options):
@@ -152,7 +157,23 @@ def peers():
         for kind in ("append", "indexed"):
             runs.append(sqlite(kind, max(batch, 1), number))
 
+        runs += appends(max(batch, 1), number)
+
     return {"seconds": SECONDS, "rounds": ROUNDS, "runs": runs}
+
+
+def appends(batch, number):
+    """Durable appends by others, as far as they are installed."""
+
+    runs = [durable.ideal(batch, number)]
+    for connections in (64, 256):
+        if not durable.missing("redis-server"):
+            runs.append(durable.redis(connections, number))
+        if durable.postgres_tools():
+            runs.append(durable.postgres(connections, number))
+
+    run = fresh("ours, 256", Ours, number, connections=256)
+    return runs + [run]
 
 
 def maximum():
@@ -206,7 +227,7 @@ def scale():
     runs = []
 
     for number in range(1, ROUNDS + 1):
-        for workers in (1, 2, 4):
+        for workers in SCALE:
             for target, server in (("bare", Nginx), ("ours", Ours)):
                 run = fresh(target, lambda: server(workers=workers), number)
                 runs.append(dict(run, workers=workers))

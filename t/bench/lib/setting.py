@@ -27,7 +27,7 @@ SECONDS = float(ENV("SECONDS", "5" if QUICK else "4"))
 SUSTAINED = float(ENV("SECONDS_SUSTAINED", "300"))
 CONNECTIONS = [int(n) for n in ENV(
     "CONNECTIONS", "64" if QUICK else "1,16,64,256,1024").split(",")]
-RATES = [int(n) for n in ENV("RATES", "1000,5000").split(",")]
+RATES = [int(n) for n in ENV("RATES", "1000,5000,20000").split(",")]
 ROWS = [int(n) for n in ENV("ROWS", "10000,1000000,10000000").split(",")]
 
 # of a kind of read, alone and beside ingest
