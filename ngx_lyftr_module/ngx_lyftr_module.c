@@ -27,32 +27,43 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 
 
 static ngx_lyftr_kind_t  ngx_lyftr_webhook_kind = {
-    NGX_HTTP_POST, ngx_string("POST"), ngx_lyftr_webhook_handler, 1, 1
+    NGX_HTTP_POST, ngx_string("POST"),
+    ngx_lyftr_webhook_handler, 1, 1, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_messages_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_messages_handler, 0, 0
+    ngx_lyftr_messages_handler, 0, 0, 0, NULL
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_stream_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_stream_handler, 0, 0, 1, ngx_lyftr_stream_param
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_export_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_lyftr_export_handler, 0, 0, 0, ngx_lyftr_export_param
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_stats_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_stats_handler, 0, 0
+    ngx_lyftr_stats_handler, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_ready_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_ready_handler, 0, 1
+    ngx_lyftr_ready_handler, 0, 1, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_live_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_live_handler, 0, 1
+    ngx_lyftr_live_handler, 0, 1, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_metrics_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_metrics_handler, 0, 0
+    ngx_lyftr_metrics_handler, 0, 0, 0, NULL
 };
 
 
@@ -120,6 +131,20 @@ static ngx_command_t  ngx_lyftr_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_lyftr_messages_kind },
+
+    { ngx_string("lyftr_stream"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_stream_kind },
+
+    { ngx_string("lyftr_export"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_export_kind },
 
     { ngx_string("lyftr_stats"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -305,7 +330,9 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_lyftr_loc_conf_t *llcf = conf;
 
     char                       *rv;
+    ngx_int_t                   rc;
     ngx_str_t                  *value;
+    ngx_uint_t                  i;
     ngx_lyftr_endpoint_t       *endpoint, **ep;
     ngx_lyftr_main_conf_t      *lmcf;
     ngx_http_core_loc_conf_t   *clcf;
@@ -343,9 +370,9 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts > 1) {
-        value = cf->args->elts;
+    value = cf->args->elts;
 
+    if (cf->args->nelts > 1) {
         endpoint->store = ngx_lyftr_store_add(cf, &lmcf->stores,
                                               &value[1]);
         if (endpoint->store == NULL) {
@@ -358,6 +385,20 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (rv != NGX_CONF_OK) {
             return rv;
+        }
+
+    } else {
+        for (i = 2; i < cf->args->nelts; i++) {
+            rc = endpoint->kind->param(cf, endpoint, &value[i]);
+
+            if (rc == NGX_DECLINED) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid parameter \"%V\"", &value[i]);
+            }
+
+            if (rc != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
         }
     }
 
@@ -408,7 +449,8 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_lyftr_location_init(cf) != NGX_OK
+    if (ngx_lyftr_hub_init(cf, lmcf) != NGX_OK
+        || ngx_lyftr_location_init(cf) != NGX_OK
         || ngx_lyftr_access_init(cf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -482,6 +524,7 @@ ngx_lyftr_init_process(ngx_cycle_t *cycle)
 
     ngx_lyftr_counters_begin(lmcf);
     ngx_lyftr_arrival_clock();
+    ngx_lyftr_counters_start(lmcf);
     ngx_lyftr_store_start(&lmcf->stores);
 
     ngx_lyftr_follow_start(cycle, &lmcf->stores);

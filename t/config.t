@@ -85,9 +85,9 @@ my @refused = (
     (map { my ($values, $least) = @$_;
            [ "lyftr_store main sqlite:///a.db $values;", '',
              qq(store "main": cache= must be at least $least bytes) ] }
-         [ 'cache=2559k', 2621440 ],
-         [ 'readers=64 cache=17m', 18350080 ],
-         [ 'cache=1m readers=1', 1835008 ]),
+         [ 'cache=3071k', 3145728 ],
+         [ 'readers=64 cache=17m', 18874368 ],
+         [ 'cache=1m readers=1', 2359296 ]),
     (map { [ "lyftr_store main sqlite:///a.db search=$_;", '',
              qq(invalid value in "search=$_", it must be "on" or "off") ] }
          '', 'yes', 'onn', 'ON'),
@@ -219,7 +219,7 @@ my @accepted = (
     [ "lyftr_store main sqlite+aiosqlite:///$dir/a.db;", '' ],
     [ 'lyftr_store main sqlite:///a.db?check_same_thread=false;', '' ],
     [ 'lyftr_store main sqlite:///a.db batch=1 readers=1 queue=1 timeout=1ms'
-      . ' delay=1ms max_wal=16m cache=1792k;', '' ],
+      . ' delay=1ms max_wal=16m cache=3m;', '' ],
     [ 'lyftr_store main sqlite:///a.db batch=2048 readers=64 queue=1000000'
       . ' timeout=1m delay=60s max_wal=2g cache=1g thread_pool=default;',
       'lyftr_stats main;' ],

@@ -14,7 +14,8 @@ use Lyftr::Server;
 use Lyftr::Shipped;
 
 
-my @paths = qw(/webhook /messages /stats /health/live /health/ready /metrics
+my @paths = qw(/webhook /messages /messages/stream /messages/export /stats
+               /health/live /health/ready /metrics
                other);
 
 

@@ -198,12 +198,14 @@ ngx_lyftr_counters_handler(ngx_http_request_t *r)
 
     (void) ngx_atomic_fetch_add(&path->status[n], 1);
 
-    ngx_lyftr_histogram_add(&path->duration, &ngx_lyftr_seconds,
-                            ngx_lyftr_outcome_latency(r));
+    ctx = ngx_lyftr_request_ctx(r);
+
+    if (ctx == NULL || !ctx->streamed) {
+        ngx_lyftr_histogram_add(&path->duration, &ngx_lyftr_seconds,
+                                ngx_lyftr_outcome_latency(r));
+    }
 
     if (endpoint && endpoint->kind->webhook) {
-        ctx = ngx_lyftr_request_ctx(r);
-
         if (ctx == NULL || !ctx->counted) {
             ngx_lyftr_counters_result(lmcf, ngx_lyftr_outcome_result(r));
         }
@@ -264,4 +266,81 @@ ngx_lyftr_counters_refused(ngx_lyftr_main_conf_t *lmcf,
     counters = lmcf->zone.data;
 
     (void) ngx_atomic_fetch_add(&counters->refusals[reason], 1);
+}
+
+
+/* the process is another one than that which had its slot before */
+
+void
+ngx_lyftr_counters_start(ngx_lyftr_main_conf_t *lmcf)
+{
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    if (counters) {
+        ngx_lyftr_status_set(counters->streams[ngx_process_slot], 0);
+    }
+}
+
+
+void
+ngx_lyftr_counters_stream(ngx_lyftr_main_conf_t *lmcf, ngx_int_t n)
+{
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    (void) ngx_atomic_fetch_add(&counters->streams[ngx_process_slot], n);
+}
+
+
+ngx_atomic_uint_t
+ngx_lyftr_counters_streams(ngx_lyftr_main_conf_t *lmcf)
+{
+    ngx_uint_t             i;
+    ngx_atomic_uint_t      n;
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    for (i = 0, n = 0; i < NGX_MAX_PROCESSES; i++) {
+        n += counters->streams[i];
+    }
+
+    return n;
+}
+
+
+void
+ngx_lyftr_counters_ended(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_stream_end_e reason)
+{
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    (void) ngx_atomic_fetch_add(&counters->ended[reason], 1);
+}
+
+
+void
+ngx_lyftr_counters_events(ngx_lyftr_main_conf_t *lmcf, ngx_uint_t n)
+{
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    (void) ngx_atomic_fetch_add(&counters->events, n);
+}
+
+
+void
+ngx_lyftr_counters_bytes(ngx_lyftr_main_conf_t *lmcf, off_t n)
+{
+    ngx_lyftr_counters_t  *counters;
+
+    counters = lmcf->zone.data;
+
+    (void) ngx_atomic_fetch_add(&counters->bytes, n);
 }

@@ -46,6 +46,13 @@ typedef struct {
 
     /* the process ids of workers that have not ended by themselves */
     ngx_atomic_t                  workers[NGX_LYFTR_WORKERS_MAX];
+
+    ngx_atomic_t                  events;        /* of streams, */
+    ngx_atomic_t                  bytes;
+    ngx_atomic_t                  ended[NGX_LYFTR_STREAM_ENDS];
+
+    /* and how many there are now, by process: one that dies leaves none */
+    ngx_atomic_t                  streams[NGX_MAX_PROCESSES];
 } ngx_lyftr_counters_t;
 
 

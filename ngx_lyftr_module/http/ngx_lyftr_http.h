@@ -62,12 +62,22 @@ typedef struct {
 
 /* what a location of ours does */
 
+typedef struct ngx_lyftr_endpoint_s  ngx_lyftr_endpoint_t;
+typedef struct ngx_lyftr_loc_conf_s  ngx_lyftr_loc_conf_t;
+typedef struct ngx_lyftr_hub_s       ngx_lyftr_hub_t;
+
 typedef struct {
     ngx_uint_t                    methods;
     ngx_str_t                     allow;
     ngx_http_handler_pt           handler;
     unsigned                      webhook:1;
     unsigned                      open:1;        /* for everybody */
+    unsigned                      follows:1;     /* the log, by a hub */
+
+    /* takes a parameter after the store, or NGX_DECLINED: an unknown one */
+    ngx_int_t                   (*param)(ngx_conf_t *cf,
+                                      ngx_lyftr_endpoint_t *endpoint,
+                                      ngx_str_t *arg);
 } ngx_lyftr_kind_t;
 
 
@@ -78,9 +88,7 @@ typedef struct ngx_lyftr_format_s  ngx_lyftr_format_t;
 
 /* a location that has one of our directives */
 
-typedef struct ngx_lyftr_loc_conf_s  ngx_lyftr_loc_conf_t;
-
-typedef struct {
+struct ngx_lyftr_endpoint_s {
     ngx_str_t                     name;
     ngx_command_t                *directive;
     ngx_lyftr_kind_t             *kind;
@@ -91,7 +99,13 @@ typedef struct {
     /* of a webhook */
     ngx_lyftr_format_t           *format;
     ngx_lyftr_store_t            *statuses;      /* NULL: they are dropped */
-} ngx_lyftr_endpoint_t;
+
+    /* of a stream, or an export */
+    ngx_uint_t                    max;           /* of a process; 0: default */
+    ngx_uint_t                    active;
+    ngx_msec_t                    heartbeat;
+    ngx_lyftr_hub_t              *hub;
+};
 
 
 typedef struct {
@@ -153,6 +167,28 @@ char *ngx_lyftr_handshake_token(ngx_conf_t *cf, ngx_command_t *cmd,
 
 ngx_int_t ngx_lyftr_messages_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_stream.c */
+
+/* max= and heartbeat= */
+ngx_int_t ngx_lyftr_stream_param(ngx_conf_t *cf,
+    ngx_lyftr_endpoint_t *endpoint, ngx_str_t *arg);
+ngx_int_t ngx_lyftr_stream_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_export.c */
+
+/* max= */
+ngx_int_t ngx_lyftr_export_param(ngx_conf_t *cf,
+    ngx_lyftr_endpoint_t *endpoint, ngx_str_t *arg);
+ngx_int_t ngx_lyftr_export_handler(ngx_http_request_t *r);
+
+
+/* ngx_lyftr_hub.c */
+
+/* gives the streams of a store the hub that they share */
+ngx_int_t ngx_lyftr_hub_init(ngx_conf_t *cf, ngx_lyftr_main_conf_t *lmcf);
 
 
 /* ngx_lyftr_health.c */
@@ -225,6 +261,9 @@ void ngx_lyftr_counters_end(ngx_lyftr_main_conf_t *lmcf);
 
 /* the configuration is in force: what the zone has of it is known */
 void ngx_lyftr_counters_commit(ngx_lyftr_main_conf_t *lmcf);
+
+/* a worker process begins */
+void ngx_lyftr_counters_start(ngx_lyftr_main_conf_t *lmcf);
 
 
 #endif /* _NGX_LYFTR_HTTP_H_INCLUDED_ */

@@ -37,6 +37,8 @@ static ngx_int_t ngx_lyftr_report_items(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_uint_t ngx_lyftr_report_has_items(ngx_lyftr_main_conf_t *lmcf,
     ngx_int_t label);
+static ngx_int_t ngx_lyftr_report_streams(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_refusals(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_words(ngx_lyftr_output_t *out,
@@ -114,6 +116,27 @@ static ngx_lyftr_metric_t  ngx_lyftr_report_metrics[] = {
       "still can be retired.",
       ngx_lyftr_report_secrets,
       0, NULL, NULL },
+
+    { "lyftr_streams", "gauge",
+      "Streams that are open now; over max= of a worker more are refused.",
+      ngx_lyftr_report_streams,
+      0, NULL, NULL },
+
+    { "lyftr_stream_events_total", "counter",
+      "Messages that were sent on streams.",
+      ngx_lyftr_report_process,
+      offsetof(ngx_lyftr_counters_t, events), NULL, NULL },
+
+    { "lyftr_stream_bytes_total", "counter",
+      "Bytes that were sent on streams.",
+      ngx_lyftr_report_process,
+      offsetof(ngx_lyftr_counters_t, bytes), NULL, NULL },
+
+    { "lyftr_streams_ended_total", "counter",
+      "Streams that ended, by the reason; slow took nothing for send_timeout, "
+      "and of store the error log has more.",
+      ngx_lyftr_report_refusals,
+      offsetof(ngx_lyftr_counters_t, ended), NULL, NULL },
 
     { "lyftr_store_ready", "gauge",
       "1 if nothing that is known makes the store unready; at 0 ask the "
@@ -283,6 +306,14 @@ static struct {
     { ngx_string("status"), ngx_string("malformed") },
     { ngx_string("status"), ngx_string("ignored") },
     { ngx_string("other"), ngx_string("ignored") }
+};
+
+
+/* the order is that of ngx_lyftr_stream_end_e */
+
+static ngx_str_t  ngx_lyftr_report_ends[] = {
+    ngx_string("client"), ngx_string("slow"),
+    ngx_string("shutdown"), ngx_string("store")
 };
 
 
@@ -487,12 +518,27 @@ ngx_lyftr_report_has_items(ngx_lyftr_main_conf_t *lmcf, ngx_int_t label)
 
 
 static ngx_int_t
+ngx_lyftr_report_streams(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
+{
+    return ngx_lyftr_metrics_line(out, metric->name, NULL, 0,
+                                  ngx_lyftr_counters_streams(lmcf), 1);
+}
+
+
+static ngx_int_t
 ngx_lyftr_report_refusals(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric)
 {
     ngx_lyftr_counters_t  *counters;
 
     counters = lmcf->zone.data;
+
+    if (metric->offset == offsetof(ngx_lyftr_counters_t, ended)) {
+        return ngx_lyftr_report_words(out, metric, "reason",
+                                      ngx_lyftr_report_ends, counters->ended,
+                                      NGX_LYFTR_STREAM_ENDS);
+    }
 
     return ngx_lyftr_report_words(out, metric, "reason", ngx_lyftr_refusals,
                                   counters->refusals, NGX_LYFTR_REFUSALS);

@@ -11,6 +11,7 @@
 
 
 typedef struct ngx_lyftr_ctx_s        ngx_lyftr_ctx_t;
+typedef struct ngx_lyftr_stream_s     ngx_lyftr_stream_t;
 
 
 #define NGX_LYFTR_UNPROCESSABLE    422
@@ -63,6 +64,17 @@ typedef enum {
 } ngx_lyftr_refusal_e;
 
 
+/* why a stream ended; the order is that of ngx_lyftr_report_ends[] */
+
+typedef enum {
+    NGX_LYFTR_STREAM_CLIENT = 0,       /* it left */
+    NGX_LYFTR_STREAM_SLOW,             /* it took nothing for send_timeout */
+    NGX_LYFTR_STREAM_SHUTDOWN,         /* of the worker process */
+    NGX_LYFTR_STREAM_STORE,            /* it could not be read */
+    NGX_LYFTR_STREAM_ENDS
+} ngx_lyftr_stream_end_e;
+
+
 /* the operation of ctx is over; the request may have been terminated */
 typedef void (*ngx_lyftr_done_pt)(ngx_lyftr_ctx_t *ctx);
 
@@ -75,6 +87,7 @@ struct ngx_lyftr_ctx_s {
     ngx_uint_t                    items;         /* messages and statuses */
     ngx_lyftr_secret_t           *secret;        /* that has verified it */
     ngx_lyftr_op_t                op;
+    ngx_lyftr_stream_t           *stream;        /* or NULL */
 
     /* sends the answer when the operation is over, or has expired */
     ngx_http_handler_pt           answer;
@@ -82,6 +95,7 @@ struct ngx_lyftr_ctx_s {
     unsigned                      counted:1;     /* the result */
     unsigned                      expired:1;     /* answered, thread goes on */
     unsigned                      half_closed:1; /* by the client */
+    unsigned                      streamed:1;    /* its answer was a stream */
 };
 
 
@@ -191,6 +205,14 @@ void ngx_lyftr_counters_verified(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_secret_t *secret);
 void ngx_lyftr_counters_refused(ngx_lyftr_main_conf_t *lmcf,
     ngx_lyftr_refusal_e reason);
+
+/* a stream began, or ended; what it sent */
+void ngx_lyftr_counters_stream(ngx_lyftr_main_conf_t *lmcf, ngx_int_t n);
+ngx_atomic_uint_t ngx_lyftr_counters_streams(ngx_lyftr_main_conf_t *lmcf);
+void ngx_lyftr_counters_ended(ngx_lyftr_main_conf_t *lmcf,
+    ngx_lyftr_stream_end_e reason);
+void ngx_lyftr_counters_events(ngx_lyftr_main_conf_t *lmcf, ngx_uint_t n);
+void ngx_lyftr_counters_bytes(ngx_lyftr_main_conf_t *lmcf, off_t n);
 
 
 #endif /* _NGX_LYFTR_REQUEST_H_INCLUDED_ */

@@ -81,7 +81,13 @@ static ngx_lyftr_fault_text_t  ngx_lyftr_fault_texts[] = {
                  " and cursor, each once at most"), 0 },
 
     { ngx_string("literal_error"),
-      ngx_string("Input should be asc or desc"), 0 }
+      ngx_string("Input should be asc or desc"), 0 },
+
+    { ngx_string("literal_error"),
+      ngx_string("Input should be ndjson, csv or sheet"), 0 },
+
+    { ngx_string("extra_forbidden"),
+      ngx_string("Input is not permitted here"), 0 }
 };
 
 

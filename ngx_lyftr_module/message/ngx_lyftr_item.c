@@ -72,6 +72,20 @@ ngx_lyftr_item_field(u_char *name, size_t len)
 }
 
 
+ngx_str_t *
+ngx_lyftr_item_name(ngx_uint_t field)
+{
+    return &ngx_lyftr_item_fields[field].name;
+}
+
+
+ngx_str_t *
+ngx_lyftr_item_member(ngx_lyftr_message_t *m, ngx_uint_t field)
+{
+    return (ngx_str_t *) ((u_char *) m + ngx_lyftr_item_fields[field].offset);
+}
+
+
 size_t
 ngx_lyftr_item_len(ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
     ngx_uint_t fields)

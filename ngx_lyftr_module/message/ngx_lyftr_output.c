@@ -11,6 +11,7 @@ ngx_lyftr_output_init(ngx_lyftr_output_t *out, ngx_pool_t *pool)
     out->pool = pool;
     out->out = NULL;
     out->last = &out->out;
+    out->link = NULL;
     out->buf = NULL;
 }
 
@@ -42,6 +43,7 @@ ngx_lyftr_output_reserve(ngx_lyftr_output_t *out, size_t size)
 
     *out->last = cl;
     out->last = &cl->next;
+    out->link = cl;
     out->buf = b;
 
     return NGX_OK;

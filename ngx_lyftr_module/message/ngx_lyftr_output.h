@@ -12,7 +12,8 @@ typedef struct {
     ngx_pool_t                   *pool;
     ngx_chain_t                  *out;
     ngx_chain_t                 **last;
-    ngx_buf_t                    *buf;           /* the last of the chain */
+    ngx_chain_t                  *link;          /* the last of the chain, */
+    ngx_buf_t                    *buf;           /* and its buffer */
 } ngx_lyftr_output_t;
 
 void ngx_lyftr_output_init(ngx_lyftr_output_t *out, ngx_pool_t *pool);

@@ -16,6 +16,8 @@ typedef enum {
     NGX_LYFTR_QUERY_UNTIL_ARG,
     NGX_LYFTR_QUERY_Q_ARG,
     NGX_LYFTR_QUERY_ID_ARG,
+    NGX_LYFTR_QUERY_TYPE_ARG,
+    NGX_LYFTR_QUERY_FORMAT_ARG,
     NGX_LYFTR_QUERY_FIELDS_ARG,
     NGX_LYFTR_QUERY_ORDER_ARG,
     NGX_LYFTR_QUERY_AFTER_ARG,
@@ -26,6 +28,8 @@ typedef enum {
 typedef struct {
     ngx_str_t    name;
     ngx_uint_t   form;                     /* '+' is a space */
+    ngx_uint_t   kinds;                    /* of queries that know it, */
+    ngx_uint_t   refuse;                   /* and those that refuse it */
     ngx_int_t  (*parse)(ngx_str_t *values, ngx_str_t *value,
                      ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 
@@ -34,6 +38,8 @@ typedef struct {
 } ngx_lyftr_query_arg_t;
 
 
+static ngx_uint_t ngx_lyftr_query_absent(ngx_uint_t kind, ngx_uint_t arg,
+    ngx_str_t *value);
 static void ngx_lyftr_query_split(ngx_str_t *args, u_char *arena,
     ngx_str_t *values);
 static ngx_int_t ngx_lyftr_query_limit(ngx_str_t *values, ngx_str_t *value,
@@ -50,6 +56,10 @@ static ngx_int_t ngx_lyftr_query_q(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_id(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+static ngx_int_t ngx_lyftr_query_type(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
+static ngx_int_t ngx_lyftr_query_format(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_fields(ngx_str_t *values, ngx_str_t *value,
     ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault);
 static ngx_int_t ngx_lyftr_query_order(ngx_str_t *values, ngx_str_t *value,
@@ -64,30 +74,59 @@ static u_char *ngx_lyftr_query_write_arg(u_char *p, ngx_str_t *name,
 static ngx_uint_t ngx_lyftr_query_unreserved(u_char c);
 
 
+#define NGX_LYFTR_QUERY_LISTS                                                 \
+    (NGX_LYFTR_QUERY_LIST|NGX_LYFTR_QUERY_EXPORT)
+
+#define NGX_LYFTR_QUERY_OUTS                                                  \
+    (NGX_LYFTR_QUERY_STREAM|NGX_LYFTR_QUERY_EXPORT)
+
+#define NGX_LYFTR_QUERY_ALL                                                   \
+    (NGX_LYFTR_QUERY_LIST|NGX_LYFTR_QUERY_OUTS)
+
+
 static ngx_lyftr_query_arg_t  ngx_lyftr_query_args[NGX_LYFTR_QUERY_ARGS] = {
-    { ngx_string("limit"), 1, ngx_lyftr_query_limit, 0 },
-    { ngx_string("offset"), 1, ngx_lyftr_query_offset, 0 },
-    { ngx_string("from"), 0, ngx_lyftr_query_from,
-      offsetof(ngx_lyftr_query_t, from) },
-    { ngx_string("since"), 0, ngx_lyftr_query_since,
-      offsetof(ngx_lyftr_query_t, since) },
-    { ngx_string("until"), 0, ngx_lyftr_query_until,
-      offsetof(ngx_lyftr_query_t, until) },
-    { ngx_string("q"), 1, ngx_lyftr_query_q,
-      offsetof(ngx_lyftr_query_t, q) },
-    { ngx_string("id"), 0, ngx_lyftr_query_id,
-      offsetof(ngx_lyftr_query_t, id) },
-    { ngx_string("fields"), 1, ngx_lyftr_query_fields,
-      offsetof(ngx_lyftr_query_t, show) },
-    { ngx_string("order"), 1, ngx_lyftr_query_order,
-      offsetof(ngx_lyftr_query_t, order) },
-    { ngx_string("after"), 0, ngx_lyftr_query_after, 0 }
+
+    { ngx_string("limit"), 1, NGX_LYFTR_QUERY_LIST, NGX_LYFTR_QUERY_OUTS,
+      ngx_lyftr_query_limit, 0 },
+
+    { ngx_string("offset"), 1, NGX_LYFTR_QUERY_LIST, NGX_LYFTR_QUERY_OUTS,
+      ngx_lyftr_query_offset, 0 },
+
+    { ngx_string("from"), 0, NGX_LYFTR_QUERY_ALL, 0,
+      ngx_lyftr_query_from, offsetof(ngx_lyftr_query_t, from) },
+
+    { ngx_string("since"), 0, NGX_LYFTR_QUERY_LISTS, NGX_LYFTR_QUERY_STREAM,
+      ngx_lyftr_query_since, offsetof(ngx_lyftr_query_t, since) },
+
+    { ngx_string("until"), 0, NGX_LYFTR_QUERY_LISTS, NGX_LYFTR_QUERY_STREAM,
+      ngx_lyftr_query_until, offsetof(ngx_lyftr_query_t, until) },
+
+    { ngx_string("q"), 1, NGX_LYFTR_QUERY_ALL, 0,
+      ngx_lyftr_query_q, offsetof(ngx_lyftr_query_t, q) },
+
+    { ngx_string("id"), 0, NGX_LYFTR_QUERY_LISTS, NGX_LYFTR_QUERY_STREAM,
+      ngx_lyftr_query_id, offsetof(ngx_lyftr_query_t, id) },
+
+    { ngx_string("type"), 1, NGX_LYFTR_QUERY_OUTS, 0,
+      ngx_lyftr_query_type, 0 },
+
+    { ngx_string("format"), 1, NGX_LYFTR_QUERY_EXPORT, 0,
+      ngx_lyftr_query_format, 0 },
+
+    { ngx_string("fields"), 1, NGX_LYFTR_QUERY_ALL, 0,
+      ngx_lyftr_query_fields, offsetof(ngx_lyftr_query_t, show) },
+
+    { ngx_string("order"), 1, NGX_LYFTR_QUERY_LISTS, NGX_LYFTR_QUERY_STREAM,
+      ngx_lyftr_query_order, offsetof(ngx_lyftr_query_t, order) },
+
+    { ngx_string("after"), 0, NGX_LYFTR_QUERY_ALL, 0,
+      ngx_lyftr_query_after, 0 }
 };
 
 
 ngx_int_t
-ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
-    ngx_lyftr_faults_t *faults)
+ngx_lyftr_query_parse_as(ngx_uint_t kind, ngx_str_t *args, u_char *arena,
+    ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults)
 {
     ngx_str_t               values[NGX_LYFTR_QUERY_ARGS];
     ngx_uint_t              i;
@@ -98,7 +137,8 @@ ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
     ngx_memzero(values, sizeof(values));
 
     q->limit = NGX_LYFTR_QUERY_LIMIT;
-    q->fields = NGX_LYFTR_FIELDS_DEFAULT;
+    q->fields = (kind == NGX_LYFTR_QUERY_EXPORT) ? NGX_LYFTR_FIELDS_EXPORT
+                                                 : NGX_LYFTR_FIELDS_DEFAULT;
 
     ngx_str_set(&faults->in, "query");
     faults->n = 0;
@@ -110,8 +150,16 @@ ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
     for (i = 0; i < NGX_LYFTR_QUERY_ARGS; i++) {
         arg = &ngx_lyftr_query_args[i];
 
-        if (values[i].data == NULL
-            || arg->parse(values, &values[i], q, &why) == NGX_OK)
+        if (values[i].data == NULL) {
+            continue;
+        }
+
+        if (kind & arg->refuse) {
+            why.type = NGX_LYFTR_EXTRA;
+
+        } else if (!(kind & arg->kinds)
+                   || ngx_lyftr_query_absent(kind, i, &values[i])
+                   || arg->parse(values, &values[i], q, &why) == NGX_OK)
         {
             continue;
         }
@@ -126,6 +174,17 @@ ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena, ngx_lyftr_query_t *q,
     }
 
     return faults->n ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* where a walk begins: a header says it, or it is from the start */
+
+static ngx_uint_t
+ngx_lyftr_query_absent(ngx_uint_t kind, ngx_uint_t arg, ngx_str_t *value)
+{
+    return arg == NGX_LYFTR_QUERY_AFTER_ARG
+           && ((kind & NGX_LYFTR_QUERY_RESUME)
+               || ((kind & NGX_LYFTR_QUERY_OUTS) && value->len == 0));
 }
 
 
@@ -293,6 +352,48 @@ ngx_lyftr_query_id(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_type(ngx_str_t *values, ngx_str_t *value, ngx_lyftr_query_t *q,
+    ngx_lyftr_fault_t *fault)
+{
+    q->type = *value;
+
+    if (!ngx_lyftr_query_matchable(value)) {
+        q->none = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_query_format(ngx_str_t *values, ngx_str_t *value,
+    ngx_lyftr_query_t *q, ngx_lyftr_fault_t *fault)
+{
+    ngx_uint_t        i;
+    static ngx_str_t  formats[] = {
+        ngx_null_string,
+        ngx_string("ndjson"),
+        ngx_string("csv"),
+        ngx_string("sheet")
+    };
+
+    fault->type = NGX_LYFTR_LITERAL_FORMAT;
+
+    for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+
+        if (value->len == formats[i].len
+            && ngx_memcmp(value->data, formats[i].data, value->len) == 0)
+        {
+            q->format = i;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -536,6 +637,24 @@ ngx_lyftr_query_bad_cursor(ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults)
 
     name = &ngx_lyftr_query_args[NGX_LYFTR_QUERY_AFTER_ARG].name;
     fault = ngx_lyftr_fault_add(faults, NGX_LYFTR_CURSOR, name);
+
+    if (fault) {
+        fault->input_type = NGX_LYFTR_INPUT_STRING;
+        fault->input = q->cursor;
+    }
+}
+
+
+void
+ngx_lyftr_query_bad_header(ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults)
+{
+    ngx_lyftr_fault_t  *fault;
+    static ngx_str_t    name = ngx_string("last-event-id");
+
+    ngx_str_set(&faults->in, "header");
+    faults->n = 0;
+
+    fault = ngx_lyftr_fault_add(faults, NGX_LYFTR_CURSOR, &name);
 
     if (fault) {
         fault->input_type = NGX_LYFTR_INPUT_STRING;

@@ -73,6 +73,11 @@ typedef enum {
 /* the first five */
 #define NGX_LYFTR_FIELDS_DEFAULT   (ngx_lyftr_field(NGX_LYFTR_FIELD_TYPE) - 1)
 
+/* all but raw, which is before created_at, and cursor */
+#define NGX_LYFTR_FIELDS_EXPORT                                               \
+    ((ngx_lyftr_field(NGX_LYFTR_FIELD_RAW) - 1)                               \
+     | ngx_lyftr_field(NGX_LYFTR_FIELD_CREATED_AT))
+
 /* those that few rows have */
 #define NGX_LYFTR_FIELDS_EXTRA     (ngx_lyftr_field(NGX_LYFTR_FIELD_TYPE)     \
                                     | ngx_lyftr_field(NGX_LYFTR_FIELD_RAW))
@@ -110,6 +115,7 @@ typedef struct {
     ngx_str_t            since;            /* as sent, */
     ngx_str_t            until;            /* these too */
     ngx_str_t            show;             /* the list of fields */
+    ngx_str_t            type;
     ngx_str_t            order;
     ngx_str_t            cursor;           /* of after */
     ngx_lyftr_instant_t  instant;          /* of since, if since.len, */
@@ -117,7 +123,27 @@ typedef struct {
 
     unsigned             none:1;           /* no row can match */
     unsigned             desc:1;           /* the last one comes first */
+    unsigned             resumed:1;        /* the cursor is of a header */
+    unsigned             format:2;         /* ngx_lyftr_format_e */
 } ngx_lyftr_query_t;
+
+
+/* how an export is written */
+
+typedef enum {
+    NGX_LYFTR_FORMAT_ANY = 0,              /* none was asked for */
+    NGX_LYFTR_FORMAT_NDJSON,
+    NGX_LYFTR_FORMAT_CSV,
+    NGX_LYFTR_FORMAT_SHEET
+} ngx_lyftr_format_e;
+
+
+/* what a query is for: a bit tells which parameters there are */
+
+#define NGX_LYFTR_QUERY_LIST       0x01
+#define NGX_LYFTR_QUERY_STREAM     0x02
+#define NGX_LYFTR_QUERY_EXPORT     0x04
+#define NGX_LYFTR_QUERY_RESUME     0x08    /* a stream; a header says where */
 
 
 /* the order is that of the table in ngx_lyftr_fault.c */
@@ -139,7 +165,9 @@ typedef enum {
     NGX_LYFTR_LITERAL,
     NGX_LYFTR_LIST_TYPE,
     NGX_LYFTR_LITERAL_FIELDS,
-    NGX_LYFTR_LITERAL_ORDER
+    NGX_LYFTR_LITERAL_ORDER,
+    NGX_LYFTR_LITERAL_FORMAT,
+    NGX_LYFTR_EXTRA
 } ngx_lyftr_fault_e;
 
 
@@ -350,14 +378,43 @@ u_char *ngx_lyftr_item_write(u_char *p, ngx_lyftr_message_t *m,
     ngx_lyftr_position_t *position, ngx_uint_t fields);
 
 
+/* its name, and where a row has it, if that is no cursor */
+ngx_str_t *ngx_lyftr_item_name(ngx_uint_t field);
+ngx_str_t *ngx_lyftr_item_member(ngx_lyftr_message_t *m, ngx_uint_t field);
+
+
+/* ngx_lyftr_csv.c */
+
+/* the room that a record needs, and the record; with sheet, for spreadsheets */
+size_t ngx_lyftr_csv_len(ngx_lyftr_message_t *m);
+u_char *ngx_lyftr_csv_write(u_char *p, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position, ngx_uint_t fields, ngx_uint_t sheet);
+
+/* the names; at most 128 bytes */
+u_char *ngx_lyftr_csv_head(u_char *p, ngx_uint_t fields, ngx_uint_t sheet);
+
+
+/* ngx_lyftr_line.c */
+
+/* the same as an item, without what some readers take for the end of a line */
+size_t ngx_lyftr_line_len(ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position, ngx_uint_t fields);
+u_char *ngx_lyftr_line_write(u_char *p, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position, ngx_uint_t fields);
+
+
 /* ngx_lyftr_query.c */
 
 /*
- * Parses the arguments of /messages; what the strings of q point to is in
+ * Parses the arguments of a request; what the strings of q point to is in
  * arena, which has args->len bytes.  NGX_OK or NGX_DECLINED with all faults.
  */
-ngx_int_t ngx_lyftr_query_parse(ngx_str_t *args, u_char *arena,
-    ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults);
+ngx_int_t ngx_lyftr_query_parse_as(ngx_uint_t kind, ngx_str_t *args,
+    u_char *arena, ngx_lyftr_query_t *q, ngx_lyftr_faults_t *faults);
+
+/* those of /messages */
+#define ngx_lyftr_query_parse(args, arena, q, faults)                         \
+    ngx_lyftr_query_parse_as(NGX_LYFTR_QUERY_LIST, args, arena, q, faults)
 
 /*
  * Decodes what is percent-encoded, and of a form also a plus, which is a space
@@ -378,6 +435,10 @@ u_char *ngx_lyftr_query_write_next(u_char *p, ngx_lyftr_query_t *q,
 
 /* the fault of a cursor that no row of the store answers to */
 void ngx_lyftr_query_bad_cursor(ngx_lyftr_query_t *q,
+    ngx_lyftr_faults_t *faults);
+
+/* the same of Last-Event-ID */
+void ngx_lyftr_query_bad_header(ngx_lyftr_query_t *q,
     ngx_lyftr_faults_t *faults);
 
 

@@ -107,6 +107,7 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_rollback,
     ngx_lyftr_sqlite_watch,
     ngx_lyftr_sqlite_list,
+    ngx_lyftr_sqlite_follow,
     ngx_lyftr_sqlite_stats,
     ngx_lyftr_sqlite_probe,
     ngx_lyftr_sqlite_maintain,

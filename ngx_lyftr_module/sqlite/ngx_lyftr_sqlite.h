@@ -48,6 +48,8 @@ typedef enum {
     NGX_LYFTR_SQL_STATE,
     NGX_LYFTR_SQL_SEGMENTS,
     NGX_LYFTR_SQL_LAST,
+    NGX_LYFTR_SQL_FIRST,
+    NGX_LYFTR_SQL_FOLLOW,
     NGX_LYFTR_SQL_MANY,
     NGX_LYFTR_SQL_RECENT,
     NGX_LYFTR_SQL_ROWS,
@@ -464,6 +466,12 @@ ngx_int_t ngx_lyftr_sqlite_probe(void *conn, ngx_uint_t write,
 ngx_int_t ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     ngx_lyftr_row_pt row, void *data, ngx_lyftr_page_t *page,
     ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_follow.c */
+
+ngx_int_t ngx_lyftr_sqlite_follow(void *conn, ngx_lyftr_follow_t *follow,
+    ngx_lyftr_row_pt row, void *data, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_sqlite_stats.c */

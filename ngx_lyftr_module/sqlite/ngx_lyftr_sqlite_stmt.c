@@ -25,6 +25,13 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_LAST */
     "SELECT ifnull(max(seq), 0) FROM lyftr_message",
 
+    /* NGX_LYFTR_SQL_FIRST */
+    "SELECT ifnull(min(seq), 0) FROM lyftr_message",
+
+    /* NGX_LYFTR_SQL_FOLLOW */
+    "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
+    " text, created_at FROM lyftr_message WHERE seq > ?1 ORDER BY seq",
+
     /* NGX_LYFTR_SQL_MANY */
     "SELECT count(*) FROM lyftr_message WHERE seq > ?1 AND seq <= ?2",
 

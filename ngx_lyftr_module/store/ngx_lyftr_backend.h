@@ -70,6 +70,21 @@ typedef struct {
 } ngx_lyftr_page_t;
 
 
+/*
+ * How the log is read in the order of arrival: from a place on, or from now on.
+ * A place that was not read from before is looked at, once.
+ */
+
+typedef struct {
+    ngx_lyftr_position_t place;            /* then: that of the last row read */
+    ngx_uint_t           begin;            /* it is to be looked at */
+    ngx_uint_t           newest;           /* it is to be the newest row's */
+    ngx_uint_t           extra;            /* type and raw are wanted */
+    ngx_uint_t           gap;              /* rows after it left by age */
+    ngx_uint_t           end;              /* there was no row after place */
+} ngx_lyftr_follow_t;
+
+
 typedef struct {
     ngx_str_t            from;
     int64_t              count;
@@ -252,6 +267,15 @@ typedef struct {
     ngx_int_t          (*list)(void *conn, ngx_lyftr_query_t *query,
                              ngx_lyftr_row_pt row, void *data,
                              ngx_lyftr_page_t *page, ngx_lyftr_error_t *err);
+
+    /*
+     * Reads rows in the order of arrival, for some milliseconds, or until row()
+     * says NGX_DONE: that one was not read.  row may be NULL.  NGX_DECLINED if
+     * follow->place, which is to be looked at, is none of this store.
+     */
+    ngx_int_t          (*follow)(void *conn, ngx_lyftr_follow_t *follow,
+                             ngx_lyftr_row_pt row, void *data,
+                             ngx_lyftr_error_t *err);
 
     /* what the strings point to is valid until the next call on conn */
     ngx_int_t          (*stats)(void *conn, ngx_lyftr_stats_t *stats,

@@ -5,6 +5,7 @@
 #define NGX_LYFTR_TASK_RETRY       100
 #define NGX_LYFTR_PROBE_TIMEOUT    40
 #define NGX_LYFTR_BODY_LANES       2
+#define NGX_LYFTR_FOLLOW_LANES     2
 #define NGX_LYFTR_SETTLE_TIMEOUT   1000
 
 
@@ -66,6 +67,11 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     case NGX_LYFTR_CHANNEL_BODY:
         channel->nlanes = NGX_LYFTR_BODY_LANES;
         channel->nseats = NGX_LYFTR_BODY_LANES;
+        break;
+
+    case NGX_LYFTR_CHANNEL_FOLLOW:
+        channel->nlanes = NGX_LYFTR_FOLLOW_LANES;
+        channel->nseats = NGX_LYFTR_FOLLOW_LANES;
         break;
 
     default: /* NGX_LYFTR_CHANNEL_UPKEEP, NGX_LYFTR_CHANNEL_CHECK */

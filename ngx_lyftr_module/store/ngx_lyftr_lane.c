@@ -197,7 +197,9 @@ ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
 
     if (lane->seat->conn) {
 
-        if (lane->channel->type == NGX_LYFTR_CHANNEL_READ) {
+        if (lane->channel->type == NGX_LYFTR_CHANNEL_READ
+            || lane->channel->type == NGX_LYFTR_CHANNEL_FOLLOW)
+        {
             store->backend->watch(lane->seat->conn, &lane->stop);
         }
 
@@ -275,7 +277,8 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             return NGX_OK;
         }
 
-        rc = (channel->type == NGX_LYFTR_CHANNEL_READ)
+        rc = (channel->type == NGX_LYFTR_CHANNEL_READ
+              || channel->type == NGX_LYFTR_CHANNEL_FOLLOW)
              ? backend->begin(lane->seat->conn, deadline, &lane->err)
              : backend->turn(lane->seat->conn, deadline, &lane->err);
 
@@ -524,6 +527,8 @@ ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t i, ngx_uint_t n,
     ngx_lyftr_histogram_add(&store->status->batch, &ngx_lyftr_sizes, sum);
     ngx_lyftr_histogram_merge(&store->status->skew, &skews);
     ngx_lyftr_status_set(store->status->committed, ngx_lyftr_clock());
+
+    (void) ngx_atomic_fetch_add(&store->status->moved, 1);
 
     return NGX_OK;
 }

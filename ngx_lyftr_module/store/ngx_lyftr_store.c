@@ -3,9 +3,9 @@
 
 /*
  * Connections of a process besides its readers: writer, leader, probe, jobs,
- * check.
+ * check, and two that follow the log.
  */
-#define NGX_LYFTR_STORE_OTHERS     5
+#define NGX_LYFTR_STORE_OTHERS     7
 
 /* the longest time of a check, a year */
 #define NGX_LYFTR_STORE_CHECK      (365 * 24 * 3600 * (ngx_int_t) 1000)

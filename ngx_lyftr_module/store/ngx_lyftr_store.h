@@ -33,6 +33,7 @@ typedef enum {
     NGX_LYFTR_CHANNEL_READ,
     NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
     NGX_LYFTR_CHANNEL_BODY,            /* nor a connection */
+    NGX_LYFTR_CHANNEL_FOLLOW,          /* short reads, one after the other */
     NGX_LYFTR_CHANNEL_LEAD,            /* this and the next: no operations */
     NGX_LYFTR_CHANNEL_UPKEEP,
     NGX_LYFTR_CHANNEL_CHECK,
@@ -67,6 +68,7 @@ typedef struct {
     ngx_atomic_t                  damaged;       /* see below */
     ngx_atomic_t                  checked;       /* msec of the next pass */
     ngx_atomic_t                  committed;     /* msec of the last one */
+    ngx_atomic_t                  moved;         /* by each commit */
 
     ngx_lyftr_told_t              told[NGX_LYFTR_ERRS];    /* of operations */
     ngx_lyftr_told_t              upkeep_told[NGX_LYFTR_ERRS];

@@ -369,7 +369,7 @@ test_defaults(void **state)
     assert_int_equal(dsns[0].size, 256 << 20);
     assert_int_equal(dsns[0].flag, 0);
     assert_int_equal(dsns[0].word, 0);
-    assert_int_equal(connections, 9);
+    assert_int_equal(connections, 11);
 }
 
 
@@ -472,10 +472,10 @@ static void
 test_configured(void **state)
 {
     (void) test_store("readers=1", NULL);
-    assert_int_equal(connections, 6);
+    assert_int_equal(connections, 8);
 
     (void) test_store("size=33m", "readers=64");
-    assert_int_equal(connections, 69);
+    assert_int_equal(connections, 71);
 
     test_refused("size=32m", NULL, "store");
 }
