@@ -427,9 +427,10 @@ ngx_lyftr_hub_continue(ngx_lyftr_stream_t *s)
         return;
     }
 
+    /* the word tells if a row came since */
+
     if (ngx_queue_empty(&hub->head) && hub->feed == NULL) {
         hub->place = s->follow.place;
-        hub->again = 1;
     }
 
     if (s->follow.place.seq < hub->place.seq) {
