@@ -85,10 +85,12 @@ class Description {
         }
 
         const { parameters } = this.doc.components;
-        const [, file] = /^\/docs\/(.+)$/.exec(path) || [];
+        const [, folder, file] = /^\/(docs|console)\/(.+)$/.exec(path) || [];
+        const { schema } = folder === 'console' ? parameters.consoleFile
+            : parameters.file;
 
-        if (parameters.file.schema.enum.includes(file)) {
-            return '/docs/{file}';
+        if (schema.enum.includes(file)) {
+            return `/${folder}/{file}`;
         }
 
         return Object.hasOwn(this.doc.paths, path) && !/[{}]/.test(path)

@@ -28,9 +28,16 @@ const runs = Number(process.env.OPENAPI_RUNS || 400);
 const seed = Number(process.env.OPENAPI_SEED
     || (process.env.OPENAPI_RUNS ? Date.now() % 2 ** 31 : SEED));
 
+// a path of the description, as one that there is
+
+function example(path) {
+    return path.replace('docs/{file}', 'docs/docs.js')
+        .replace('console/{file}', 'console/console.js');
+}
+
 const description = new Description(file);
 const paths = Object.keys(description.doc.paths)
-    .map((path) => path.replace('{file}', 'docs.js'));
+    .map(example);
 
 
 // a server that closes before it has read all may take its answer along
@@ -241,7 +248,7 @@ async function provoke() {
     const large = 'Content-Length: 5000000';
 
     for (const { path, method, responses } of description.operations()) {
-        const target = path.replace('{file}', 'docs.js');
+        const target = example(path);
         const go = (to, how = method, ...rest) => ask(to, how, target, ...rest);
 
         await go(server);
@@ -279,8 +286,14 @@ async function provoke() {
         }
     }
 
-    for (const name of ['docs.js', 'swagger-ui.css', 'swagger-ui-bundle.js']) {
+    const { file, consoleFile } = description.doc.components.parameters;
+
+    for (const name of file.schema.enum) {
         await ask(server, 'GET', `/docs/${name}`);
+    }
+
+    for (const name of consoleFile.schema.enum) {
+        await ask(server, 'GET', `/console/${name}`);
     }
 
     await deliver(server, JSON.stringify({ message_id: 'm', from: '+1',
