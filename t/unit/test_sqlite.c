@@ -129,6 +129,56 @@ test_version_3(void **state)
 }
 
 
+/*
+ * A ts that is no date, and longer than a cursor: what begins as it does is
+ * what a page after its row begins with, and behind it in the other order.
+ */
+
+static void
+test_leave_long(void **state)
+{
+    void               *c;
+    unit_rows_t         rows;
+    ngx_lyftr_page_t    page;
+    ngx_lyftr_query_t   q;
+
+    c = unit_open();
+    assert_int_equal(unit_one(c, "z"), NGX_OK);
+    b->close(c);
+
+    unit_sql("WITH t (i, id) AS (VALUES (2, 'a'), (3, 'b'), (4, 'c'))"
+             "INSERT INTO lyftr_message (seq, id_hash, instant, message_id,"
+             " from_msisdn, to_msisdn, ts, text)"
+             " SELECT i, i, x, id, '+1', '+2', x, '' FROM (SELECT *,"
+             " replace(hex(zeroblob(60)), '0', 'x') || id AS x FROM t)");
+
+    c = unit_open();
+    ngx_memzero(&q, sizeof(ngx_lyftr_query_t));
+
+    q.limit = 2;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_string_equal(rows.rows[1].id, "b");
+    assert_int_equal(page.next.instant_cut, 1);
+    q.after = page.next;
+    b->close(c);
+
+    unit_sql("DELETE FROM lyftr_message WHERE seq = 3");
+
+    c = unit_open();
+    q.limit = 10;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 3);
+    assert_string_equal(rows.rows[0].id, "a");
+
+    q.desc = 1;
+    assert_int_equal(unit_list(c, &q, &rows, &page), NGX_OK);
+    assert_int_equal(rows.n, 2);
+    assert_string_equal(rows.rows[0].id, "c");
+    assert_string_equal(rows.rows[1].id, "a");
+    b->close(c);
+}
+
+
 /* rows leave, also the newest, whose place nobody else gets */
 
 static void
@@ -655,6 +705,7 @@ main(void)
         unit_fresh(test_files),
         unit_fresh(test_version_3),
         unit_fresh(test_leave),
+        unit_fresh(test_leave_long),
         unit_fresh(test_query),
         unit_fresh(test_transaction),
         unit_fresh(test_write),
