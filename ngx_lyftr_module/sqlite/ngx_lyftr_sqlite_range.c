@@ -163,13 +163,11 @@ ngx_lyftr_sqlite_after_row(ngx_lyftr_list_t *list, ngx_lyftr_row_t *row,
         /* of an instant that goes on nothing follows */
 
         p -= row->message_id.len + 2;
-
     }
 
     cut = instant_cut || id_cut;
 
     if (list->query->desc ? cut : !cut) {
-
         p = ngx_lyftr_sqlite_above(list->keys.data, p, cut);
     }
 
