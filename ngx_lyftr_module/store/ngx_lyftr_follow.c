@@ -71,6 +71,9 @@ ngx_lyftr_follow_start(ngx_cycle_t *cycle, ngx_array_t *stores)
         channel->look.handler = ngx_lyftr_follow_look;
         channel->look.log = cycle->log;
 
+        channel->wake.log = cycle->log;
+        store[i]->channels[NGX_LYFTR_CHANNEL_LEAD]->wake.log = cycle->log;
+
         channel->follows = 1;
     }
 }
@@ -158,8 +161,6 @@ ngx_lyftr_follow_lead(ngx_lyftr_channel_t *channel)
 static void
 ngx_lyftr_follow_wake(ngx_lyftr_channel_t *channel)
 {
-    channel->wake.log = ngx_cycle->log;
-
     ngx_post_event(&channel->wake, &ngx_posted_events);
 }
 
