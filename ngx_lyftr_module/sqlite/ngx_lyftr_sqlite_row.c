@@ -17,6 +17,12 @@ ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_row_t *row)
     row->instant.data = (u_char *) sqlite3_column_blob(st, 2);
     row->instant.len = sqlite3_column_bytes(st, 2);
 
+    /* what is empty has no address, but is copied as all else is */
+
+    if (row->instant.len == 0) {
+        row->instant.data = (u_char *) "";
+    }
+
     ngx_lyftr_sqlite_column(st, 3, &row->message_id);
     ngx_lyftr_sqlite_column(st, 4, &row->from);
 }
