@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use Cwd ();
 use JSON::PP;
 use Test::More;
 
@@ -35,6 +36,7 @@ use Lyftr::Server;
 
         $site =~ s{sqlite:////var/lib/lyftr/app\.db}{sqlite:///$self->{db}};
         $site =~ s{/var/log/nginx}{$dir};
+        $site =~ s{/usr/share/libnginx-mod-http-lyftr}{Cwd::getcwd() . '/docker'}ge;
         $site =~ s{listen 127\.0\.0\.1:8000;}
                   {listen 127.0.0.1:$self->{port};} or die "no listen\n";
         $self->uncomment($site) if $self->{readers};
@@ -140,6 +142,8 @@ is($server->request('POST /webhook', 'Content-Length: 0')->{status}, 401,
 is($server->post(message(text => 'x' x 1_100_000))->{status}, 413,
    'a large one');
 is($server->request("GET $_?q=private")->{status}, 200, "GET $_") for @reads;
+is($server->request("GET /console/$_")->{status}, 200, "GET /console/$_")
+    for '', 'console.js', 'console.css';
 is($server->request('GET /nope?q=private')->{body}, '{"detail":"Not Found"}',
    'another path');
 

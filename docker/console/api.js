@@ -99,7 +99,11 @@ export async function text(path, options) {
 export async function json(path, options) {
     const [body, answer] = await text(path, options);
 
-    return [JSON.parse(body), answer];
+    try {
+        return [JSON.parse(body), answer];
+    } catch {
+        throw new Failure('The answer is none of the service.');
+    }
 }
 
 

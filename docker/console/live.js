@@ -7,11 +7,13 @@ import { follow } from './stream.js';
 
 const SHOWN = 1000;         // older ones leave the list, not the store
 const BEFORE = 50;          // that were there when the page opened
+const NEWS = 10000;
 
 const section = document.getElementById('live');
 const list = document.getElementById('live-rows');
 const pause = document.getElementById('pause');
 const state = document.getElementById('live-state');
+const news = document.getElementById('live-news');
 const count = document.getElementById('live-count');
 const rate = chart(document.getElementById('chart'),
                    document.getElementById('rate'));
@@ -26,6 +28,8 @@ let arrived = 0;            // since they were shown last
 let total = 0;
 let drawing = false;
 let filled = false;
+let lost = '';              // what this list cannot have, and why
+let told = 0;               // how many a screen reader has heard of
 
 
 const say = (words) => {
@@ -34,8 +38,7 @@ const say = (words) => {
     }
 };
 
-const many = (n, what = 'message') =>
-    `${n.toLocaleString()} ${what}${n === 1 ? '' : 's'}`;
+const many = (n) => `${n.toLocaleString()} message${n === 1 ? '' : 's'}`;
 
 
 function tell() {
@@ -53,7 +56,8 @@ function draw() {
         return;
     }
 
-    const rows = waiting.map((data) => row(JSON.parse(data))).reverse();
+    const rows = waiting.slice(-SHOWN).map((data) => row(JSON.parse(data)))
+        .reverse();
 
     waiting = [];
     arrived = 0;
@@ -114,7 +118,8 @@ function event(type, data, id) {
     }
 
     if (JSON.parse(data).gap) {
-        say('Following. Some messages left the store before they came here.');
+        lost = ' Some messages left the store before they came here.';
+        follows();
     }
 
     if (!filled) {
@@ -126,9 +131,14 @@ function event(type, data, id) {
 }
 
 
+function follows() {
+    say(`${paused ? 'Paused.' : 'Following.'}${lost}`);
+}
+
+
 function opened() {
     tries = 0;
-    say(paused ? 'Paused.' : 'Following.');
+    follows();
     trouble(section);
 }
 
@@ -138,11 +148,12 @@ function opened() {
 async function why() {
     try {
         await ask(address(), { method: 'HEAD' });
-        say('The stream ended. Another try follows.');
+        say('The stream ended, or there are too many. Another try follows.');
     } catch (failure) {
         if (failure.status === 422) {
             place = '';
-            say('The store is another one, or an older copy: from now on.');
+            lost = ' The store is another one, or an older copy, so what came '
+                   + 'meanwhile may be missing here.';
         } else {
             say('');
             trouble(section, failure, again);
@@ -196,12 +207,7 @@ pause.addEventListener('click', () => {
     paused = !paused;
     pause.textContent = paused ? 'Resume' : 'Pause';
     arrived = 0;
-
-    if (!paused && waiting.length > SHOWN) {
-        waiting = waiting.slice(-SHOWN);
-    }
-
-    say(paused ? 'Paused.' : 'Following.');
+    follows();
     later();
 });
 
@@ -210,6 +216,15 @@ pause.addEventListener('click', () => {
 document.addEventListener('visibilitychange', () => {
     document.hidden ? stop() : again();
 });
+
+// not each message as it comes, since that would never end
+
+setInterval(() => {
+    if (!paused && !section.hidden && total !== told) {
+        news.textContent = `${many(total - told)} more`;
+        told = total;
+    }
+}, NEWS);
 
 window.addEventListener('pagehide', stop);
 refused.addEventListener('again', again);

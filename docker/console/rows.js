@@ -10,6 +10,9 @@ const PREVIEW = 280;
 let number = 0;
 
 
+const brief = (what, most) => shown(beginning(what, most), 'bdi', 40);
+
+
 async function copy(what) {
     if (navigator.clipboard) {
         await navigator.clipboard.writeText(what);
@@ -143,13 +146,13 @@ export function row(item) {
         element('span', { className: name }, ...what);
 
     button.append(part('when', time(item.ts)),
-                  ' ', part('who', shown(beginning(item.from, 80)), ' → ',
-                            shown(beginning(item.to, 80))),
+                  ' ', part('who', brief(item.from, 80), ' → ',
+                            brief(item.to, 80)),
                   ' ', part('what', ...(item.type === null ? []
-                            : [part('type', shown(beginning(item.type, 40))),
+                            : [part('type', brief(item.type, 40)),
                                ' ']),
                             item.text === null ? part('none', 'no text')
-                                : shown(beginning(item.text, PREVIEW))));
+                                : brief(item.text, PREVIEW)));
     button.dataset.id = item.message_id;
     button.addEventListener('click', () => open(button, panel, item));
 

@@ -55,13 +55,13 @@ function mark(character) {
 
 // an element with the text, in a direction of its own
 
-export function shown(text, name = 'bdi') {
+export function shown(text, name = 'bdi', most = MARKS) {
     const made = element(name, { dir: 'auto' });
     let end = 0;
     let marks = 0;
 
     for (const found of text.matchAll(UNSEEN)) {
-        if (marks++ === MARKS) {
+        if (marks++ === most) {
             break;
         }
 

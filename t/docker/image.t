@@ -167,6 +167,9 @@ is($page->{status}, $ui ? 200 : 404,
 cmp_ok(length $container->get("/$script")->{body}, '>', 1e6, 'and its script')
     if $ui;
 
+is($container->get("/console/$_")->{status}, 200, "the page for people: $_")
+    for '', 'console.js';
+
 is($container->inspect('{{.State.Running}}'), 'true', 'it runs');
 $container->halt;
 is($container->inspect('{{.State.ExitCode}}'), 0, 'it ends with 0');
