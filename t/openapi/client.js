@@ -8,15 +8,26 @@ const net = require('net');
 const PATIENCE = 20000;
 const GRACE = 1000;
 
+// requests without a body whose answers may last
+
+const LASTING = new RegExp('^GET /messages/(stream|export)[? ]'
+                           + '(?!.*(content-length|transfer-encoding):)', 'is');
+
+// what has no length, but chunks, or an end of the connection
+
+const FRAMED = /^(application\/x-ndjson|text\/csv)/;
+
 
 // undefined if the connection was closed without an answer; nothing is sent
-// behind the bytes, which ends also what is no request
+// behind the bytes, which ends also what is no request, or may cut off an answer
+// that lasts
 
 function exchange(to, bytes) {
     return new Promise((resolve, reject) => {
         const socket = net.connect({ host: '127.0.0.1', ...to });
         const start = performance.now();
         const chunks = [];
+        const patient = LASTING.test(bytes.toString('latin1'));
         let broken;
 
         // after the machine stood still the answer may be there already
@@ -26,7 +37,13 @@ function exchange(to, bytes) {
             socket.destroy();
         }, GRACE));
 
-        socket.on('connect', () => socket.end(bytes));
+        socket.on('connect', () => {
+            if (patient) {
+                socket.write(bytes);
+            } else {
+                socket.end(bytes);
+            }
+        });
 
         // the server may wait for more of a body, and then for the end
 
@@ -53,7 +70,8 @@ function exchange(to, bytes) {
                 const seconds = (performance.now() - start) / 1000;
                 const answer = parse(all);
 
-                resolve(answer && { ...answer, seconds });
+                resolve(answer && { ...answer, seconds,
+                                    whole: answer.whole || !patient });
             }
         });
     });
@@ -83,8 +101,30 @@ function parse(all) {
         (headers[name] ||= []).push(field.slice(colon + 1).trim());
     }
 
+    const body = all.subarray(end + 4);
+
     return { status: Number(line.split(' ')[1]), headers,
-             body: all.subarray(end + 4) };
+             ...headers['transfer-encoding'] ? chunked(body) : { body } };
+}
+
+
+// what came of a body in chunks, and if that is the whole
+
+function chunked(bytes) {
+    const parts = [];
+
+    for (let at = 0; ;) {
+        const end = bytes.indexOf('\r\n', at);
+        const length = parseInt(bytes.toString('latin1', at, end), 16);
+        const next = end + 2 + length;
+
+        if (end < 0 || length === 0 || next + 2 > bytes.length) {
+            return { body: Buffer.concat(parts), whole: length === 0 };
+        }
+
+        parts.push(bytes.subarray(end + 2, next));
+        at = next + 2;
+    }
 }
 
 
@@ -93,9 +133,22 @@ function complete(answer, bytes) {
         return false;
     }
 
-    const [length] = answer.headers['content-length'] || ['0'];
+    const { body, headers, whole } = answer;
+    const [length] = headers['content-length'] || ['0'];
+    const [type] = headers['content-type'] || [''];
 
-    return answer.body.length >= Number(length) || method(bytes) === 'HEAD';
+    if (method(bytes) === 'HEAD') {
+        return true;
+    }
+
+    // a stream has no end: its first event is enough
+
+    if (/^text\/event-stream/.test(type)) {
+        return body.includes('\n\n');
+    }
+
+    return headers['content-length'] || !FRAMED.test(type)
+        ? body.length >= Number(length) : whole;
 }
 
 

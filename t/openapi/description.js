@@ -10,7 +10,7 @@ const formats = require('ajv-formats');
 // what a server may send with any answer
 
 const COMMON = new Set(['connection', 'content-length', 'content-type', 'date',
-                        'server']);
+                        'server', 'transfer-encoding']);
 
 // what may be said about any request, before it is known what it is for
 
@@ -145,9 +145,9 @@ class Description {
 
     // of the first answer to bytes that may be none or several requests
 
-    judgeAny(method, { status, headers, body }) {
+    judgeAny(method, { status, headers, body, whole }) {
         const length = method === 'HEAD' ? 0 : headers['content-length'];
-        const answer = { headers, body: body.subarray(0, length) };
+        const answer = { headers, whole, body: body.subarray(0, length) };
         const faults = [`${status} is nowhere described so`];
 
         for (const { responses } of this.operations()) {
@@ -165,11 +165,11 @@ class Description {
     }
 
 
-    check(reference, method, { headers, body }) {
+    check(reference, method, answer) {
         const response = this.resolve(reference);
 
-        return [...this.checkHeaders(response, headers),
-                ...this.checkBody(response, method, headers, body)];
+        return [...this.checkHeaders(response, answer.headers),
+                ...this.checkBody(response, method, answer)];
     }
 
 
@@ -213,7 +213,7 @@ class Description {
     }
 
 
-    checkBody(response, method, headers, body) {
+    checkBody(response, method, { headers, body, whole }) {
         const type = (headers['content-type'] || [])[0];
         const length = (headers['content-length'] || [])[0];
         const types = Object.keys(response.content || {});
@@ -230,14 +230,28 @@ class Description {
             return body.length ? ['HEAD has a body'] : [];
         }
 
-        if (Number(length) !== body.length) {
+        const stream = /^text\/event-stream/.test(type);
+
+        if (length === undefined && !stream && headers['transfer-encoding']
+            && !whole)
+        {
+            return ['the end did not come'];
+        }
+
+        if (length !== undefined && Number(length) !== body.length) {
             return [`${body.length} bytes came, not ${length}`];
         }
 
         let value;
 
+        // of a stream what came last may be a part of an event
+
+        const text = stream ? body.subarray(0, body.lastIndexOf('\n\n') + 2)
+                            : body;
+
         try {
-            value = new TextDecoder('utf-8', { fatal: true }).decode(body);
+            value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+                .decode(text);
             value = type === 'application/json' ? JSON.parse(value) : value;
         } catch (error) {
             return [`the body: ${error.message}`];

@@ -39,8 +39,9 @@ function compare(what, described, real) {
 
 
 function compareAll({ info, paths, components: { schemas } }) {
-    const types = ['MessageFaults', 'DeliveryFaults', 'QueryFaults'].flatMap((name) =>
-        schemas[name].properties.detail.items.properties.type.enum);
+    const types = Object.keys(schemas).filter((one) => /Faults$/.test(one))
+        .flatMap((one) =>
+            schemas[one].properties.detail.items.properties.type.enum);
 
     compare('version', [info.version],
             found('CHANGES.md', /^Changes with ([^\n]*)/, /module (\S+)/g));
@@ -54,14 +55,17 @@ function compareAll({ info, paths, components: { schemas } }) {
                   /fault_texts\[\] = \{([^]*?)\n\};/,
                   /\{ ngx_string\("(\w+)"\)/g));
 
-    // a message that cannot be held is a 500; nginx and the health endpoint
-    // have a detail of their own
+    // a message that cannot be held is a 500; nginx, the health endpoint, and
+    // what has a most of its own, have their details
 
     compare('detail of a 503',
             [...schemas.Trouble.enum, 'the store cannot hold this message'],
             [...new Set(found('ngx_lyftr_module/store/ngx_lyftr_status.c',
                               /status_texts\[\] = \{([^]*?)\n\};/,
                               /ngx_string\("([^"]+)"\)/g)),
+             ...['stream', 'export'].flatMap((one) =>
+                 found(`ngx_lyftr_module/http/ngx_lyftr_${one}.c`, /([^]*)/,
+                       /ngx_str_set\(&detail, "([^"]+)"\)/g)),
              'no webhook secret is configured', 'Service Unavailable']);
 }
 

@@ -171,6 +171,19 @@ const properties = {
         });
     },
 
+    async 'a stream and an export are answered, whatever the query'() {
+        await holds(requests.hostileQuery, async (pairs) => {
+            for (const path of ['/messages/stream', '/messages/export']) {
+                const target = `${path}?${requests.encode(pairs)}`;
+                const get = await ask(server, 'GET', target);
+                const head = await ask(server, 'HEAD', target);
+
+                expect(get, 200, 422);
+                expect(head, get.status);
+            }
+        });
+    },
+
     async 'any method, target and headers get a described answer'() {
         await holds(requests.anything(paths), async (any) => {
             const { method, target, headers } = any;
@@ -283,6 +296,9 @@ async function provoke() {
         if (responses[422] && method !== 'POST') {
             await ask(server, method, `${target}?limit=0&offset=x&since=x`);
             await ask(server, method, `${target}?after=x`);
+            await ask(server, method, target, ['Last-Event-ID: x']);
+            await ask(server, method, target, ['Accept: text/csv']);
+            await ask(server, method, target, ['Last-Event-ID: 0']);
         }
     }
 

@@ -54,7 +54,8 @@ const LINES = ['X-Request-ID: a.B_9-', 'X-Request-ID: a b', 'X-Request-ID:',
                'If-Unmodified-Since: Thu, 01 Jan 1970 00:00:10 GMT',
                'Expect: nothing', 'Expect: 100-continue', 'X-Signature: 123',
                'Content-Type: text/plain', 'Content-Length: 2000000',
-               'Content-Length: x', 'Content-Length: -1',
+               'Content-Length: x', 'Content-Length: -1', 'Accept: text/csv',
+               'Last-Event-ID: 0', 'Last-Event-ID: a b', 'Last-Event-ID:',
                'Transfer-Encoding: gzip', 'Transfer-Encoding: chunked',
                'Host: b', 'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c',
                'Origin: http://b', 'Cookie: a=b', 'X_Under: score', 'bad line',
@@ -156,11 +157,13 @@ const query = fc.record({
 
 const hostileQuery = fc.array(fc.tuple(
     fc.constantFrom('limit', 'offset', 'from', 'since', 'until', 'q', 'id',
-                    'fields', 'order', 'after', 'Limit', 'x', ''),
+                    'fields', 'order', 'after', 'type', 'format', 'Limit', 'x',
+                    ''),
     fc.oneof(text, fc.bigInt().map(String), fc.integer().map(String),
              fc.array(fc.constantFrom(...FIELDS, '', 'x'), { maxLength: 3 })
                  .map((names) => names.join()),
-             fc.constantFrom(...TIMES, ...NUMBERS, 'asc', 'DESC', ' 1 ', '1.0', '-0', '1e1',
+             fc.constantFrom(...TIMES, ...NUMBERS, 'asc', 'DESC', 'csv', 'sheet',
+                             'ndjson', 'CSV', ' 1 ', '1.0', '-0', '1e1',
                              '101', '0', '-1', '9223372036854775808'))),
     { maxLength: 6 });
 
