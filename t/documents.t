@@ -70,6 +70,10 @@ my @blocks = blocks($reference, 'sh');
 
 s{127\.0\.0\.1:8000}{127.0.0.1:$server->{port}}g for @blocks;
 
+# a stream has no end: it is read up to its first empty line
+
+s{^(curl -N .*)$}{sed '/^\$/q' < <($1)}mg for @blocks;
+
 Lyftr::Server::wait_for {
     $server->request('GET /health/ready')->{status} == 200;
 };
@@ -82,6 +86,7 @@ like($said, qr/401 Unauthorized.*\{"detail":"invalid signature"\}/s,
      'a wrong signature is a 401');
 like($said, qr/\{"status":"ready"\}/, 'it is ready');
 like($said, qr/^lyftr_build_info/m, 'metrics');
+like($said, qr/^event: progress\ndata: \{\}\n\n/m, 'a stream');
 
 for (grep { !/"detail"/ } blocks($reference, 'json')) {
     chomp;
