@@ -69,7 +69,7 @@ SKIP: {
 
     open my $node, '-|', 'node', 't/openapi/console.js',
          (map { "http://127.0.0.1:$_->{port}" } $server, $guarded),
-         'testsecret', 'to.ken', $pictures or die "node: $!";
+         'testsecret', 'to.ken', $server->{pid}, $pictures or die "node: $!";
 
     while (<$node>) {
         chomp;

@@ -1,15 +1,15 @@
 'use strict';
 
-// console.js URL GUARDED SECRET TOKEN PICTURES: the page for people, in
-// Chromium, against a service and one that takes a token; prints the results,
-// and leaves pictures in a folder.
+// console.js URL GUARDED SECRET TOKEN PID PICTURES: the page for people, in
+// Chromium, against a service, whose process is PID, and one that takes a token;
+// prints the results, and leaves pictures in a folder.
 
 const assert = require('node:assert');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
-const [, , url, guarded, secret, token, pictures] = process.argv;
+const [, , url, guarded, secret, token, pid, pictures] = process.argv;
 
 const axe = fs.readFileSync(require.resolve('axe-core'), 'utf8');
 const errors = [];
@@ -194,6 +194,35 @@ const TESTS = {
         assert.strictEqual((await ids(page))[1], 'hidden-1');
         assert.strictEqual(await page.locator('#live .trouble').innerText(),
                            '');
+        await page.context().close();
+    },
+
+    async 'a reload of the service loses nothing'() {
+        const page = await open('');
+
+        await following(page);
+        await top(page, 'lost');
+
+        await page.evaluate(() => {
+            const state = document.getElementById('live-state');
+
+            window.states = [];
+            new MutationObserver(() => window.states.push(state.textContent))
+                .observe(state, { childList: true });
+        });
+        process.kill(pid, 'SIGHUP');
+        await post('reload');
+        await page.waitForFunction(() =>
+            /interrupted/.test(window.states.at(-2))
+            && /Following/.test(window.states.at(-1)));
+
+        for (let i = 0; i < 5; i++) {
+            await post(`reload-${i}`);
+        }
+
+        await top(page, 'reload-4');
+        assert.deepStrictEqual((await ids(page)).slice(0, 7).reverse(),
+            ['lost', 'reload', ...[0, 1, 2, 3, 4].map((i) => `reload-${i}`)]);
         await page.context().close();
     },
 
