@@ -135,7 +135,7 @@ ngx_lyftr_channel_lanes(ngx_conf_t *cf, ngx_lyftr_channel_t *channel)
 
         *(ngx_lyftr_lane_t **) task->ctx = lane;
 
-        task->handler = ngx_lyftr_lane_thread;
+        task->handler = ngx_lyftr_thread_handler;
         task->event.data = lane;
         task->event.handler = ngx_lyftr_channel_done;
 

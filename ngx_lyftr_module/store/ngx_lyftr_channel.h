@@ -154,10 +154,16 @@ void ngx_lyftr_channel_complete(ngx_lyftr_op_t *op);
 void ngx_lyftr_channel_expire(ngx_event_t *ev);
 
 
+/* ngx_lyftr_thread.c */
+
+/* the handler of a lane's task */
+void ngx_lyftr_thread_handler(void *data, ngx_log_t *log);
+
+
 /* ngx_lyftr_lane.c, in a pool thread */
 
-/* runs one batch; the handler of a lane's task */
-void ngx_lyftr_lane_thread(void *data, ngx_log_t *log);
+/* runs one batch of operations */
+void ngx_lyftr_lane_batch(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 
 ngx_int_t ngx_lyftr_lane_open(ngx_lyftr_lane_t *lane, ngx_uint_t flags,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);

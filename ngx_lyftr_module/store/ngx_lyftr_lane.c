@@ -13,7 +13,6 @@
     ((ngx_lyftr_op_t *) ((u_char *) (wr) - offsetof(ngx_lyftr_op_t, write)))
 
 
-static void ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static void ngx_lyftr_lane_body(ngx_lyftr_lane_t *lane, ngx_log_t *log);
 static ngx_int_t ngx_lyftr_lane_deadline(ngx_lyftr_channel_t *channel,
     ngx_msec_t *deadline, ngx_log_t *log);
@@ -28,22 +27,7 @@ static ngx_int_t ngx_lyftr_lane_commit(ngx_lyftr_lane_t *lane, ngx_uint_t i,
 
 
 void
-ngx_lyftr_lane_thread(void *data, ngx_log_t *log)
-{
-    ngx_lyftr_lane_t  *lane = *(ngx_lyftr_lane_t **) data;
-
-    if (ngx_thread_mutex_lock(&lane->seat->mutex, log) != NGX_OK) {
-        return;
-    }
-
-    ngx_lyftr_lane_seated(lane, log);
-
-    (void) ngx_thread_mutex_unlock(&lane->seat->mutex, log);
-}
-
-
-static void
-ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
+ngx_lyftr_lane_batch(ngx_lyftr_lane_t *lane, ngx_log_t *log)
 {
     ngx_int_t             rc;
     ngx_msec_t            deadline;
@@ -52,28 +36,6 @@ ngx_lyftr_lane_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
 
     channel = lane->channel;
     backend = channel->store->backend;
-
-    lane->failed = 0;
-    lane->commits = 0;
-    lane->messages = 0;
-    lane->err.code = NGX_LYFTR_ERR_NONE;
-    lane->upkeep.code = NGX_LYFTR_ERR_NONE;
-    lane->read = 0;
-
-    if (channel->type == NGX_LYFTR_CHANNEL_CHECK) {
-        ngx_lyftr_upkeep_check(lane);
-        return;
-    }
-
-    if (channel->type == NGX_LYFTR_CHANNEL_UPKEEP) {
-        ngx_lyftr_upkeep_maintain(lane);
-        return;
-    }
-
-    if (channel->type == NGX_LYFTR_CHANNEL_LEAD) {
-        ngx_lyftr_lead_run(lane, log);
-        return;
-    }
 
     if (channel->type == NGX_LYFTR_CHANNEL_BODY) {
         ngx_lyftr_lane_body(lane, log);

@@ -413,7 +413,7 @@ test_thread(void)
 {
     ngx_lyftr_lane_t  *p = &lane;
 
-    ngx_lyftr_lane_thread(&p, NULL);
+    ngx_lyftr_thread_handler(&p, NULL);
 }
 
 
