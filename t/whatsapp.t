@@ -485,6 +485,25 @@ subtest 'a thousand' => sub {
 };
 
 
+subtest 'millions that are the same' => sub {
+    my $server = server();
+    my $answer = whatsapp($server, messages(('0') x 1_900_000));
+
+    is("$answer->{status} $answer->{body}", "200 $ok", 'one is stored');
+    is(items($server, '/whatsapp'), '0 1899999 1 0 0 0 0 0', 'all counted');
+    is(scalar @{$server->rows}, 1, 'a row');
+
+    $answer = post_to($server, '/drops',
+                      body(change('"statuses":[0,0,{},0]'),
+                           change('"messages":[0,0]')));
+
+    is($answer->{status}, 200, 'statuses that are dropped');
+    is(items($server, '/drops'), '0 2 0 0 0 0 4 0', 'they count too');
+
+    is_deeply([ $server->alarms ], [], 'no alarms');
+};
+
+
 subtest 'copies at the same instant' => sub {
     my $server = server();
     my $copy = messages(map { text("copy.$_", 'x') } 1 .. 50);

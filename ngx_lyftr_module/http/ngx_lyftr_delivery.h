@@ -75,6 +75,7 @@ typedef struct {
     ngx_lyftr_store_t            *store;
     ngx_lyftr_message_t          *messages;
     ngx_uint_t                    n;
+    ngx_uint_t                    again;         /* duplicates without a row */
     ngx_uint_t                    item;          /* if it is created */
 } ngx_lyftr_delivery_part_t;
 

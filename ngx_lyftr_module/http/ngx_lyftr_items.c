@@ -125,7 +125,8 @@ ngx_lyftr_items_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
     rows = &delivery->rows;
 
     ctx->message_id = rows->first;
-    ctx->items = rows->nmessages + rows->nstatuses;
+    ctx->items = rows->nmessages + rows->messages_again
+                 + rows->nstatuses + rows->statuses_again;
 
     part = delivery->parts;
 
@@ -133,6 +134,7 @@ ngx_lyftr_items_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
         part->store = ctx->endpoint->store;
         part->messages = rows->messages;
         part->n = rows->nmessages;
+        part->again = rows->messages_again;
         part->item = NGX_LYFTR_ITEM_CREATED;
         part++;
     }
@@ -141,6 +143,7 @@ ngx_lyftr_items_store(ngx_http_request_t *r, ngx_lyftr_delivery_t *delivery)
         part->store = ctx->endpoint->statuses;
         part->messages = rows->statuses;
         part->n = rows->nstatuses;
+        part->again = rows->statuses_again;
         part->item = NGX_LYFTR_ITEM_STATUS;
         part++;
     }
@@ -205,16 +208,18 @@ ngx_lyftr_items_done(ngx_lyftr_ctx_t *ctx)
         n[item]++;
     }
 
-    for (i = 0; i < NGX_LYFTR_ITEM_STATUS; i++) {
-        ngx_lyftr_counters_items(ctx->main, ctx->endpoint, part->item + i,
-                                 n[i]);
-    }
-
     if (n[NGX_LYFTR_ITEM_DUPLICATE] < part->n) {
         ctx->result = NGX_LYFTR_CREATED;
 
     } else if (ctx->result != NGX_LYFTR_CREATED) {
         ctx->result = NGX_LYFTR_DUPLICATE;
+    }
+
+    n[NGX_LYFTR_ITEM_DUPLICATE] += part->again;
+
+    for (i = 0; i < NGX_LYFTR_ITEM_STATUS; i++) {
+        ngx_lyftr_counters_items(ctx->main, ctx->endpoint, part->item + i,
+                                 n[i]);
     }
 
     if (delivery->stored == delivery->nparts) {
@@ -234,7 +239,8 @@ ngx_lyftr_items_finish(ngx_lyftr_ctx_t *ctx, ngx_lyftr_delivery_t *delivery)
     if (delivery->rows.statuses == NULL) {
         ngx_lyftr_counters_items(ctx->main, ctx->endpoint,
                                  NGX_LYFTR_ITEM_STATUS_IGNORED,
-                                 delivery->rows.nstatuses);
+                                 delivery->rows.nstatuses
+                                 + delivery->rows.statuses_again);
     }
 
     ngx_lyftr_counters_items(ctx->main, ctx->endpoint,

@@ -5,6 +5,10 @@
 /* an envelope is no deeper, as far as it is looked into */
 #define NGX_LYFTR_WHATSAPP_DEPTH   16
 
+/* an element that is no longer has no id, and may come a million times */
+#define NGX_LYFTR_WHATSAPP_SHORT   sizeof(uint64_t)
+#define NGX_LYFTR_WHATSAPP_SLOTS   1024
+
 
 /* where a value stands in the envelope */
 
@@ -80,6 +84,8 @@ typedef struct {
     ngx_str_t                    change[NGX_LYFTR_WHATSAPP_ROWS];
     ngx_str_t                    found[NGX_LYFTR_WHATSAPP_ROWS];
     ngx_str_t                    nested[NGX_LYFTR_WHATSAPP_ROWS];
+
+    uint32_t                     slots[NGX_LYFTR_WHATSAPP_SLOTS];
 } ngx_lyftr_whatsapp_ctx_t;
 
 
@@ -94,6 +100,7 @@ static ngx_int_t ngx_lyftr_whatsapp_arrive(ngx_lyftr_whatsapp_ctx_t *ctx,
     ngx_str_t *text);
 static ngx_int_t ngx_lyftr_whatsapp_item(ngx_lyftr_whatsapp_ctx_t *ctx,
     ngx_uint_t kind, ngx_lyftr_input_e type, ngx_str_t *text);
+static void ngx_lyftr_whatsapp_again(ngx_lyftr_whatsapp_ctx_t *ctx);
 static void ngx_lyftr_whatsapp_open(ngx_lyftr_whatsapp_ctx_t *ctx,
     ngx_lyftr_whatsapp_frame_t *frame, ngx_lyftr_input_e type);
 static void ngx_lyftr_whatsapp_finish(ngx_lyftr_whatsapp_ctx_t *ctx);
@@ -403,9 +410,57 @@ ngx_lyftr_whatsapp_item(ngx_lyftr_whatsapp_ctx_t *ctx, ngx_uint_t kind,
         ngx_lyftr_whatsapp_match_all(&ctx->next.match,
                                      &ngx_lyftr_whatsapp_elements[kind],
                                      ctx->found);
+
+    } else if (type != NGX_LYFTR_INPUT_ARRAY) {
+        ngx_lyftr_whatsapp_again(ctx);
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The last element has ended.  A short one is only counted if the list has it;
+ * a slot may be wrong, or have another one, and then a store finds it out.
+ */
+
+static void
+ngx_lyftr_whatsapp_again(ngx_lyftr_whatsapp_ctx_t *ctx)
+{
+    uint32_t                    *slot;
+    uint64_t                     key;
+    ngx_lyftr_whatsapp_t        *wa;
+    ngx_lyftr_whatsapp_item_t   *item, *seen;
+    ngx_lyftr_whatsapp_range_t  *list;
+
+    wa = ctx->wa;
+    item = &wa->items[wa->n - 1];
+
+    if (item->raw.len > NGX_LYFTR_WHATSAPP_SHORT) {
+        return;
+    }
+
+    key = 0;
+    ngx_memcpy(&key, item->raw.data, item->raw.len);
+
+    slot = &ctx->slots[(key * 0x9e3779b97f4a7c15 >> 32)
+                       % NGX_LYFTR_WHATSAPP_SLOTS];
+
+    list = &ctx->lists[item->kind];
+    seen = &wa->items[*slot];
+
+    if (*slot >= list->first
+        && *slot < wa->n - 1
+        && seen->raw.len == item->raw.len
+        && ngx_memcmp(seen->raw.data, item->raw.data, item->raw.len) == 0)
+    {
+        seen->again++;
+        list->n--;
+        wa->n--;
+        return;
+    }
+
+    *slot = wa->n - 1;
 }
 
 
@@ -480,6 +535,7 @@ ngx_lyftr_whatsapp_close(void *data, u_char *bracket)
             ngx_lyftr_whatsapp_parts(item, ctx->found, ctx->nested);
         }
 
+        ngx_lyftr_whatsapp_again(ctx);
         break;
 
     default:

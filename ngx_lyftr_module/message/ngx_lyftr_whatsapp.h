@@ -55,6 +55,7 @@ typedef enum {
 
 typedef struct {
     ngx_lyftr_whatsapp_kind_e  kind;
+    ngx_uint_t                 again;      /* how often it was repeated */
     ngx_str_t                  raw;
     ngx_str_t                  part[NGX_LYFTR_WHATSAPP_PARTS];
 } ngx_lyftr_whatsapp_item_t;
@@ -78,6 +79,8 @@ typedef struct {
     ngx_uint_t                 nmessages;
     ngx_lyftr_message_t       *statuses;
     ngx_uint_t                 nstatuses;
+    ngx_uint_t                 messages_again;  /* that came, and have no row */
+    ngx_uint_t                 statuses_again;
     ngx_str_t                  first;      /* message_id of the first item */
 } ngx_lyftr_whatsapp_rows_t;
 

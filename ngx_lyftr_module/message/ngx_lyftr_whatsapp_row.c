@@ -169,9 +169,11 @@ ngx_lyftr_whatsapp_make(ngx_lyftr_whatsapp_t *wa, ngx_str_t *receipt,
 
         if (item->kind != NGX_LYFTR_WHATSAPP_STATUS) {
             rows->nmessages++;
+            rows->messages_again += item->again;
 
         } else {
             rows->nstatuses++;
+            rows->statuses_again += item->again;
 
             if (!statuses && i > 0) {
                 continue;

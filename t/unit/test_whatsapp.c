@@ -122,8 +122,8 @@ test_counts(const char *body, ngx_uint_t messages, ngx_uint_t statuses,
     ngx_uint_t other)
 {
     assert_int_equal(test_parse(body, strlen(body), 1), NGX_OK);
-    assert_int_equal(test_rows.nmessages, messages);
-    assert_int_equal(test_rows.nstatuses, statuses);
+    assert_int_equal(test_rows.nmessages + test_rows.messages_again, messages);
+    assert_int_equal(test_rows.nstatuses + test_rows.statuses_again, statuses);
     assert_int_equal(test_wa.other, other);
 }
 
@@ -412,6 +412,40 @@ test_malformed(void **state)
 }
 
 
+/* short elements are counted, and are a row once a list */
+
+static void
+test_again(void **state)
+{
+    test_counts(TEST_BODY(TEST_VALUE("\"messages\":[0,[],0 , 1,{},[],[ ],0,"
+                                     "{\"id\":1},\"0\",{\"id\":1}],"
+                                     "\"statuses\":[0,0,{},0]")), 11, 4, 0);
+    assert_int_equal(test_rows.messages_again, 4);
+    assert_int_equal(test_rows.statuses_again, 2);
+
+    unit_equal(test_rows.messages[2].raw.data, test_rows.messages[2].raw.len,
+               "1");
+    unit_equal(test_rows.messages[6].raw.data, test_rows.messages[6].raw.len,
+               "\"0\"");
+    unit_equal(test_rows.statuses[1].raw.data, test_rows.statuses[1].raw.len,
+               "{}");
+
+    /* one of another list, or of one that does not count, is none of these */
+
+    test_counts(TEST_BODY(TEST_VALUE("\"messages\":[0,0,1],\"messages\":[1]")
+                          ",{\"field\":\"calls\",\"value\":{\"messages\":"
+                          "[1,1]}}," TEST_VALUE("\"messages\":[1]")), 2, 0, 1);
+    assert_int_equal(test_rows.messages_again, 0);
+
+    /* a long one may have an id */
+
+    test_counts(TEST_BODY(TEST_VALUE("\"messages\":[{\"id\":\"1\"},"
+                                     "{\"id\":\"1\"},123456789,123456789,"
+                                     "12345678,12345678]")), 6, 0, 0);
+    assert_int_equal(test_rows.messages_again, 1);
+}
+
+
 /* an id has 65536 bytes at most */
 
 static void
@@ -516,6 +550,7 @@ main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_again),
         cmocka_unit_test(test_long_ids),
         cmocka_unit_test(test_refused)
     };
