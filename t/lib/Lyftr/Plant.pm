@@ -47,6 +47,13 @@ NEW
          . "        part->n = rows->nmessages - rows->nmessages / 2;\n"],
     ],
 
+    # one is acknowledged when the first of its stores has its part
+
+    half_delivery => [['ngx_lyftr_items.c',
+        'if (delivery->stored == delivery->nparts) {
+        return ngx_lyftr_http_send', 'if (delivery->stored) {
+        return ngx_lyftr_http_send']],
+
     # a commit is not synced
 
     no_sync => [
