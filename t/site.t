@@ -6,6 +6,7 @@ use warnings;
 
 use lib 't/lib';
 use Cwd ();
+use Digest::SHA qw(hmac_sha256_hex);
 use JSON::PP;
 use Test::More;
 
@@ -72,6 +73,9 @@ sub Site::uncomment {
 
     for ($_[1]) {
         s/^ *\K# (?=\d+ \w+;|listen |ssl_|set_real|real_ip|lyftr_)//gm;
+        s/^ *\K# (?= +(?:lyftr_|client_max|limit_req)|location |\}\n)//gm;
+        s{(lyftr_store main [^;]*;)}
+         {$1\nlyftr_store receipts sqlite:///$self->{dir}/receipts.db;} or die;
         s{8000 senders}{$self->{port} senders};
         s{8001( readers|;)}{$self->{readers}$1}g;
         s{listen 443 ssl}{listen 127.0.0.1:$self->{tls} ssl};
@@ -80,6 +84,13 @@ sub Site::uncomment {
     open my $token, '>', "$self->{dir}/lyftr.token" or die "token: $!";
     print $token "first\nsecond\n";
     close $token;
+
+    for (['secret', 'app-secret'], ['token', 'verify']) {
+        open my $file, '>', "$self->{dir}/whatsapp.$_->[0]"
+            or die "whatsapp.$_->[0]: $!";
+        print $file "$_->[1]\n";
+        close $file;
+    }
 
     system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
            . "-nodes -days 2 -subj /CN=localhost -keyout $self->{dir}/lyftr.key"
@@ -201,6 +212,27 @@ is($server->request("GET $_")->{status}, 404, "senders: $_ is not there")
 my $curl = "curl -sk -o /dev/null -w '%{http_version} %{http_code}'";
 
 is(qx($curl https://127.0.0.1:$tls/health/live), '2 200', 'TLS and HTTP/2');
+
+# WhatsApp's lines
+
+is($server->request('GET /whatsapp?hub.mode=subscribe&hub.verify_token=verify'
+                    . '&hub.challenge=42')->{body}, '42', 'the handshake');
+
+my $items = join ',', map { qq({"value":{"$_":[{"id":"$_","status":"read"}]},)
+                            . '"field":"messages"}' } qw(messages statuses);
+my $delivery = '{"object":"whatsapp_business_account","entry":[{"changes":['
+               . "$items]}]}";
+
+is($server->exchange(join "\r\n", 'POST /whatsapp HTTP/1.1', 'Host: a',
+       'Connection: close', 'X-Hub-Signature-256: sha256='
+       . hmac_sha256_hex($delivery, 'app-secret'),
+       'Content-Length: ' . length $delivery, '', $delivery)->{status}, 200,
+   'a delivery of WhatsApp');
+is($server->request('POST /whatsapp', 'Content-Length: 0')->{status}, 401,
+   'a forged one of WhatsApp');
+is(join(' ', map { qx(sqlite3 "$_" "SELECT message_id FROM messages")
+                   =~ s/\n//r } $server->{db}, "$server->{dir}/receipts.db"),
+   'messages statuses:read', 'is in its two stores');
 
 {
     local $server->{port} = $readers;

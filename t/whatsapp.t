@@ -33,11 +33,12 @@ sub server {
     my $statuses = delete $option{statuses} // 'statuses=receipts';
     my $home = tempdir(CLEANUP => 1);
     my $store = delete $option{receipts} // '';
+    my $disk = delete $option{disk} // $home;
 
     return Lyftr::Server->new(
         dir => $home,
         http => "
-            lyftr_store receipts sqlite:///$home/receipts.db $store;
+            lyftr_store receipts sqlite:///$disk/receipts.db $store;
             log_format lyftr escape=json '{\"id\":\"\$lyftr_message_id\",'
                 '\"items\":\$lyftr_items,\"dup\":\$lyftr_dup,'
                 '\"result\":\"\$lyftr_result\",\"path\":\"\$lyftr_path\",'
@@ -572,6 +573,100 @@ subtest 'a store that cannot' => sub {
               [ qw(s0:read s1:read s3:read s4:read) ], 'nor a status');
 
     is_deeply([ $server->alarms ], [], 'no alarms');
+};
+
+
+# sends it to a store of statuses that cannot take it, and again once it can
+
+sub unable {
+    my ($server, $what, $reason, $mend) = @_;
+
+    my $both = body(change('"messages":[' . text("$what.m", 'x') . ']'),
+                    change('"statuses":[' . status("$what.s", 'read') . ']'));
+    my $answer = whatsapp($server, $both);
+
+    is($answer->{status}, 503, "$what: not taken");
+    like($answer->{head}, qr/^Retry-After: \d+\r$/m, "$what: to be retried");
+
+    my $health = $server->get('/statuses/ready');
+
+    is($health->{status}, 503, "$what: its store is not ready");
+    like($health->{body}, $reason, "$what: why");
+    is($server->get('/health/ready')->{status}, 200,
+       "$what: the other one is");
+    is(whatsapp($server, messages(text("$what.n", 'x')))->{status}, 200,
+       "$what: and takes messages");
+
+    $mend->();
+
+    ok(Lyftr::Server::wait_for(sub {
+           $server->get('/statuses/ready')->{status} == 200;
+       }), "$what: ready again");
+
+    my $before = items($server, '/whatsapp');
+
+    is(whatsapp($server, $both)->{status}, 200, "$what: the retry");
+    is(join(' ', map { scalar grep { $_->{message_id} =~ /^\Q$what\E\./ }
+                       @{listed($server, $_)} } '/messages', '/statuses'),
+       '2 1', "$what: nothing is lost");
+
+    my ($created, $known, undef, $status) = split ' ', $before;
+
+    like(items($server, '/whatsapp'),
+         qr/^$created ${\($known + 1)} 0 ${\($status + 1)} 0 /,
+         "$what: the message was known");
+}
+
+
+subtest 'a store of statuses that is gone' => sub {
+    local $ENV{LYFTR_NONE} = 'a secret';
+
+    my $server = server();
+    my $file = "$server->{dir}/receipts.db";
+
+    whatsapp($server, statuses(status('s0', 'read')));
+    rename $file, "$file.away" or die "$file: $!";
+
+    unable($server, 'gone', qr/moved or deleted/, sub {
+        rename "$file.away", $file or die "$file: $!";
+    });
+
+    $server->stop;
+};
+
+
+subtest 'a store of statuses that is full' => sub {
+    my $disk = tempdir(CLEANUP => 1);
+
+    plan skip_all => 'nothing can be mounted here'
+        if system("mount -t tmpfs -o size=2m tmpfs $disk 2>/dev/null") != 0;
+
+    local $ENV{LYFTR_NONE} = 'a secret';
+
+    my $server = server(disk => $disk);
+
+    for my $i (1 .. 2000) {
+        my $long = status("l$i", 'read') =~ s/read/'x' x 4000/er;
+        last if whatsapp($server, statuses($long))->{status} != 200;
+    }
+
+    open my $filler, '>', "$disk/filler" or die "filler: $!";
+    while (syswrite $filler, 'x' x 512) { }
+    close $filler;
+
+    # what is small may still go in
+
+    for my $i (1 .. 2000) {
+        last if whatsapp($server, statuses(status("s$i", 'read')))->{status}
+                != 200;
+    }
+
+    unable($server, 'full', qr/full/, sub {
+        system("mount -o remount,size=64m $disk") == 0 or die "mount: $?\n";
+    });
+
+    $server->stop;
+    system("umount $disk") == 0 or die "umount: $?\n";
 };
 
 
