@@ -185,11 +185,13 @@ is(dump_of("$dir/stopped"), dump_of($server->{db}), 'which is the same');
 
 
 # Beside full ingest, to a disk of a megabyte a second: no delivery is refused,
-# and the WAL does not grow.  Where one transaction reads it all, they are.
+# and the WAL does not grow.  Where one transaction reads it all, they are, as
+# soon as the WAL is full: a disk that is still slower gives it the time.
 
 my $slow = Lyftr::Preload->build(<<'END');
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -201,7 +203,7 @@ ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t offset)
     (void) !readlink(name, path, sizeof(path) - 1);
 
     if (strstr(path, "/slow")) {
-        usleep(n);
+        usleep(n * atoi(getenv("USEC_A_BYTE")));
     }
 
     return ((ssize_t (*)(int, const void *, size_t, off64_t))
@@ -209,8 +211,18 @@ ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t offset)
 }
 END
 
+sub refused {
+    my ($server) = @_;
+
+    return $server->metric('http_requests_total{path="/webhook",status="503"}')
+           // 0;
+}
+
+
+# until: ends the command, and what follows is not to be looked at
+
 sub beside {
-    my ($name, @command) = @_;
+    my ($name, $usec, $until, @command) = @_;
 
     my $server = Lyftr::Server->new(store => 'max_wal=16m', daemon => 'off');
     my $load = Lyftr::Load->start($server->{port}, r => $rate, c => 64,
@@ -234,6 +246,7 @@ sub beside {
         open STDOUT, '>', "$dir/said";
         open STDERR, '>&', \*STDOUT;
         $ENV{LD_PRELOAD} = $slow->object;
+        $ENV{USEC_A_BYTE} = $usec;
         exec map { s/STORE/$server->{db}/r } @command or POSIX::_exit(1);
     }
 
@@ -241,13 +254,13 @@ sub beside {
         my $size = -s "$server->{db}-wal" // 0;
 
         $wal = $size if $size > $wal;
+        kill 'KILL', $pid if $until && $until->($server);
         sleep 0.05;
     }
 
     my $ended = $? >> 8;
     my $report = $load->stop;
-    my $refused = $server->metric(
-        'http_requests_total{path="/webhook",status="503"}') // 0;
+    my $refused = refused($server);
 
     note("$name: ", sprintf('%.1f', time - $start), " s, WAL of $wal bytes, ",
          "$refused refused, ", $before =~ tr/\n//, ' rows before');
@@ -262,7 +275,8 @@ sub beside {
 SKIP: {
     skip 'no shared object can be used', 6 unless $slow;
 
-    my $r = beside('backup', 'docker/backup', 'STORE', "$dir/slow.copy");
+    my $r = beside('backup', 1, undef, 'docker/backup', 'STORE',
+                   "$dir/slow.copy");
 
     is($r->{ended}, 0, 'beside ingest: fine') or diag(read_file("$dir/said"));
     is($r->{refused}, 0, 'beside ingest: no delivery is refused');
@@ -274,8 +288,8 @@ SKIP: {
     is(Lyftr::Load::integrity("$dir/slow.copy"), 'ok',
        'beside ingest: it is sound');
 
-    $r = beside('one transaction', 'sqlite3', '-readonly', 'STORE',
-                "VACUUM INTO '$dir/slow.vacuum'");
+    $r = beside('one transaction', 50, \&refused, 'sqlite3', '-readonly',
+                'STORE', "VACUUM INTO '$dir/slow.vacuum'");
     cmp_ok($r->{refused}, '>', 0, 'the control: deliveries are refused');
 }
 

@@ -25,6 +25,9 @@ OLD
 my $expiry_timer = ['ngx_lyftr_channel.c',
     'ngx_add_timer(&channel->expire, (ngx_msec_t) left);', ''];
 
+my $look_timer = ['ngx_lyftr_follow.c',
+    'ngx_add_timer(&channel->look, NGX_LYFTR_FOLLOW_LOOK);', ''];
+
 my $guard = ['ngx_lyftr_request.c',
     'if (ctx->op.state != NGX_LYFTR_OP_DONE && !ctx->expired) {', 'if (0) {'];
 
@@ -42,9 +45,9 @@ sub seen {
 }
 
 
-# while operations are under way, two timers keep a worker that stops
+# while operations are under way, timers keep a worker that stops
 
-my $module = $plant->build($task_timer, $expiry_timer);
+my $module = $plant->build($task_timer, $expiry_timer, $look_timer);
 
 for my $signal (qw(HUP QUIT)) {
     seen(qr/^held\d+ got closed/, "no timer: $signal loses answers",
