@@ -29,6 +29,7 @@ struct ngx_lyftr_feed_s {
 
 static ngx_lyftr_view_t *ngx_lyftr_hub_view(ngx_lyftr_hub_t *hub,
     ngx_lyftr_query_t *query);
+static u_char *ngx_lyftr_hub_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
 static ngx_uint_t ngx_lyftr_hub_same(ngx_str_t *a, ngx_str_t *b);
 static void ngx_lyftr_hub_leave(ngx_lyftr_view_t *view);
 static void ngx_lyftr_hub_wait(ngx_lyftr_stream_t *s, ngx_queue_t *queue);
@@ -202,17 +203,9 @@ ngx_lyftr_hub_view(ngx_lyftr_hub_t *hub, ngx_lyftr_query_t *query)
     view->query.fields = query->fields;
     view->query.none = query->none;
 
-    view->query.from.len = query->from.len;
-    view->query.from.data = p;
-    p = ngx_copy(p, query->from.data, query->from.len);
-
-    view->query.q.len = query->q.len;
-    view->query.q.data = p;
-    p = ngx_copy(p, query->q.data, query->q.len);
-
-    view->query.type.len = query->type.len;
-    view->query.type.data = p;
-    p = ngx_copy(p, query->type.data, query->type.len);
+    p = ngx_lyftr_hub_copy(p, &view->query.from, &query->from);
+    p = ngx_lyftr_hub_copy(p, &view->query.q, &query->q);
+    p = ngx_lyftr_hub_copy(p, &view->query.type, &query->type);
 
     view->needle.data = p;
     view->needle.len = ngx_lyftr_fold(p, query->q.data, query->q.len);
@@ -220,6 +213,18 @@ ngx_lyftr_hub_view(ngx_lyftr_hub_t *hub, ngx_lyftr_query_t *query)
     ngx_queue_insert_tail(&hub->views, &view->queue);
 
     return view;
+}
+
+
+/* what was not asked for has no address */
+
+static u_char *
+ngx_lyftr_hub_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
+{
+    dst->len = src->len;
+    dst->data = p;
+
+    return src->len ? ngx_cpymem(p, src->data, src->len) : p;
 }
 
 
