@@ -30,7 +30,8 @@ sub post {
 }
 
 
-# the store exists before somebody else locks it
+# The store exists before somebody else locks it; and before its disk stands
+# still the housekeeping has done all it had to, or that would be its commit.
 
 sub warm {
     my ($server) = @_;
@@ -40,7 +41,21 @@ sub warm {
 
     my $status = $client->response->{status};
 
+    Lyftr::Server::wait_for { settled($server) } 5 if $server->{preload};
+
     return $status == 200 ? () : "the first delivery got $status";
+}
+
+
+sub settled {
+    my ($server) = @_;
+
+    my $samples = $server->samples;
+    my ($rows, $left) = map {
+        $samples->{qq(lyftr_store_$_\{store="main"})} // ''
+    } qw(rows uncounted_rows);
+
+    return $rows =~ /^[1-9]/ && $left eq '0';
 }
 
 
