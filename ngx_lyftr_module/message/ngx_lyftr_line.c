@@ -25,7 +25,8 @@ ngx_lyftr_line_len(ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
            + ngx_lyftr_line_growth(&m->ts)
            + ngx_lyftr_line_growth(&m->text)
            + ngx_lyftr_line_growth(&m->type)
-           + ngx_lyftr_line_growth(&m->raw);
+           + ngx_lyftr_line_growth(&m->raw)
+           + ngx_lyftr_line_growth(&m->created_at);
 }
 
 
