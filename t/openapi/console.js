@@ -38,7 +38,7 @@ async function open(path, options = {}) {
         permissions: ['clipboard-read', 'clipboard-write'], ...options });
     const page = await context.newPage();
 
-    page.setDefaultTimeout(20000);
+    page.setDefaultTimeout(60000);
     page.on('pageerror', (error) => errors.push(String(error)));
     page.on('dialog', (dialog) => {
         errors.push('a dialog');
@@ -84,7 +84,7 @@ async function streams() {
 
 
 async function until(what, wanted) {
-    const end = Date.now() + 20000;
+    const end = Date.now() + 60000;
 
     while (await what() !== wanted) {
         assert(Date.now() < end, `not ${wanted}`);
