@@ -186,8 +186,9 @@ SKIP: {
 
     my $here = getcwd;
 
-    qx(sed 's,/opt/lyftr/build/lines,/bin/true,;s,/opt/lyftr,$here,g' \
-       docker/lyftr.service >$dir/lyftr.service);
+    my $paths = "s,/opt/lyftr/build/lines,/bin/true,;s,/opt/lyftr,$here,g";
+
+    qx(sed '$paths' docker/lyftr.service >$dir/lyftr.service);
     is(qx(systemd-analyze verify --man=no $dir/lyftr.service 2>&1), '',
        'systemd takes the unit');
 }
