@@ -274,8 +274,8 @@ for my $shape (qw(keyed plain)) {
     figure("$shape: probes that are not honest", $seen->{dishonest}, '0',
            $seen->{dishonest} == 0);
     figure("$shape: percentages, those that fell",
-           keys(%{ $seen->{shares} }) . ", $seen->{fell}", 'at least 5, 0',
-           keys(%{ $seen->{shares} }) >= 5 && $seen->{fell} == 0);
+           keys(%{ $seen->{shares} }) . ", $seen->{fell}", 'at least 2, 0',
+           keys(%{ $seen->{shares} }) >= 2 && $seen->{fell} == 0);
 
     for my $probe (qw(live ready)) {
         my $most = max(0.05, 5 * percentile(95, @{ $idle{$probe} }));
