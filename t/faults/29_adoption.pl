@@ -153,10 +153,14 @@ sub ask {
     my ($share) = ($body->{detail} // '') =~ /^the store adopts .*: (\d+)%/;
 
     if ($ready->{status} == 503) {
-        my $delivery = $server->post(message(message_id => 'new'));
+        my $delivery = $server->post(message(message_id => 'id-7919'));
 
-        $seen->{unrefused}++ if $delivery->{status} != 503
-                                || $delivery->{head} !~ /^Retry-After: \d/m;
+        # it may have ended since the probe
+
+        $seen->{unrefused}++
+            if ($delivery->{status} != 503
+                || $delivery->{head} !~ /^Retry-After: \d/m)
+               && $server->get('/health/ready')->{status} == 503;
     }
 
     $seen->{dishonest}++
