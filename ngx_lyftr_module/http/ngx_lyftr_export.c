@@ -382,41 +382,13 @@ ngx_lyftr_export_send(ngx_lyftr_export_t *e)
 static ngx_int_t
 ngx_lyftr_export_wait(ngx_lyftr_export_t *e)
 {
-    ngx_event_t               *wev;
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_request_t  *r;
 
     r = e->request;
-    c = r->connection;
-    wev = c->write;
 
-    if (e->busy == NULL && !r->buffered && !c->buffered) {
-        if (wev->timer_set) {
-            ngx_del_timer(wev);
-        }
-
-        r->write_event_handler = ngx_http_request_empty_handler;
-
-        return NGX_OK;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    r->write_event_handler = ngx_lyftr_export_writer;
-
-    if (c->sent != e->taken && !wev->delayed && wev->timer_set) {
-        ngx_del_timer(wev);
-    }
-
-    e->taken = c->sent;
-
-    if (!wev->delayed && !wev->timer_set) {
-        ngx_add_timer(wev, clcf->send_timeout);
-    }
-
-    return ngx_handle_write_event(wev, clcf->send_lowat) == NGX_OK
-           ? NGX_AGAIN : NGX_ERROR;
+    return ngx_lyftr_http_wait(r, e->busy || r->buffered
+                                  || r->connection->buffered,
+                               &e->taken, ngx_lyftr_export_writer);
 }
 
 

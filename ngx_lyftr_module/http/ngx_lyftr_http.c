@@ -255,3 +255,43 @@ ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_lyftr_http_wait(ngx_http_request_t *r, ngx_uint_t blocked, off_t *taken,
+    ngx_http_event_handler_pt writer)
+{
+    ngx_event_t               *wev;
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+    wev = c->write;
+
+    if (!blocked) {
+        if (wev->timer_set) {
+            ngx_del_timer(wev);
+        }
+
+        r->write_event_handler = ngx_http_request_empty_handler;
+
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    r->write_event_handler = writer;
+
+    if (c->sent != *taken && !wev->delayed && wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    *taken = c->sent;
+
+    if (!wev->delayed && !wev->timer_set) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    return ngx_handle_write_event(wev, clcf->send_lowat) == NGX_OK
+           ? NGX_AGAIN : NGX_ERROR;
+}

@@ -166,6 +166,15 @@ ngx_int_t ngx_lyftr_http_faults(ngx_http_request_t *r,
 ngx_int_t ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
 
+/*
+ * After a part of a long answer was sent.  NGX_OK: nothing is left of it;
+ * NGX_AGAIN: the client has not taken all yet, writer is called when it does,
+ * or when it has taken nothing for send_timeout; or NGX_ERROR.  taken is what
+ * it had when this was last called.
+ */
+ngx_int_t ngx_lyftr_http_wait(ngx_http_request_t *r, ngx_uint_t blocked,
+    off_t *taken, ngx_http_event_handler_pt writer);
+
 extern ngx_str_t  ngx_lyftr_json_type;
 
 

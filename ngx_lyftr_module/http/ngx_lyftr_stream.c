@@ -38,6 +38,7 @@ static void ngx_lyftr_stream_end(ngx_lyftr_stream_t *s,
 static void ngx_lyftr_stream_output(ngx_lyftr_stream_t *s, ngx_chain_t *out);
 static ngx_int_t ngx_lyftr_stream_push(ngx_lyftr_stream_t *s,
     ngx_chain_t *out);
+static void ngx_lyftr_stream_sent(ngx_lyftr_stream_t *s, ngx_int_t rc);
 static void ngx_lyftr_stream_settle(ngx_lyftr_stream_t *s);
 static ngx_int_t ngx_lyftr_stream_wait(ngx_lyftr_stream_t *s);
 static void ngx_lyftr_stream_ready(ngx_lyftr_stream_t *s);
@@ -558,6 +559,27 @@ ngx_lyftr_stream_push(ngx_lyftr_stream_t *s, ngx_chain_t *out)
 }
 
 
+/* rc: of the filters, which had nothing of ours in this call */
+
+static void
+ngx_lyftr_stream_sent(ngx_lyftr_stream_t *s, ngx_int_t rc)
+{
+    ngx_chain_t  *out;
+
+    out = NULL;
+
+    ngx_chain_update_chains(s->request->pool, &s->free, &s->busy, &out,
+                            (ngx_buf_tag_t) &ngx_http_lyftr_module);
+
+    if (rc == NGX_ERROR) {
+        ngx_lyftr_stream_finalize(s, NGX_ERROR);
+        return;
+    }
+
+    ngx_lyftr_stream_settle(s);
+}
+
+
 static void
 ngx_lyftr_stream_settle(ngx_lyftr_stream_t *s)
 {
@@ -579,41 +601,8 @@ ngx_lyftr_stream_settle(ngx_lyftr_stream_t *s)
 static ngx_int_t
 ngx_lyftr_stream_wait(ngx_lyftr_stream_t *s)
 {
-    ngx_event_t               *wev;
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    r = s->request;
-    c = r->connection;
-    wev = c->write;
-
-    if (!ngx_lyftr_stream_blocked(s)) {
-        if (wev->timer_set) {
-            ngx_del_timer(wev);
-        }
-
-        r->write_event_handler = ngx_http_request_empty_handler;
-
-        return NGX_OK;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    r->write_event_handler = ngx_lyftr_stream_writer;
-
-    if (c->sent != s->taken && !wev->delayed && wev->timer_set) {
-        ngx_del_timer(wev);
-    }
-
-    s->taken = c->sent;
-
-    if (!wev->delayed && !wev->timer_set) {
-        ngx_add_timer(wev, clcf->send_timeout);
-    }
-
-    return ngx_handle_write_event(wev, clcf->send_lowat) == NGX_OK
-           ? NGX_AGAIN : NGX_ERROR;
+    return ngx_lyftr_http_wait(s->request, ngx_lyftr_stream_blocked(s),
+                               &s->taken, ngx_lyftr_stream_writer);
 }
 
 
@@ -640,8 +629,6 @@ ngx_lyftr_stream_ready(ngx_lyftr_stream_t *s)
 static void
 ngx_lyftr_stream_writer(ngx_http_request_t *r)
 {
-    ngx_int_t            rc;
-    ngx_chain_t         *out;
     ngx_event_t         *wev;
     ngx_lyftr_ctx_t     *ctx;
     ngx_connection_t    *c;
@@ -666,19 +653,7 @@ ngx_lyftr_stream_writer(ngx_http_request_t *r)
         return;
     }
 
-    out = NULL;
-
-    rc = ngx_http_output_filter(r, NULL);
-
-    ngx_chain_update_chains(r->pool, &s->free, &s->busy, &out,
-                            (ngx_buf_tag_t) &ngx_http_lyftr_module);
-
-    if (rc == NGX_ERROR) {
-        ngx_lyftr_stream_finalize(s, NGX_ERROR);
-        return;
-    }
-
-    ngx_lyftr_stream_settle(s);
+    ngx_lyftr_stream_sent(s, ngx_http_output_filter(r, NULL));
 }
 
 
@@ -747,8 +722,6 @@ ngx_lyftr_stream_arm(ngx_lyftr_stream_t *s)
 static void
 ngx_lyftr_stream_end(ngx_lyftr_stream_t *s, ngx_lyftr_stream_end_e reason)
 {
-    ngx_int_t            rc;
-    ngx_chain_t         *out;
     ngx_http_request_t  *r;
 
     r = s->request;
@@ -768,19 +741,7 @@ ngx_lyftr_stream_end(ngx_lyftr_stream_t *s, ngx_lyftr_stream_end_e reason)
         ngx_add_timer(&s->timer, NGX_LYFTR_STREAM_CUT);
     }
 
-    out = NULL;
-
-    rc = ngx_http_send_special(r, NGX_HTTP_LAST);
-
-    ngx_chain_update_chains(r->pool, &s->free, &s->busy, &out,
-                            (ngx_buf_tag_t) &ngx_http_lyftr_module);
-
-    if (rc == NGX_ERROR) {
-        ngx_lyftr_stream_finalize(s, NGX_ERROR);
-        return;
-    }
-
-    ngx_lyftr_stream_settle(s);
+    ngx_lyftr_stream_sent(s, ngx_http_send_special(r, NGX_HTTP_LAST));
 }
 
 
