@@ -332,6 +332,13 @@ ngx_int_t ngx_lyftr_sqlite_init(void *data, ngx_str_t *url,
 
 /* ngx_lyftr_sqlite_row.c */
 
+/*
+ * Steps to a row that the index says is there.  NGX_OK, and the caller resets
+ * the statement; otherwise the store is damaged or failed, and it is reset.
+ */
+ngx_int_t ngx_lyftr_sqlite_row_step(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err);
+
 /* reads what the indexes know of rows, from a statement that gives that */
 void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_row_t *row);
 

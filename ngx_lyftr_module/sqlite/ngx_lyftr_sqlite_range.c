@@ -325,32 +325,22 @@ ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     (void) sqlite3_bind_int64(st, 1, seq - 1);
     (void) sqlite3_bind_int64(st, 2, seq);
 
-    switch (sqlite3_step(st)) {
+    if (ngx_lyftr_sqlite_row_step(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    case SQLITE_ROW:
-        ngx_lyftr_sqlite_row(st, &row);
+    ngx_lyftr_sqlite_row(st, &row);
 
-        *key = keys->len;
+    *key = keys->len;
 
-        rc = ngx_lyftr_key_row(&row, keys, &to);
+    rc = ngx_lyftr_key_row(&row, keys, &to);
 
-        if (rc != NGX_OK) {
-            (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
-                                         "no memory");
-            break;
-        }
-
+    if (rc == NGX_OK) {
         *key += to.at[list->kind];
         *len = to.len[list->kind];
 
-        break;
-
-    case SQLITE_DONE:
-        rc = ngx_lyftr_index_damaged(err);
-        break;
-
-    default:
-        rc = ngx_lyftr_sqlite_error(c, err);
+    } else {
+        (void) ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED, "no memory");
     }
 
     (void) sqlite3_reset(st);
@@ -385,28 +375,20 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
     (void) sqlite3_bind_int64(st, 1, seq);
 
-    switch (sqlite3_step(st)) {
-
-    case SQLITE_ROW:
-        ngx_lyftr_sqlite_position(c, st, &position);
-
-        ngx_lyftr_sqlite_column(st, 3, &m.message_id);
-        ngx_lyftr_sqlite_column(st, 4, &m.from);
-        ngx_lyftr_sqlite_column(st, 5, &m.to);
-        ngx_lyftr_sqlite_column(st, 6, &m.ts);
-        ngx_lyftr_sqlite_column(st, 7, &m.created_at);
-        ngx_lyftr_sqlite_column(st, 8, &m.text);
-
-        rc = ngx_lyftr_sqlite_emit_row(c, list, &m, &position, err);
-        break;
-
-    case SQLITE_DONE:
-        rc = ngx_lyftr_index_damaged(err);
-        break;
-
-    default:
-        rc = ngx_lyftr_sqlite_error(c, err);
+    if (ngx_lyftr_sqlite_row_step(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    ngx_lyftr_sqlite_position(c, st, &position);
+
+    ngx_lyftr_sqlite_column(st, 3, &m.message_id);
+    ngx_lyftr_sqlite_column(st, 4, &m.from);
+    ngx_lyftr_sqlite_column(st, 5, &m.to);
+    ngx_lyftr_sqlite_column(st, 6, &m.ts);
+    ngx_lyftr_sqlite_column(st, 7, &m.created_at);
+    ngx_lyftr_sqlite_column(st, 8, &m.text);
+
+    rc = ngx_lyftr_sqlite_emit_row(c, list, &m, &position, err);
 
     (void) sqlite3_reset(st);
 

@@ -8,6 +8,31 @@
 static int  ngx_lyftr_sqlite_sent[] = { 3, 4, 5, 6, 7, 8 };
 
 
+ngx_int_t
+ngx_lyftr_sqlite_row_step(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    switch (sqlite3_step(st)) {
+
+    case SQLITE_ROW:
+        return NGX_OK;
+
+    case SQLITE_DONE:
+        rc = ngx_lyftr_index_damaged(err);
+        break;
+
+    default:
+        rc = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    return rc;
+}
+
+
 void
 ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_row_t *row)
 {

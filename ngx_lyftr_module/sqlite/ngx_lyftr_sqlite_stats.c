@@ -419,20 +419,13 @@ ngx_lyftr_stats_ts(ngx_lyftr_sqlite_t *c, int64_t seq, ngx_str_t *ts,
 
     (void) sqlite3_bind_int64(st, 1, seq);
 
-    switch (sqlite3_step(st)) {
-
-    case SQLITE_ROW:
-        ngx_lyftr_sqlite_column(st, 6, &value);
-        rc = ngx_lyftr_stats_keep(c, value.data, value.len, ts, err);
-        break;
-
-    case SQLITE_DONE:
-        rc = ngx_lyftr_index_damaged(err);
-        break;
-
-    default:
-        rc = ngx_lyftr_sqlite_error(c, err);
+    if (ngx_lyftr_sqlite_row_step(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    ngx_lyftr_sqlite_column(st, 6, &value);
+
+    rc = ngx_lyftr_stats_keep(c, value.data, value.len, ts, err);
 
     (void) sqlite3_reset(st);
 
