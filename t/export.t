@@ -197,4 +197,28 @@ is_deeply($f->{ids}, [ map { "new$_" } 1 .. 20 ], 'the rest by a stream');
 
 is_deeply([ $big->alarms ], [], 'no alarms in the log');
 
+
+# one that cannot go on is no whole answer to anybody
+
+{
+    $big->stop;
+
+    my $short = Lyftr::Server->new(dir => $server->{dir}, store => 'check=off',
+                                   server => "send_timeout 1s; $conf");
+    my $client = $short->client(receive => 4096);
+
+    $client->send("GET $export HTTP/1.1\r\nHost: a\r\n"
+                  . "Connection: close\r\n\r\n");
+    ok($client->ready(10), 'it begins');
+    ok(Lyftr::Server::wait_for { $short->connections('01') == 0 },
+       'a client that takes nothing is left');
+
+    my ($in, $n) = ('');
+    1 while $n = sysread $client->{socket}, $in, 65536, length $in;
+
+    ok(!defined $n && $!{ECONNRESET}, 'by a reset');
+    unlike($in, qr/\r\n0\r\n\r\n\z/, 'and without the end of the body');
+    is_deeply([ $short->alarms ], [], 'no alarms in the log');
+}
+
 done_testing();

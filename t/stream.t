@@ -105,6 +105,28 @@ is(fault($server->get('/messages/stream?fields=a')),
 is(status($server->request('POST /messages/stream', 'Content-Length: 0')), 405,
    'another method');
 
+# rows that have left since
+
+{
+    my $kept = Lyftr::Server->new(server => $conf);
+
+    $kept->post(message(message_id => $_)) for qw(a b c);
+
+    my $page = decode_json($kept->get('/messages?fields=cursor')->{body});
+    my @cursor = map { $_->{cursor} } @{ $page->{data} };
+
+    $kept->sql('DELETE FROM lyftr_message WHERE seq < 3');
+
+    for ([ $cursor[0], '{"gap":true}' ], [ $cursor[1], '{}' ]) {
+        my ($id, $data) = @$_;
+        my $f = Lyftr::Follower->new($kept, id => $id);
+
+        $f->until(10, sub { @{ $_[0]{ids} } });
+        is($f->{events}[0]{data}, $data, "the first event: $data");
+        is_deeply($f->{ids}, ['c'], 'and what is left');
+    }
+}
+
 my $other = Lyftr::Server->new(server => $conf);
 $other->post(message(message_id => "o$_")) for 1 .. 9;
 is(fault($other->get("/messages/stream?after=$b")),
