@@ -110,7 +110,7 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_follow,
     ngx_lyftr_sqlite_stats,
     ngx_lyftr_sqlite_probe,
-    ngx_lyftr_sqlite_maintain,
+    ngx_lyftr_sqlite_housekeep,
     ngx_lyftr_sqlite_gauges,
     ngx_lyftr_sqlite_verify,
     ngx_lyftr_sqlite_settle

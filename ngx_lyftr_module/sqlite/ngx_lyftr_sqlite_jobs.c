@@ -79,7 +79,7 @@ ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
 
 
 ngx_int_t
-ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
+ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     ngx_lyftr_sqlite_t *c = conn;

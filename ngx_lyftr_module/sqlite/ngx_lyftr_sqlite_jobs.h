@@ -111,7 +111,7 @@ struct ngx_lyftr_sqlite_jobs_s {
 /* ngx_lyftr_sqlite_jobs.c */
 
 /* functions of the backend */
-ngx_int_t ngx_lyftr_sqlite_maintain(void *conn, ngx_msec_t deadline,
+ngx_int_t ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
 void ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges);
 

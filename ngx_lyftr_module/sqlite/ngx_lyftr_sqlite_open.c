@@ -65,7 +65,7 @@ ngx_lyftr_sqlite_open(void *dsn, ngx_uint_t flags,
     if (rc == NGX_OK) {
         rc = ngx_lyftr_sqlite_prepare(c, err);
 
-    } else if (rc == NGX_AGAIN && !(flags & NGX_LYFTR_OPEN_UPKEEP)) {
+    } else if (rc == NGX_AGAIN && !(flags & NGX_LYFTR_OPEN_JOBS)) {
         rc = ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_ADOPT,
                                    "the database is being adopted");
 

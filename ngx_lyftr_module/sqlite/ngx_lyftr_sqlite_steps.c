@@ -60,7 +60,7 @@ ngx_lyftr_job_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     if (jobs->steps.guard == NULL) {
-        jobs->steps.guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_UPKEEP,
+        jobs->steps.guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_JOBS,
                                               deadline, err);
 
         if (jobs->steps.guard == NULL) {

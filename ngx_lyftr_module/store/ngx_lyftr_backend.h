@@ -27,7 +27,7 @@
 /* flags of open() */
 #define NGX_LYFTR_OPEN_CREATE      0x01    /* make a store that is not there */
 #define NGX_LYFTR_OPEN_FAILED      0x02    /* the last write did not go well */
-#define NGX_LYFTR_OPEN_UPKEEP      0x04    /* of the housekeeping */
+#define NGX_LYFTR_OPEN_JOBS        0x04    /* of the housekeeping */
 
 
 /*
@@ -219,7 +219,7 @@ typedef struct {
 
     /*
      * Connects; creates the schema, or migrates what is there.  A database
-     * of another service is adopted by maintain(): others than its connections
+     * of another service is adopted by housekeep(): others than its connections
      * get NGX_LYFTR_ERR_ADOPT until that is done.
      * NULL with *err filled if it cannot.
      */
@@ -299,10 +299,10 @@ typedef struct {
      * NGX_AGAIN: there is more to do, and *err has what an operator is to
      * hear of, as a warning if it has a code.
      */
-    ngx_int_t          (*maintain)(void *conn, ngx_msec_t deadline,
+    ngx_int_t          (*housekeep)(void *conn, ngx_msec_t deadline,
                              ngx_lyftr_error_t *err);
 
-    /* what the last maintain() that did not decline saw; touches nothing */
+    /* what the last housekeep() that did not decline saw; touches nothing */
     void               (*gauges)(void *conn, ngx_lyftr_gauges_t *gauges);
 
     /*

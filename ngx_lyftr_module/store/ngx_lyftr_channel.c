@@ -74,7 +74,7 @@ ngx_lyftr_channel_create(ngx_conf_t *cf, ngx_lyftr_store_t *store,
         channel->nseats = NGX_LYFTR_FOLLOW_LANES;
         break;
 
-    default: /* NGX_LYFTR_CHANNEL_UPKEEP, NGX_LYFTR_CHANNEL_CHECK */
+    default: /* NGX_LYFTR_CHANNEL_JOBS, NGX_LYFTR_CHANNEL_CHECK */
         break;
     }
 
@@ -276,7 +276,7 @@ ngx_lyftr_channel_dispatch(ngx_lyftr_channel_t *channel)
     ngx_uint_t         i, n;
     ngx_lyftr_lane_t  *lane;
 
-    if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_UPKEEP) {
+    if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_JOBS) {
 
         /* a worker of the next generation takes it over */
 
@@ -519,7 +519,7 @@ static void
 ngx_lyftr_channel_settle(ngx_lyftr_channel_t *channel, ngx_lyftr_seat_t *seat)
 {
     if (channel->type != NGX_LYFTR_CHANNEL_WRITE
-        && channel->type != NGX_LYFTR_CHANNEL_UPKEEP)
+        && channel->type != NGX_LYFTR_CHANNEL_JOBS)
     {
         return;
     }

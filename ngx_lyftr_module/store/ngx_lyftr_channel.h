@@ -39,7 +39,7 @@ struct ngx_lyftr_lane_s {
     ngx_uint_t                    messages;      /* in these commits */
     ngx_msec_t                    started;
     ngx_lyftr_error_t             err;
-    ngx_lyftr_error_t             upkeep;        /* of what none asked for */
+    ngx_lyftr_error_t             job_err;       /* of what none asked for */
     ngx_uint_t                    busy;          /* the event loop's */
     ngx_uint_t                    exiting;       /* as it began, the worker */
     ngx_atomic_t                  stop;          /* what it reads */
@@ -55,7 +55,7 @@ struct ngx_lyftr_lane_s {
     ngx_msec_t                    again;         /* if it failed, not before */
     ngx_uint_t                    read;          /* the pass is at its end */
 
-    ngx_uint_t                    news;          /* upkeep is no failure */
+    ngx_uint_t                    news;          /* job_err is no failure */
 };
 
 
@@ -230,13 +230,13 @@ void ngx_lyftr_share_wake(ngx_lyftr_share_t *share, ngx_uint_t worker);
 void ngx_lyftr_share_woken(ngx_lyftr_share_t *share, ngx_uint_t worker);
 
 
-/* ngx_lyftr_upkeep.c, in a pool thread */
+/* ngx_lyftr_housekeeping.c, in a pool thread */
 
 /* the store's housekeeping, for a while */
-void ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane);
+void ngx_lyftr_housekeeping_step(ngx_lyftr_lane_t *lane);
 
 /* reads a part of the store, to see if it is damaged */
-void ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane);
+void ngx_lyftr_housekeeping_check(ngx_lyftr_lane_t *lane);
 
 
 /* ngx_lyftr_pace.c */

@@ -192,7 +192,7 @@ static ngx_uint_t
 ngx_lyftr_lane_kept_away(ngx_lyftr_store_t *store, ngx_uint_t flags,
     ngx_lyftr_error_t *err)
 {
-    if ((flags & NGX_LYFTR_OPEN_UPKEEP)
+    if ((flags & NGX_LYFTR_OPEN_JOBS)
         || !ngx_lyftr_store_unopened(store)
         || ngx_lyftr_status_get(store->status->adopted) == 0)
     {

@@ -203,7 +203,7 @@ ngx_lyftr_status_log(ngx_lyftr_lane_t *lane)
                       lane->failed, lane->n, left_out.len, left_out.data);
     }
 
-    err = &lane->upkeep;
+    err = &lane->job_err;
 
     if (lane->news) {
         ngx_lyftr_status_news(lane);
@@ -211,7 +211,7 @@ ngx_lyftr_status_log(ngx_lyftr_lane_t *lane)
     }
 
     if (err->code != NGX_LYFTR_ERR_NONE
-        && ngx_lyftr_status_tell(&status->upkeep_told[err->code], &left_out)
+        && ngx_lyftr_status_tell(&status->job_told[err->code], &left_out)
            == NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -231,7 +231,7 @@ ngx_lyftr_status_news(ngx_lyftr_lane_t *lane)
     ngx_uint_t          level;
     ngx_lyftr_error_t  *err;
 
-    err = &lane->upkeep;
+    err = &lane->job_err;
     level = (err->code == NGX_LYFTR_ERR_NONE) ? NGX_LOG_NOTICE : NGX_LOG_WARN;
 
     ngx_log_error(level, ngx_cycle->log, 0, "lyftr store \"%V\": %*s",
@@ -282,7 +282,7 @@ ngx_lyftr_status_damage(ngx_lyftr_lane_t *lane)
     status = lane->channel->store->status;
 
     if (lane->err.code == NGX_LYFTR_ERR_CORRUPT
-        || lane->upkeep.code == NGX_LYFTR_ERR_CORRUPT)
+        || lane->job_err.code == NGX_LYFTR_ERR_CORRUPT)
     {
         ngx_lyftr_status_set(status->damaged, NGX_LYFTR_DAMAGED);
         return;

@@ -501,7 +501,7 @@ ngx_lyftr_store_start(ngx_array_t *stores)
 
     for (i = 0; i < stores->nelts; i++) {
         ngx_lyftr_pace_start(store[i]->channels[NGX_LYFTR_CHANNEL_WRITE]);
-        ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_UPKEEP]);
+        ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_JOBS]);
         ngx_lyftr_channel_start(store[i]->channels[NGX_LYFTR_CHANNEL_CHECK]);
     }
 }

@@ -35,7 +35,7 @@ typedef enum {
     NGX_LYFTR_CHANNEL_BODY,            /* nor a connection */
     NGX_LYFTR_CHANNEL_FOLLOW,          /* short reads, one after the other */
     NGX_LYFTR_CHANNEL_LEAD,            /* this and the next: no operations */
-    NGX_LYFTR_CHANNEL_UPKEEP,
+    NGX_LYFTR_CHANNEL_JOBS,
     NGX_LYFTR_CHANNEL_CHECK,
     NGX_LYFTR_CHANNELS
 } ngx_lyftr_channel_e;
@@ -71,7 +71,7 @@ typedef struct {
     ngx_atomic_t                  moved;         /* by each commit */
 
     ngx_lyftr_told_t              told[NGX_LYFTR_ERRS];    /* of operations */
-    ngx_lyftr_told_t              upkeep_told[NGX_LYFTR_ERRS];
+    ngx_lyftr_told_t              job_told[NGX_LYFTR_ERRS];
 
     ngx_atomic_t                  looked;        /* msec of what follows */
     ngx_atomic_t                  rows;

@@ -28,17 +28,17 @@ ngx_lyftr_thread_seated(ngx_lyftr_lane_t *lane, ngx_log_t *log)
     lane->commits = 0;
     lane->messages = 0;
     lane->err.code = NGX_LYFTR_ERR_NONE;
-    lane->upkeep.code = NGX_LYFTR_ERR_NONE;
+    lane->job_err.code = NGX_LYFTR_ERR_NONE;
     lane->read = 0;
 
     switch (lane->channel->type) {
 
-    case NGX_LYFTR_CHANNEL_UPKEEP:
-        ngx_lyftr_upkeep_maintain(lane);
+    case NGX_LYFTR_CHANNEL_JOBS:
+        ngx_lyftr_housekeeping_step(lane);
         break;
 
     case NGX_LYFTR_CHANNEL_CHECK:
-        ngx_lyftr_upkeep_check(lane);
+        ngx_lyftr_housekeeping_check(lane);
         break;
 
     case NGX_LYFTR_CHANNEL_LEAD:

@@ -2,7 +2,7 @@
  * storm database seconds
  *
  * The backend without nginx, as many commits as can be: processes that store
- * one message a transaction, one that has the upkeep, and readers.
+ * one message a transaction, one that has the housekeeping, and readers.
  * Prints the number of commits, that of checkpoints beside the writers, and
  * corrupt, or lost, or ok.
  */
@@ -39,7 +39,7 @@ typedef void (*storm_pt)(void *conn, unsigned n);
 
 
 static void storm_write(void *conn, unsigned n);
-static void storm_maintain(void *conn, unsigned n);
+static void storm_housekeep(void *conn, unsigned n);
 static void storm_read(void *conn, unsigned n);
 static int storm_row(void *data, int n, char **value, char **column);
 
@@ -55,7 +55,7 @@ static struct {
     unsigned    n;
 } storm_processes[] = {
     { storm_write, STORM_WRITERS },
-    { storm_maintain, 1 },
+    { storm_housekeep, 1 },
     { storm_read, STORM_READERS }
 };
 
@@ -129,11 +129,11 @@ storm_write(void *conn, unsigned n)
 
 
 static void
-storm_maintain(void *conn, unsigned n)
+storm_housekeep(void *conn, unsigned n)
 {
     while (!storm->stop) {
-        if (b->maintain(conn, storm_in(STORM_PATIENCE), &err) == NGX_ERROR) {
-            storm_failed("upkeep");
+        if (b->housekeep(conn, storm_in(STORM_PATIENCE), &err) == NGX_ERROR) {
+            storm_failed("keeper");
             return;
         }
     }

@@ -216,7 +216,7 @@ walreset_ours(void)
 {
     char                 url[512];
     ngx_str_t            s;
-    ngx_lyftr_sqlite_t  *upkeep, *guard;
+    ngx_lyftr_sqlite_t  *keeper, *guard;
 
     s.data = (u_char *) url;
     s.len = snprintf(url, sizeof(url), "sqlite:///%s", name);
@@ -230,10 +230,10 @@ walreset_ours(void)
     table = "lyftr_message";
 
     conn = b->open(&dsn, NGX_LYFTR_OPEN_CREATE, walreset_in(5000), &err);
-    upkeep = b->open(&dsn, 0, walreset_in(5000), &err);
+    keeper = b->open(&dsn, 0, walreset_in(5000), &err);
     guard = b->open(&dsn, 0, walreset_in(5000), &err);
 
-    if (conn == NULL || upkeep == NULL || guard == NULL) {
+    if (conn == NULL || keeper == NULL || guard == NULL) {
         walreset_fail("open");
     }
 
@@ -241,9 +241,9 @@ walreset_ours(void)
     walreset_sql(plain, "SELECT count(*) FROM messages");
     walreset_write(WALRESET_BEFORE);
 
-    copier = upkeep->db;
+    copier = keeper->db;
 
-    if (ngx_lyftr_sqlite_checkpoint(upkeep, guard, walreset_in(5000), &err)
+    if (ngx_lyftr_sqlite_checkpoint(keeper, guard, walreset_in(5000), &err)
         != NGX_OK)
     {
         walreset_fail("checkpoint");
@@ -252,7 +252,7 @@ walreset_ours(void)
     walreset_write(WALRESET_AFTER);
 
     b->close(guard);
-    b->close(upkeep);
+    b->close(keeper);
     b->close(conn);
 }
 

@@ -248,7 +248,7 @@ test_failure(void **state)
         check_err = tests[i].err;
         lane.again = 0;
         test_thread();
-        assert_int_equal(lane.upkeep.code,
+        assert_int_equal(lane.job_err.code,
                          tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
         assert_int_equal(lane.seat->conn != NULL,
                          check_err == NGX_LYFTR_ERR_NONE);

@@ -293,7 +293,7 @@ test_create(void **state)
         (void) test_setup(NULL);
 
         status.opened = (i & 1);
-        channel.type = (i & 2) ? NGX_LYFTR_CHANNEL_UPKEEP
+        channel.type = (i & 2) ? NGX_LYFTR_CHANNEL_JOBS
                                : NGX_LYFTR_CHANNEL_WRITE;
         test_thread();
 

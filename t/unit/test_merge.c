@@ -156,13 +156,13 @@ test_sources(void **state)
     u_char               low[64], high[64];
     ngx_str_t            l, h, none;
     ngx_uint_t           i, step;
-    ngx_lyftr_sqlite_t  *c, *upkeep;
+    ngx_lyftr_sqlite_t  *c, *keeper;
 
     seed = 1;
     ngx_str_null(&none);
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     for (step = 0; step < 8; step++) {
         assert_int_equal(b->begin(c, unit_in(20000), &err), NGX_OK);
@@ -191,7 +191,7 @@ test_sources(void **state)
             break;
         case 2:
         case 5:
-            unit_maintain_all(upkeep);
+            unit_housekeep_all(keeper);
             break;
         default:
             unit_model_add(c, 64);
@@ -201,7 +201,7 @@ test_sources(void **state)
     assert_true(c->index.nsegments > 0 && nmodel <= TEST_ROWS);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

@@ -241,15 +241,15 @@ test_count(const char *what)
 }
 
 
-/* one step of the upkeep after the other, with queries between them */
+/* one step of the housekeeping after the other, with queries between them */
 
 static void
-test_upkeep(void *c, void *r)
+test_housekeeping(void *c, void *r)
 {
     ngx_int_t  rc;
 
     do {
-        rc = b->maintain(c, unit_in(2000), &err);
+        rc = b->housekeep(c, unit_in(2000), &err);
         assert_int_not_equal(rc, NGX_ERROR);
         test_queries(r, 2);
 
@@ -270,19 +270,19 @@ test_states(void **state)
     r = unit_open();
 
     test_add(w, 10);
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
 
     /* off: nothing is made */
 
     test_add(w, 2 * NGX_LYFTR_SEARCH_PART);
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
     assert_int_equal(test_count("lyftr_gram"), 0);
 
     dsn.search = 1;
 
     while (nrows < 150) {
         test_add(w, 1 + (ngx_uint_t) rand() % 14);
-        test_upkeep(c, r);
+        test_housekeeping(c, r);
     }
 
     assert_true(test_count("lyftr_search WHERE level = 1") > 0);
@@ -297,11 +297,11 @@ test_states(void **state)
 
     dsn.search = 0;
     test_add(w, 70);
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
     test_queries(r, 1500);
 
     dsn.search = 1;
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
     test_queries(r, 1500);
 
     b->close(w);
@@ -330,7 +330,7 @@ test_gone(void **state)
         c = unit_open();
 
         for (i = 0; i < n; i++) {
-            assert_int_not_equal(b->maintain(c, unit_in(2000), &err),
+            assert_int_not_equal(b->housekeep(c, unit_in(2000), &err),
                                  NGX_ERROR);
         }
 
@@ -339,7 +339,7 @@ test_gone(void **state)
     }
 
     c = unit_open();
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
 
     assert_int_equal(test_count("lyftr_search WHERE level < 0"), 0);
     assert_int_equal(unit_sql_int("SELECT max(last) FROM lyftr_search"),
@@ -380,12 +380,12 @@ test_gaps(void **state)
     c = unit_open();
     r = unit_open();
 
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
     test_queries(r, 500);
 
     dsn.search = 1;
 
-    test_upkeep(c, r);
+    test_housekeeping(c, r);
     test_queries(r, 500);
 
     b->close(c);
@@ -432,7 +432,7 @@ test_damage(void **state)
 
     test_add(w, 200);
 
-    while (b->maintain(w, unit_in(2000), &err) == NGX_OK) {
+    while (b->housekeep(w, unit_in(2000), &err) == NGX_OK) {
         /* void */
     }
 

@@ -75,7 +75,7 @@ static void
 test_neighbours(void **state)
 {
     char         q[4];
-    void        *c, *upkeep;
+    void        *c, *keeper;
     int64_t      want;
     ngx_uint_t   i, k, n, text, count[6];
 
@@ -86,7 +86,7 @@ test_neighbours(void **state)
     dsn.search = 1;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     srand(1);
     ngx_memzero(count, sizeof(count));
@@ -97,7 +97,7 @@ test_neighbours(void **state)
 
         test_add(c, texts[text], NGX_LYFTR_SEARCH_PART);
 
-        while (unit_maintain(upkeep) == NGX_OK) { /* void */ }
+        while (unit_housekeep(keeper) == NGX_OK) { /* void */ }
 
         for (k = 'a'; k <= 'z'; k++) {
             (void) snprintf(q, sizeof(q), "%c%c%c", (int) k, (int) k, (int) k);
@@ -111,7 +111,7 @@ test_neighbours(void **state)
     }
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -121,7 +121,7 @@ static void
 test_sweep(void **state)
 {
     char         text[TEST_LEN];
-    void        *c, *upkeep;
+    void        *c, *keeper;
     int64_t      most;
     ngx_uint_t   i, k;
 
@@ -129,7 +129,7 @@ test_sweep(void **state)
     most = 0;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     srand(2);
 
@@ -144,7 +144,7 @@ test_sweep(void **state)
 
         /* parts of a few rows first */
 
-        while (unit_maintain(upkeep) == NGX_OK) {
+        while (unit_housekeep(keeper) == NGX_OK) {
             most = ngx_max(most, unit_sql_int("SELECT count(*) FROM lyftr_gram"
                                               " WHERE no >> 40 = (SELECT"
                                               " min(id) FROM lyftr_search"
@@ -163,7 +163,7 @@ test_sweep(void **state)
                                   " (SELECT id FROM lyftr_search)"), 0);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

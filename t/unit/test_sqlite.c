@@ -482,7 +482,7 @@ test_watch(void **state)
 
         if (i % 100 == 99) {
             assert_int_equal(unit_commit(c, &err), NGX_OK);
-            unit_maintain_all(c);
+            unit_housekeep_all(c);
         }
     }
 

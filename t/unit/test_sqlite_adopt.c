@@ -28,10 +28,10 @@ test_adopting(ngx_uint_t steps)
     ngx_int_t            rc;
     ngx_lyftr_sqlite_t  *u;
 
-    u = unit_open_as(NGX_LYFTR_OPEN_UPKEEP|NGX_LYFTR_OPEN_CREATE);
+    u = unit_open_as(NGX_LYFTR_OPEN_JOBS|NGX_LYFTR_OPEN_CREATE);
 
     while (u->adopt && steps--) {
-        rc = unit_maintain(u);
+        rc = unit_housekeep(u);
 
         assert_true(rc == NGX_OK || (rc == NGX_AGAIN && u->adopt == NULL));
     }
@@ -184,7 +184,7 @@ test_unchanged(void **state)
         test_fails(t[i].code == NGX_LYFTR_ERR_CORRUPT ? NGX_LYFTR_ERR_ADOPT
                    : i == 4 || i == 5 ? NGX_LYFTR_ERR_ADOPT : t[i].code);
 
-        assert_null(b->open(&dsn, NGX_LYFTR_OPEN_UPKEEP, unit_in(300), &err));
+        assert_null(b->open(&dsn, NGX_LYFTR_OPEN_JOBS, unit_in(300), &err));
         assert_int_equal(err.code, t[i].code);
 
         (void) snprintf(cmd, sizeof(cmd), "cd '%s'; cmp t.db ../%s.was"
@@ -328,19 +328,19 @@ test_put(const char *tables, const char *insert)
 }
 
 
-/* as it is read, and after each step of the upkeep, which new rows follow */
+/* as it is read, and after each step of the jobs, which new rows follow */
 
 static void
 test_follow(void)
 {
-    void                *c, *r, *upkeep;
+    void                *c, *r, *keeper;
     ngx_lyftr_sqlite_t  *s;
 
-    upkeep = s = test_adopting(NGX_MAX_INT_T_VALUE);
+    keeper = s = test_adopting(NGX_MAX_INT_T_VALUE);
     c = unit_open();
     r = unit_open();
 
-    (void) unit_maintain(upkeep);
+    (void) unit_housekeep(keeper);
 
     if (s->index.last - s->state.indexed > NGX_LYFTR_MOST) {
         assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_DECLINED);
@@ -348,24 +348,24 @@ test_follow(void)
     }
 
     while (s->index.last - s->state.indexed > NGX_LYFTR_MOST - 100) {
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
     }
 
     unit_check(r, 20, 1);
     unit_model_known(c);
     unit_model_add(c, 30);
 
-    while (unit_maintain(upkeep) == NGX_OK) {
+    while (unit_housekeep(keeper) == NGX_OK) {
         unit_check(r, 1, 0);
     }
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     unit_check(r, 40, 1);
     unit_model_known(c);
 
     b->close(c);
     b->close(r);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -517,7 +517,7 @@ test_versions(void **state)
         assert_true(unit_sql_int("SELECT passed FROM lyftr_adopt") > 0);
         unit_sql(t[i].sql);
 
-        u = b->open(&dsn, NGX_LYFTR_OPEN_UPKEEP, unit_in(1000), &err);
+        u = b->open(&dsn, NGX_LYFTR_OPEN_JOBS, unit_in(1000), &err);
 
         if (t[i].passed == -1) {
             assert_null(u);
@@ -587,8 +587,8 @@ test_large(void **state)
         assert_int_equal(unit_one(c, id), NGX_OK);
     }
 
-    u = unit_open_as(NGX_LYFTR_OPEN_UPKEEP);
-    unit_maintain_all(u);
+    u = unit_open_as(NGX_LYFTR_OPEN_JOBS);
+    unit_housekeep_all(u);
     b->close(u);
 
     assert_true(unit_sql_int("SELECT indexed >= 128 FROM lyftr_state"));

@@ -343,7 +343,7 @@ test_damages(void **state)
         assert_int_equal(unit_commit(c, &err), NGX_OK);
     }
 
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     assert_true(unit_pass(c) > 0);
     b->close(c);
 

@@ -190,13 +190,13 @@ test_open_3(void)
 static void
 test_version_3(void **state)
 {
-    void        *c, *r, *upkeep;
+    void        *c, *r, *keeper;
     unit_row_t  *row;
 
     seed = 5;
 
     c = test_open_3();
-    upkeep = test_open_3();
+    keeper = test_open_3();
     unit_version_3();
 
     /* of rows that have nothing besides */
@@ -216,7 +216,7 @@ test_version_3(void **state)
             continue;
         }
 
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
 
         assert_int_equal(unit_sql_int("PRAGMA user_version"), 3);
 
@@ -233,13 +233,13 @@ test_version_3(void **state)
         b->close(r);
     }
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     assert_true(test_rows() > 0);
-    assert_true(unit_pass(upkeep) > 0);
+    assert_true(unit_pass(keeper) > 0);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 
     c = unit_open();
     unit_check(c, 20, 1);
@@ -298,7 +298,7 @@ test_dump(void **state)
     seed = 7;
     c = unit_open();
     unit_model_add(c, 150);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     b->close(c);
 
     (void) snprintf(cmd, sizeof(cmd), "cd '%s' && sqlite3 t.db .dump"

@@ -42,46 +42,46 @@ test_failed(void **state)
 
 
 /*
- * What the upkeep has committed stands in the log before what others will, and
- * is not synced: a sync that fails for a checkpoint must not lose it, also if a
- * reader keeps the rest from being copied.
+ * What the housekeeping has committed stands in the log before what others
+ * will, and is not synced: a sync that fails for a checkpoint must not lose it,
+ * also if a reader keeps the rest from being copied.
  */
 
 static void
 test_failed_checkpoint(void **state)
 {
     char                id[32];
-    void               *c, *r, *upkeep;
+    void               *c, *r, *keeper;
     ngx_uint_t          i, n;
     ngx_lyftr_stats_t   s;
 
     watched = 1;
 
-    /* in the upkeep's checkpoint; in that of a connection that is new */
+    /* in the housekeeping's checkpoint; in that of a connection that is new */
 
     for (n = 0; n < 2; n++) {
         c = unit_open();
         r = unit_open();
-        upkeep = unit_open();
+        keeper = unit_open();
 
         for (i = 0; i < 200; i++) {
             (void) sprintf(id, "%c%d", (int) ('a' + n), (int) i);
             assert_int_equal(unit_one(c, id), NGX_OK);
 
             if (i == 100) {
-                unit_maintain_all(upkeep);
+                unit_housekeep_all(keeper);
             }
         }
 
         assert_int_equal(b->begin(r, unit_in(20000), &err), NGX_OK);
         assert_int_equal(b->stats(r, &s, &err), NGX_OK);
 
-        unit_maintain_all(upkeep);
+        unit_housekeep_all(keeper);
 
         bad_sync = 1;
 
         if (n == 0) {
-            (void) ngx_lyftr_sqlite_checkpoint(upkeep, c, unit_in(1000), &err);
+            (void) ngx_lyftr_sqlite_checkpoint(keeper, c, unit_in(1000), &err);
 
         } else {
             b->close(c);
@@ -106,7 +106,7 @@ test_failed_checkpoint(void **state)
         b->end(r);
         b->close(r);
         b->close(c);
-        b->close(upkeep);
+        b->close(keeper);
         unit_power_cut();
 
         c = unit_open();

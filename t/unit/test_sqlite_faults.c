@@ -1,5 +1,5 @@
 /*
- * A script of commits, reads and upkeep, in which one call of the system, or
+ * A script of commits, reads and keeper, in which one call of the system, or
  * for memory, fails; whoever meets that opens anew, as the lanes do.  At the
  * end the store must be what the model is.
  */
@@ -104,7 +104,7 @@ test_batch(test_lane_t *lane, ngx_uint_t from, ngx_uint_t n)
 /* until there is nothing to do, or so many steps */
 
 static void
-test_upkeep(test_lane_t *lane, ngx_uint_t steps)
+test_housekeeping(test_lane_t *lane, ngx_uint_t steps)
 {
     ngx_int_t   rc;
     ngx_uint_t  n;
@@ -115,7 +115,7 @@ test_upkeep(test_lane_t *lane, ngx_uint_t steps)
             continue;
         }
 
-        rc = b->maintain(lane->c, unit_in(500), &err);
+        rc = b->housekeep(lane->c, unit_in(500), &err);
 
         if (rc == NGX_ERROR) {
             test_lane_close(lane);
@@ -192,10 +192,10 @@ static void
 test_script(void)
 {
     ngx_uint_t    i, n, tries;
-    test_lane_t   writer, upkeep, reader, checker;
+    test_lane_t   writer, keeper, reader, checker;
 
     ngx_memzero(&writer, sizeof(test_lane_t));
-    ngx_memzero(&upkeep, sizeof(test_lane_t));
+    ngx_memzero(&keeper, sizeof(test_lane_t));
     ngx_memzero(&reader, sizeof(test_lane_t));
     ngx_memzero(&checker, sizeof(test_lane_t));
 
@@ -210,20 +210,20 @@ test_script(void)
             }
         }
 
-        test_upkeep(&upkeep, 12);
+        test_housekeeping(&keeper, 12);
         test_read(&reader, i + n);
 
-        if (i % 100 == 60 && upkeep.c && reader.c) {
-            (void) ngx_lyftr_sqlite_checkpoint(upkeep.c, reader.c,
+        if (i % 100 == 60 && keeper.c && reader.c) {
+            (void) ngx_lyftr_sqlite_checkpoint(keeper.c, reader.c,
                                                unit_in(500), &err);
         }
     }
 
-    test_upkeep(&upkeep, 2000);
+    test_housekeeping(&keeper, 2000);
     test_check(&checker, 500);
 
     test_lane_close(&writer);
-    test_lane_close(&upkeep);
+    test_lane_close(&keeper);
     test_lane_close(&reader);
     test_lane_close(&checker);
 }
@@ -253,7 +253,7 @@ test_judge(void)
         " FROM lyftr_state)";
 
     c = unit_open();
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     unit_check(c, 20, 1);
     unit_model_known(c);
 

@@ -211,7 +211,7 @@ test_known(void *c, test_case_t *t)
 static void
 test_hostile(void **state)
 {
-    void                 *c, *upkeep;
+    void                 *c, *keeper;
     ngx_int_t             rc;
     test_case_t          *t;
     ngx_lyftr_sqlite_t   *s;
@@ -227,12 +227,12 @@ test_hostile(void **state)
     dsn.search = 1;
 
     c = unit_open();
-    upkeep = s = unit_open();
+    keeper = s = unit_open();
 
     test_add(t);
     test_pages(c, t);
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     assert_int_equal(s->state.indexed, t->segments * NGX_LYFTR_SEGMENT);
     assert_int_equal(s->index.nsegments, t->segments == 8 ? 1 : t->segments);
@@ -249,7 +249,7 @@ test_hostile(void **state)
     assert_int_equal(rc, NGX_DONE);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 
     assert_int_equal(unit_teardown(state), 0);
 }

@@ -131,7 +131,7 @@ test_turns(void *conn, ngx_uint_t over)
     for (i = 0; i < 10000; i++) {
         test_later(conn, over);
 
-        if (b->maintain(conn, unit_in(4000), &err) == NGX_DONE) {
+        if (b->housekeep(conn, unit_in(4000), &err) == NGX_DONE) {
             return;
         }
     }
@@ -160,20 +160,20 @@ static void
 test_alone_job(ngx_uint_t n)
 {
     ngx_uint_t           i;
-    ngx_lyftr_sqlite_t  *c, *upkeep;
+    ngx_lyftr_sqlite_t  *c, *keeper;
 
     seed = n;
     fails[n] = (n & 1) ? NGX_LYFTR_ERR_CORRUPT : NGX_LYFTR_ERR_FAILED;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
-    (void) b->maintain(upkeep, unit_in(4000), &err);
-    upkeep->jobs->steps.pages = -10000000;
+    (void) b->housekeep(keeper, unit_in(4000), &err);
+    keeper->jobs->steps.pages = -10000000;
 
     for (i = 0; i < 4; i++) {
         unit_model_add(c, TEST_ROWS / 4 + 10);
-        test_turns(upkeep, 0);
+        test_turns(keeper, 0);
         unit_check(c, 3, 1);
     }
 
@@ -190,19 +190,19 @@ test_alone_job(ngx_uint_t n)
     assert_string_equal((char *) jobs[n].reason, "played by a test");
 
     if (n != NGX_LYFTR_JOB_FLUSH) {
-        assert_true(upkeep->index.last - upkeep->state.indexed
+        assert_true(keeper->index.last - keeper->state.indexed
                     < NGX_LYFTR_SEGMENT);
         assert_true(n == NGX_LYFTR_JOB_MERGE || calls[NGX_LYFTR_JOB_MERGE]);
     }
 
     assert_true(n == NGX_LYFTR_JOB_COUNT
-                || upkeep->state.counted == upkeep->index.last);
+                || keeper->state.counted == keeper->index.last);
     assert_true(n == NGX_LYFTR_JOB_SEARCH
-                || upkeep->index.last - upkeep->searched
+                || keeper->index.last - keeper->searched
                    < NGX_LYFTR_SEARCH_PART);
     assert_true(n == NGX_LYFTR_JOB_SWEEP || unit_strays() == 0);
 
-    test_cured(upkeep);
+    test_cured(keeper);
 
     for (i = 0; i < NGX_LYFTR_JOBS; i++) {
         assert_int_equal(jobs[i].failures, i == n);
@@ -214,7 +214,7 @@ test_alone_job(ngx_uint_t n)
     unit_check(c, 10, 1);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -250,14 +250,14 @@ test_again(void **state)
 
     fails[NGX_LYFTR_JOB_COUNT] = NGX_LYFTR_ERR_FULL;
 
-    while (unit_maintain(c) == NGX_OK) { /* void */ }
+    while (unit_housekeep(c) == NGX_OK) { /* void */ }
 
     try = &c->jobs->tries[NGX_LYFTR_JOB_COUNT];
 
     for (i = 1; i < 10; i++) {
         test_later(c, 1);
 
-        assert_int_equal(b->maintain(c, unit_in(4000), &err), NGX_OK);
+        assert_int_equal(b->housekeep(c, unit_in(4000), &err), NGX_OK);
         assert_int_equal(err.code, NGX_LYFTR_ERR_FULL);
         assert_int_equal(err.len, sizeof("count: played by a test") - 1);
         assert_memory_equal(err.text, "count: played by a test", err.len);
@@ -267,13 +267,13 @@ test_again(void **state)
         assert_int_equal(wait, 5000 * ngx_min(1 << (i - 1), 12));
         assert_int_equal(jobs[NGX_LYFTR_JOB_COUNT].failures, i);
 
-        assert_int_equal(unit_maintain(c), NGX_DONE);
+        assert_int_equal(unit_housekeep(c), NGX_DONE);
         assert_int_equal(calls[NGX_LYFTR_JOB_COUNT], i);
 
         /* its time has come, but another one has failed just now */
 
         try->at = ngx_lyftr_clock() - 1;
-        assert_int_equal(unit_maintain(c), NGX_DONE);
+        assert_int_equal(unit_housekeep(c), NGX_DONE);
         assert_int_equal(calls[NGX_LYFTR_JOB_COUNT], i);
     }
 
@@ -281,7 +281,7 @@ test_again(void **state)
 
     fails[NGX_LYFTR_JOB_COUNT] = NGX_LYFTR_ERR_BUSY;
     test_later(c, 1);
-    assert_int_equal(unit_maintain(c), NGX_BUSY);
+    assert_int_equal(unit_housekeep(c), NGX_BUSY);
     assert_int_equal(jobs[NGX_LYFTR_JOB_COUNT].failures, 9);
 
     test_cured(c);
@@ -301,17 +301,17 @@ test_stuck(void **state)
     void                *c, *r;
     ngx_int_t            rc;
     ngx_uint_t           i;
-    ngx_lyftr_sqlite_t  *upkeep;
+    ngx_lyftr_sqlite_t  *keeper;
 
     seed = 5;
     fails[NGX_LYFTR_JOB_FLUSH] = NGX_LYFTR_ERR_CORRUPT;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     while (nmodel <= NGX_LYFTR_MOST) {
         unit_model_add(c, 50);
-        test_turns(upkeep, 0);
+        test_turns(keeper, 0);
     }
 
     for (i = 0; i < 2; i++) {
@@ -331,19 +331,19 @@ test_stuck(void **state)
 
         if (i == 0) {
             b->close(c);
-            b->close(upkeep);
+            b->close(keeper);
             unit_forget();
 
-            upkeep = unit_open();
+            keeper = unit_open();
             c = unit_open();
 
-            (void) b->maintain(upkeep, unit_in(4000), &err);
+            (void) b->housekeep(keeper, unit_in(4000), &err);
             assert_int_equal(err.code, NGX_LYFTR_ERR_CORRUPT);
-            test_turns(upkeep, 0);
+            test_turns(keeper, 0);
         }
     }
 
-    test_cured(upkeep);
+    test_cured(keeper);
 
     assert_int_equal(b->probe(c, 1, &err), NGX_OK);
     unit_model_add(c, 10);
@@ -351,7 +351,7 @@ test_stuck(void **state)
     unit_check(c, 10, 1);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -378,16 +378,16 @@ test_hangs(void **state)
 
         for (i = 0; i <= step % 20; i++) {
             test_later(first, 1);
-            assert_int_not_equal(unit_maintain(first), NGX_DECLINED);
+            assert_int_not_equal(unit_housekeep(first), NGX_DECLINED);
         }
 
         /* as long as it beats nobody does */
 
-        assert_int_equal(unit_maintain(second), NGX_DECLINED);
+        assert_int_equal(unit_housekeep(second), NGX_DECLINED);
 
         beat = words[NGX_LYFTR_WORD_BEAT];
         words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_LEASE + 1000;
-        assert_int_equal(unit_maintain(second), NGX_DECLINED);
+        assert_int_equal(unit_housekeep(second), NGX_DECLINED);
 
         words[NGX_LYFTR_WORD_BEAT] = beat - NGX_LYFTR_LEASE - 1;
 
@@ -396,15 +396,15 @@ test_hangs(void **state)
             assert_int_equal(unit_strays(), 0);
 
         } else {
-            assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
+            assert_int_not_equal(unit_housekeep(second), NGX_DECLINED);
         }
 
         /* it leaves all to the other, who has its lock then */
 
         for (i = 0; i < 3; i++) {
-            assert_int_equal(unit_maintain(first), NGX_DECLINED);
+            assert_int_equal(unit_housekeep(first), NGX_DECLINED);
             assert_false(first->lease.owner);
-            assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
+            assert_int_not_equal(unit_housekeep(second), NGX_DECLINED);
         }
 
         test_turns(second, 0);
@@ -420,7 +420,7 @@ test_hangs(void **state)
     unit_check(c, 20, 1);
 
     b->close(first);
-    assert_int_not_equal(unit_maintain(second), NGX_DECLINED);
+    assert_int_not_equal(unit_housekeep(second), NGX_DECLINED);
 
     test_turns(second, 0);
     unit_check(c, 20, 1);
@@ -457,7 +457,7 @@ test_size(ngx_uint_t share, ngx_uint_t search, int64_t *busy, int64_t *rest)
 {
     ngx_int_t            rc;
     ngx_uint_t           turns;
-    ngx_lyftr_sqlite_t  *c, *upkeep;
+    ngx_lyftr_sqlite_t  *c, *keeper;
 
     seed = 7;
     *busy = 100;
@@ -465,17 +465,17 @@ test_size(ngx_uint_t share, ngx_uint_t search, int64_t *busy, int64_t *rest)
     dsn.search = search;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
-    (void) b->maintain(upkeep, unit_in(4000), &err);
-    upkeep->jobs->steps.share = share;
+    (void) b->housekeep(keeper, unit_in(4000), &err);
+    keeper->jobs->steps.share = share;
 
     for (turns = 0; nmodel + 400 <= UNIT_ROWS; /* void */ ) {
         unit_model_add(c, 1 + rand_r(&seed) % 400);
 
         do {
-            test_later(upkeep, 0);
-            rc = b->maintain(upkeep, unit_in(4000), &err);
+            test_later(keeper, 0);
+            rc = b->housekeep(keeper, unit_in(4000), &err);
 
             if (nmodel > 27 * NGX_LYFTR_SEGMENT && turns++ % 3 == 0) {
                 *busy = ngx_max(*busy, test_file());
@@ -492,7 +492,7 @@ test_size(ngx_uint_t share, ngx_uint_t search, int64_t *busy, int64_t *rest)
     assert_true(calls[NGX_LYFTR_JOB_MERGE] > 10);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

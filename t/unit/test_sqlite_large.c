@@ -106,13 +106,13 @@ test_row(size_t len)
 /* the gauge of the rows, as the housekeeping saw them last */
 
 static void
-test_gauge(void *upkeep, ngx_uint_t rows)
+test_gauge(void *keeper, ngx_uint_t rows)
 {
     ngx_lyftr_gauges_t  gauges;
 
-    (void) unit_maintain(upkeep);
+    (void) unit_housekeep(keeper);
 
-    b->gauges(upkeep, &gauges);
+    b->gauges(keeper, &gauges);
     assert_int_equal(gauges.rows, rows);
 }
 
@@ -138,7 +138,7 @@ test_insert(void *c, size_t len)
 static void
 test_most(void **state)
 {
-    void           *c, *other, *upkeep;
+    void           *c, *other, *keeper;
     ngx_int_t       rc;
     sqlite3_int64   used, most, now;
 
@@ -147,7 +147,7 @@ test_most(void **state)
 
     c = unit_open();
     other = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     used = sqlite3_memory_used() + held;
     most = 0;
@@ -170,7 +170,7 @@ test_most(void **state)
 
     (void) sqlite3_memory_highwater(1);
     most_held = held;
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     assert_in_range(sqlite3_memory_highwater(0) + most_held - used, 0,
                     TEST_LIMIT + 3 * 16 * TEST_MB
@@ -188,12 +188,12 @@ test_most(void **state)
                                   " lyftr_message, (SELECT max(seq) AS m"
                                   " FROM lyftr_message)"), 1);
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     unit_check(c, 10, 1);
 
     b->close(c);
     b->close(other);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -202,7 +202,7 @@ test_most(void **state)
 static void
 test_mixed(void **state)
 {
-    void       *c, *r, *upkeep;
+    void       *c, *r, *keeper;
     ngx_int_t   rc;
 
     seed = 2;
@@ -210,7 +210,7 @@ test_mixed(void **state)
 
     c = unit_open();
     r = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     while (nmodel < 300) {
 
@@ -219,23 +219,23 @@ test_mixed(void **state)
             != NGX_OK
             || nmodel % 3 == 0)
         {
-            (void) unit_maintain(upkeep);
+            (void) unit_housekeep(keeper);
         }
 
         if (nmodel % 50 == 0) {
             unit_check(r, 2, 0);
-            test_gauge(upkeep, nmodel);
+            test_gauge(keeper, nmodel);
         }
     }
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     unit_check(r, 10, 1);
     unit_model_known(c);
-    test_gauge(upkeep, nmodel);
+    test_gauge(keeper, nmodel);
 
-    b->close(upkeep);
-    upkeep = unit_open();
-    test_gauge(upkeep, nmodel);
+    b->close(keeper);
+    keeper = unit_open();
+    test_gauge(keeper, nmodel);
 
     do {
         rc = unit_verify(r, 4000);
@@ -247,7 +247,7 @@ test_mixed(void **state)
 
     b->close(c);
     b->close(r);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

@@ -21,14 +21,14 @@ test_segments(ngx_uint_t level)
 /* what no segment has may be so much that nothing is answered */
 
 static void
-test_add(void *c, ngx_uint_t n, void *upkeep)
+test_add(void *c, ngx_uint_t n, void *keeper)
 {
-    ngx_lyftr_sqlite_t  *s = upkeep;
+    ngx_lyftr_sqlite_t  *s = keeper;
 
     unit_model_add(c, n);
 
     while (nmodel - (ngx_uint_t) s->state.indexed > NGX_LYFTR_MOST - 100) {
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
     }
 }
 
@@ -41,40 +41,40 @@ test_empty(void **state)
     c = unit_open();
 
     unit_check(c, 10, 1);
-    unit_maintain_all(c);
-    assert_int_equal(unit_maintain(c), NGX_DONE);
+    unit_housekeep_all(c);
+    assert_int_equal(unit_housekeep(c), NGX_DONE);
     unit_check(c, 10, 1);
 
     unit_model_add(c, 1);
     unit_check(c, 10, 1);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     unit_check(c, 10, 1);
 
     b->close(c);
 }
 
 
-/* after each call of maintain(), as one who follows and as one who opens */
+/* after each call of housekeep(), as one who follows and as one who opens */
 
 static void
 test_steps(void **state)
 {
-    void        *c, *r, *fresh, *upkeep;
+    void        *c, *r, *fresh, *keeper;
     ngx_uint_t   steps;
 
     seed = 1;
 
     c = unit_open();
     r = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     for (steps = 0; nmodel < TEST_ROWS; steps++) {
 
         if (rand_r(&seed) % 3 == 0) {
-            test_add(c, rand_r(&seed) % 40, upkeep);
+            test_add(c, rand_r(&seed) % 40, keeper);
         }
 
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
         unit_check(r, 2, 0);
 
         if (steps % 8 == 0) {
@@ -85,7 +85,7 @@ test_steps(void **state)
         }
     }
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     assert_true(test_segments(0) > 1);
     assert_true(test_segments(2) > 0);
@@ -95,7 +95,7 @@ test_steps(void **state)
 
     b->close(c);
     b->close(r);
-    b->close(upkeep);
+    b->close(keeper);
 
     /* one process that has seen nothing of it */
 
@@ -115,7 +115,7 @@ test_steps(void **state)
 static void
 test_owner_dies(void **state)
 {
-    void        *c, *r, *upkeep;
+    void        *c, *r, *keeper;
     ngx_uint_t   i, n, strays, halves;
 
     seed = 2;
@@ -126,16 +126,16 @@ test_owner_dies(void **state)
     r = unit_open();
 
     for (i = 0; nmodel < TEST_ROWS; i++) {
-        upkeep = unit_open();
-        (void) unit_maintain(upkeep);
+        keeper = unit_open();
+        (void) unit_housekeep(keeper);
 
-        test_add(c, 20, upkeep);
+        test_add(c, 20, keeper);
 
         for (n = rand_r(&seed) % 40; n; n--) {
-            (void) unit_maintain(upkeep);
+            (void) unit_housekeep(keeper);
         }
 
-        b->close(upkeep);
+        b->close(keeper);
 
         strays += (unit_strays() > 0);
         halves += unit_sql_int("SELECT counting > counted FROM lyftr_state");
@@ -145,8 +145,8 @@ test_owner_dies(void **state)
 
     assert_true(strays > 0);
 
-    upkeep = unit_open();
-    unit_maintain_all(upkeep);
+    keeper = unit_open();
+    unit_housekeep_all(keeper);
 
     assert_int_equal(unit_strays(), 0);
 
@@ -155,7 +155,7 @@ test_owner_dies(void **state)
 
     b->close(c);
     b->close(r);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -190,26 +190,26 @@ test_add_senders(void *c, ngx_uint_t n)
 static void
 test_counts(void **state)
 {
-    void        *c, *upkeep;
+    void        *c, *keeper;
     ngx_uint_t   n;
 
     static const char  half[] = "SELECT counting > counted FROM lyftr_state";
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     test_add_senders(c, 480);
 
     for (n = 0; unit_sql_int("SELECT counted FROM lyftr_state") < 480; ) {
 
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
         unit_check(c, 1, 0);
 
         n += unit_sql_int(half);
 
         if (n % 7 == 1) {
-            b->close(upkeep);
-            upkeep = unit_open();
+            b->close(keeper);
+            keeper = unit_open();
             n++;
         }
     }
@@ -221,23 +221,23 @@ test_counts(void **state)
     test_add_senders(c, 10);
 
     for (n = 0; n < 400 && !unit_sql_int(half); n++) {
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
         (void) usleep(10000);
     }
 
     assert_true(unit_sql_int(half));
-    b->close(upkeep);
+    b->close(keeper);
 
     test_add_senders(c, 30);
 
-    upkeep = unit_open();
+    keeper = unit_open();
     unit_check(c, 1, 0);
 
-    while (unit_maintain(upkeep) == NGX_OK) {
+    while (unit_housekeep(keeper) == NGX_OK) {
         unit_check(c, 1, 0);
     }
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     unit_check(c, 4, 1);
 
     assert_int_equal(unit_sql_int("SELECT sum(count) FROM lyftr_count"), 520);
@@ -245,7 +245,7 @@ test_counts(void **state)
                                   " lyftr_count) FROM lyftr_state"), 1);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -254,14 +254,14 @@ test_counts(void **state)
 static void
 test_snapshots(void **state)
 {
-    void                *c, *upkeep, *r[5];
+    void                *c, *keeper, *r[5];
     ngx_uint_t           i, k, n[5];
     ngx_lyftr_stats_t    s;
 
     seed = 3;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     for (i = 0; i < 5; i++) {
         r[i] = unit_open();
@@ -270,7 +270,7 @@ test_snapshots(void **state)
     for (k = 0; k < 12; k++) {
 
         for (i = 0; i < 5; i++) {
-            test_add(c, 25, upkeep);
+            test_add(c, 25, keeper);
             n[i] = nmodel;
 
             assert_int_equal(b->begin(r[i], unit_in(20000), &err), NGX_OK);
@@ -280,10 +280,10 @@ test_snapshots(void **state)
 
         /* what they have seen goes into segments, and out of memory */
 
-        unit_maintain_all(upkeep);
-        test_add(c, 64, upkeep);
-        unit_maintain_all(upkeep);
-        unit_check(upkeep, 1, 0);
+        unit_housekeep_all(keeper);
+        test_add(c, 64, keeper);
+        unit_housekeep_all(keeper);
+        unit_check(keeper, 1, 0);
 
         for (i = 0; i < 5; i++) {
             assert_int_equal(b->stats(r[i], &s, &err), NGX_OK);
@@ -298,7 +298,7 @@ test_snapshots(void **state)
     }
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -307,12 +307,12 @@ test_snapshots(void **state)
 static void
 test_most(void **state)
 {
-    void  *c, *upkeep;
+    void  *c, *keeper;
 
     seed = 6;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     while (nmodel <= NGX_LYFTR_MOST) {
         unit_model_add(c, 100);
@@ -325,7 +325,7 @@ test_most(void **state)
     assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
 
     unit_check(c, 10, 1);
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     assert_int_equal(b->probe(c, 0, &err), NGX_OK);
 
@@ -334,7 +334,7 @@ test_most(void **state)
     unit_model_known(c);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

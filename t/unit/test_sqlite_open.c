@@ -98,11 +98,11 @@ test_open(void)
         return c;
     }
 
-    c = b->open(&dsn, NGX_LYFTR_OPEN_UPKEEP, unit_in(4000), &err);
+    c = b->open(&dsn, NGX_LYFTR_OPEN_JOBS, unit_in(4000), &err);
 
     if (c) {
         for (i = 0, rc = NGX_OK; i < 5 && rc == NGX_OK; i++) {
-            rc = b->maintain(c, unit_in(4000), &err);
+            rc = b->housekeep(c, unit_in(4000), &err);
         }
 
         b->close(c);
@@ -220,22 +220,22 @@ test_ended(void **state)
              " FROM n WHERE i < 300) INSERT INTO messages"
              " SELECT i, '+1', '+2', '2025', 'x' FROM n");
 
-    u = unit_open_as(NGX_LYFTR_OPEN_UPKEEP);
-    assert_int_equal(unit_maintain(u), NGX_OK);
+    u = unit_open_as(NGX_LYFTR_OPEN_JOBS);
+    assert_int_equal(unit_housekeep(u), NGX_OK);
     assert_non_null(u->adopt);
 
     n = 0;
     (void) sqlite3_trace_v2(u->db, SQLITE_TRACE_STMT, test_end, &n);
 
     while (n == 0) {
-        assert_int_equal(unit_maintain(u), NGX_OK);
+        assert_int_equal(unit_housekeep(u), NGX_OK);
     }
 
     assert_null(u->adopt);
 
     (void) sqlite3_trace_v2(u->db, 0, NULL, NULL);
 
-    unit_maintain_all(u);
+    unit_housekeep_all(u);
     b->close(u);
 }
 

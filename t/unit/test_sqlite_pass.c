@@ -59,7 +59,7 @@ test_bytes(void **state)
     }
 
     free(s);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
 
     sum = 0;
 
@@ -102,10 +102,10 @@ test_parts(void **state)
         assert_true(unit_insert(c, &str, from, "2025-01-15T10:00:00Z",
                                 &text));
         assert_int_equal(unit_commit(c, &err), NGX_OK);
-        (void) unit_maintain(c);
+        (void) unit_housekeep(c);
     }
 
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
 
     do {
         rc = unit_verify(c, 4000);
@@ -127,7 +127,7 @@ test_changed(void **state)
     c = unit_open();
     d = unit_open();
     test_add(c, 100);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     assert_true(unit_pass(d) > 0);
 
     checked.begin = 0;
@@ -167,7 +167,7 @@ test_kept(void **state)
 
     c = unit_open();
     test_add(c, 100);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
 
     unit_sql("UPDATE lyftr_state SET senders = senders + 1");
     assert_int_equal(unit_pass(c), -1);

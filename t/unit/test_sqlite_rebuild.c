@@ -78,17 +78,17 @@ test_new(void *c, int64_t before)
 static void
 test_meanwhile(void **state)
 {
-    void       *c, *r, *upkeep;
+    void       *c, *r, *keeper;
     int64_t     before;
     ngx_int_t   rc;
     ngx_uint_t  n;
 
     c = unit_open();
     r = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     unit_model_add(c, 9 * NGX_LYFTR_SEGMENT + 20);
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     before = unit_sql_int("SELECT max(id) FROM lyftr_segment");
 
@@ -97,7 +97,7 @@ test_meanwhile(void **state)
     for (n = 0; test_asked(); n++) {
         assert_true(n < 10000);
 
-        rc = unit_maintain(upkeep);
+        rc = unit_housekeep(keeper);
         assert_int_not_equal(rc, NGX_ERROR);
 
         if (n % 5 == 0 && n < 200) {
@@ -109,19 +109,19 @@ test_meanwhile(void **state)
         /* another process takes it over */
 
         if (n % 37 == 36 && n < 300) {
-            b->close(upkeep);
-            upkeep = unit_open();
+            b->close(keeper);
+            keeper = unit_open();
         }
     }
 
     assert_true(n > 50);
 
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     test_new(r, before);
 
     b->close(c);
     b->close(r);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -131,7 +131,7 @@ static void
 test_mend(void **state)
 {
     char        *msg;
-    void        *c, *upkeep;
+    void        *c, *keeper;
     int64_t      before;
     sqlite3     *db;
     ngx_uint_t   i, n;
@@ -159,11 +159,11 @@ test_mend(void **state)
 
     for (i = 0; i < unit_count(damages); i++) {
         c = unit_open();
-        upkeep = unit_open();
+        keeper = unit_open();
 
         if (i == 0) {
             unit_model_add(c, 9 * NGX_LYFTR_SEGMENT + 20);
-            unit_maintain_all(upkeep);
+            unit_housekeep_all(keeper);
         }
 
         before = unit_sql_int("SELECT max(id) FROM lyftr_segment");
@@ -196,14 +196,14 @@ test_mend(void **state)
                 fail_msg("%s", damages[i]);
             }
 
-            (void) b->maintain(upkeep, unit_in(4000), &err);
+            (void) b->housekeep(keeper, unit_in(4000), &err);
         }
 
-        unit_maintain_all(upkeep);
+        unit_housekeep_all(keeper);
         test_new(c, before);
 
         b->close(c);
-        b->close(upkeep);
+        b->close(keeper);
     }
 }
 
@@ -213,20 +213,20 @@ test_mend(void **state)
 static void
 test_kept(void **state)
 {
-    void        *c, *upkeep;
+    void        *c, *keeper;
     int64_t      number;
     ngx_uint_t   i, told;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     unit_model_add(c, 2 * NGX_LYFTR_SEGMENT);
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
 
     assert_int_equal(mkdir(request, 0755), 0);
 
     for (i = 0, told = 0; i < 2000; i++) {
-        (void) b->maintain(upkeep, unit_in(4000), &err);
+        (void) b->housekeep(keeper, unit_in(4000), &err);
 
         if (err.code != NGX_LYFTR_ERR_NONE) {
             told++;
@@ -240,7 +240,7 @@ test_kept(void **state)
     assert_int_equal(unit_sql_int("SELECT rebuild FROM lyftr_state"), 0);
 
     for (i = 0; i < 100; i++) {
-        (void) b->maintain(upkeep, unit_in(4000), &err);
+        (void) b->housekeep(keeper, unit_in(4000), &err);
     }
 
     assert_int_equal(unit_sql_int("SELECT next FROM lyftr_state"), number);
@@ -248,7 +248,7 @@ test_kept(void **state)
     (void) rmdir(request);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

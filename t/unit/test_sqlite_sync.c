@@ -32,18 +32,18 @@ test_order(void **state)
 }
 
 
-/* the upkeep's commits are not waited for: if they are lost, it does them */
+/* the jobs' commits are not waited for: if they are lost, they are done anew */
 
 static void
-test_upkeep(void **state)
+test_housekeeping(void **state)
 {
     char        id[16];
-    void       *c, *upkeep;
+    void       *c, *keeper;
     ngx_uint_t  i;
 
     watched = 1;
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     for (i = 0; i < 300; i++) {
         (void) sprintf(id, "i%d", (int) i);
@@ -53,21 +53,21 @@ test_upkeep(void **state)
     /* its first transaction makes durable what it finds */
 
     for (i = 0, syncs = 0; syncs == 0 && i < 10; i++) {
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
     }
 
     syncs = 0;
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     assert_int_equal(syncs, 0);
     assert_true(unit_sql_int("SELECT count(*) FROM lyftr_segment") > 0);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
     unit_power_cut();
 
     c = unit_open();
     assert_int_equal(unit_sql_int("SELECT count(*) FROM lyftr_segment"), 0);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     assert_true(unit_sql_int("SELECT count(*) FROM lyftr_segment") > 0);
     assert_int_equal(unit_sql_int("SELECT sum(count) FROM lyftr_count"), 300);
 
@@ -151,35 +151,35 @@ test_reader(void **state)
 }
 
 
-/* power is cut after each of some commits and steps of the upkeep */
+/* power is cut after each of some commits and steps of the housekeeping */
 
 static void
 test_cuts(void **state)
 {
     char        id[16];
-    void       *c, *upkeep;
+    void       *c, *keeper;
     ngx_uint_t  i, n, cut;
 
     watched = 1;
 
     for (n = 0, cut = 0; cut < 12; cut++) {
         c = unit_open();
-        upkeep = unit_open();
+        keeper = unit_open();
 
         for (i = 0; i < 30 + cut; i++) {
             (void) sprintf(id, "i%d", (int) n++);
             assert_int_equal(unit_one(c, id), NGX_OK);
 
-            (void) unit_maintain(upkeep);
+            (void) unit_housekeep(keeper);
 
             if (i == 10 + cut) {
-                assert_int_equal(ngx_lyftr_sqlite_checkpoint(upkeep, c,
+                assert_int_equal(ngx_lyftr_sqlite_checkpoint(keeper, c,
                                      unit_in(1000), &err), NGX_OK);
             }
         }
 
         b->close(c);
-        b->close(upkeep);
+        b->close(keeper);
         unit_power_cut();
 
         c = unit_open();
@@ -193,7 +193,7 @@ test_cuts(void **state)
     }
 
     c = unit_open();
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     assert_int_equal(unit_sql_int("SELECT sum(count) FROM lyftr_count"), n);
     assert_int_equal(unit_sql_int("SELECT count(*) FROM pragma_integrity_check"
                                   " WHERE integrity_check <> 'ok'"), 0);
@@ -206,7 +206,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         unit_fresh_disks(test_order),
-        unit_fresh_disks(test_upkeep),
+        unit_fresh_disks(test_housekeeping),
         unit_fresh_disks(test_cut_off),
         unit_fresh_disks(test_reader),
         unit_fresh_disks(test_cuts)

@@ -8,10 +8,10 @@
 #define TEST_ROWS    1500
 
 
-/* the other process: it writes, or does the upkeep, until it is told */
+/* the other process: it writes, or does the housekeeping, until it is told */
 
 static pid_t
-test_fork(int *to, int *from, ngx_uint_t upkeep)
+test_fork(int *to, int *from, ngx_uint_t keeper)
 {
     int     in[2], out[2];
     char    byte;
@@ -35,8 +35,8 @@ test_fork(int *to, int *from, ngx_uint_t upkeep)
                 c = unit_open();
             }
 
-            if (upkeep) {
-                (void) unit_maintain(c);
+            if (keeper) {
+                (void) unit_housekeep(c);
 
             } else {
                 unit_model_add(c, byte);
@@ -121,14 +121,14 @@ test_processes(void **state)
     }
 
     unit_model_known(r);
-    assert_int_equal(unit_maintain(r), NGX_DECLINED);
+    assert_int_equal(unit_housekeep(r), NGX_DECLINED);
 
-    /* whoever did the upkeep is killed: this one does it now */
+    /* whoever did the housekeeping is killed: this one does it now */
 
     (void) kill(pid[1], SIGKILL);
     assert_int_equal(waitpid(pid[1], &status, 0), pid[1]);
 
-    unit_maintain_all(r);
+    unit_housekeep_all(r);
     unit_check(r, 10, 1);
     assert_int_equal(unit_strays(), 0);
 
@@ -190,8 +190,8 @@ test_keeper(void *data)
     c = b->open(&dsn, 0, unit_in(4000), &e);
 
     while (c && !__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-        if (b->maintain(c, unit_in(20000), &e) == NGX_ERROR) {
-            return "maintain";
+        if (b->housekeep(c, unit_in(20000), &e) == NGX_ERROR) {
+            return "housekeep";
         }
     }
 
@@ -201,7 +201,7 @@ test_keeper(void *data)
 }
 
 
-/* writer, upkeep and readers are threads of one process */
+/* writer, keeper and readers are threads of one process */
 
 static void
 test_threads(void **state)

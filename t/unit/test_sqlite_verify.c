@@ -71,7 +71,7 @@ test_damage(void **state)
 
     for (i = 0; i < 6; i++) {
         test_add(c, 200);
-        unit_maintain_all(c);
+        unit_housekeep_all(c);
     }
 
     b->close(c);
@@ -182,7 +182,7 @@ test_filter(void **state)
 
     c = unit_open();
     test_add(c, 100);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     assert_true(unit_pass(c) > 0);
 
     for (at = 0, bits = 0; at < 128; at++) {
@@ -288,7 +288,7 @@ test_order(void **state)
 
     c = unit_open();
     test_add(c, 150);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
 
     assert_true(unit_sql_int("SELECT count(*) FROM lyftr_search"
                              " WHERE level = 1") > 1);
@@ -327,7 +327,7 @@ test_list(void **state)
 
     c = unit_open();
     test_add(c, 150);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
 
     for (i = 0; i < unit_count(at); i++) {
         byte = test_byte("lyftr_gram", gram, at[i], -1);
@@ -348,19 +348,19 @@ test_list(void **state)
 }
 
 
-/* while it reads, rows come, and the upkeep makes and deletes what it makes */
+/* while it reads, rows come, and the jobs make and delete what they make */
 
 static void
 test_meanwhile(void **state)
 {
-    void        *c, *upkeep, *r;
+    void        *c, *keeper, *r;
     ngx_uint_t   i, done;
     ngx_int_t    rc;
 
     srand(1);
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
     r = unit_open();
 
     for (i = 0, done = 0; i < 4000 || done < 5; i++) {
@@ -369,7 +369,7 @@ test_meanwhile(void **state)
             test_add(c, rand() % 4);
         }
 
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
 
         rc = unit_verify(r, 4000);
 
@@ -381,7 +381,7 @@ test_meanwhile(void **state)
     }
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
     b->close(r);
 }
 
@@ -396,7 +396,7 @@ test_sums(void **state)
 
     c = unit_open();
     test_add(c, 150);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     b->close(c);
 
     unit_version_2();
@@ -419,7 +419,7 @@ test_sums(void **state)
     /* what is merged from now on has one, and it is the right one */
 
     test_add(c, 9 * NGX_LYFTR_SEGMENT);
-    unit_maintain_all(c);
+    unit_housekeep_all(c);
     assert_int_equal(unit_sql_int("SELECT count(*) FROM lyftr_segment"
                                   " WHERE sum IS NULL"), 0);
     assert_true(unit_pass(c) > 0);

@@ -196,12 +196,12 @@ test_retry(void **state)
 }
 
 
-/* with and without upkeep: what the log holds has room in the database */
+/* with and without keeper: what the log holds has room in the database */
 
 static void
 test_disk(void **state)
 {
-    void        *c, *upkeep;
+    void        *c, *keeper;
     off_t        wal, largest[2];
     ngx_uint_t   k;
 
@@ -210,7 +210,7 @@ test_disk(void **state)
         largest[k] = 0;
 
         c = unit_open();
-        upkeep = unit_open();
+        keeper = unit_open();
 
         while (test_size("") < disk / 2) {
             assert_int_equal(test_add(c, 2, TEST_LONG / 2), NGX_OK);
@@ -219,11 +219,11 @@ test_disk(void **state)
             largest[k] = ngx_max(largest[k], wal);
             assert_true(test_size("") + 2 * wal < disk);
 
-            while (k && unit_maintain(upkeep) == NGX_OK) { /* void */ }
+            while (k && unit_housekeep(keeper) == NGX_OK) { /* void */ }
         }
 
         b->close(c);
-        b->close(upkeep);
+        b->close(keeper);
     }
 
     /* it begins anew when it has come to half of what it may hold */

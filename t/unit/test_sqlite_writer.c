@@ -12,14 +12,14 @@ static void
 test_long(void **state)
 {
     char        *id;
-    void        *c, *upkeep;
+    void        *c, *keeper;
     ngx_str_t    s[4];
     ngx_uint_t   i;
     unit_row_t  *r;
 
     seed = 1;
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     id = malloc(TEST_LONG);
     ngx_memset(id, 'l', TEST_LONG);
@@ -53,7 +53,7 @@ test_long(void **state)
         }
 
         assert_int_equal(unit_commit(c, &err), NGX_OK);
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
     }
 
     free(id);
@@ -61,12 +61,12 @@ test_long(void **state)
     assert_true(nmodel > 130);
 
     unit_check(c, 5, 1);
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     unit_check(c, 5, 1);
     unit_model_known(c);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -161,13 +161,13 @@ test_put(ngx_uint_t from, ngx_uint_t n)
 static void
 test_same_hash(void **state)
 {
-    void                *upkeep;
+    void                *keeper;
     ngx_lyftr_sqlite_t  *c;
 
     test_put(0, 500);
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     for ( ;; ) {
         test_all_known(c, 500, 1);
@@ -176,13 +176,13 @@ test_same_hash(void **state)
             break;
         }
 
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
     }
 
     assert_true(c->index.segments[0].ties);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -191,15 +191,15 @@ test_same_hash(void **state)
 static void
 test_version_2(void **state)
 {
-    void                *upkeep;
+    void                *keeper;
     ngx_uint_t           i, n;
     ngx_lyftr_sqlite_t  *c;
 
     test_put(0, 320);
 
-    upkeep = unit_open();
-    unit_maintain_all(upkeep);
-    b->close(upkeep);
+    keeper = unit_open();
+    unit_housekeep_all(keeper);
+    b->close(keeper);
 
     unit_sql("UPDATE lyftr_segment SET ties = 0");
     unit_version_2();
@@ -212,8 +212,8 @@ test_version_2(void **state)
     test_put(320, 320);
 
     c = unit_open();
-    upkeep = unit_open();
-    unit_maintain_all(upkeep);
+    keeper = unit_open();
+    unit_housekeep_all(keeper);
 
     test_all_known(c, 640, 0);
 
@@ -226,7 +226,7 @@ test_version_2(void **state)
     assert_true(n > 0 && c->index.nsegments > n);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -236,15 +236,15 @@ static void
 test_wrong_filter(void **state)
 {
     char        id[16];
-    void       *c, *upkeep;
+    void       *c, *keeper;
     ngx_uint_t  i;
 
     seed = 2;
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     unit_model_add(c, 200);
-    unit_maintain_all(upkeep);
+    unit_housekeep_all(keeper);
     b->close(c);
 
     unit_sql("UPDATE lyftr_block SET data = replace(hex(zeroblob("
@@ -260,7 +260,7 @@ test_wrong_filter(void **state)
     }
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -270,12 +270,12 @@ static void
 test_rollbacks(void **state)
 {
     char         id[16];
-    void        *c[3], *upkeep;
+    void        *c[3], *keeper;
     ngx_str_t    s, text;
     ngx_uint_t   i, k, m, n;
 
     seed = 3;
-    upkeep = unit_open();
+    keeper = unit_open();
     text = unit_str("");
 
     for (i = 0; i < 3; i++) {
@@ -305,7 +305,7 @@ test_rollbacks(void **state)
         assert_int_equal(unit_commit(c[k], &err), NGX_OK);
         n += 3;
 
-        (void) unit_maintain(upkeep);
+        (void) unit_housekeep(keeper);
     }
 
     assert_true(unit_sql_int("SELECT count(*) FROM messages") > 200);
@@ -316,7 +316,7 @@ test_rollbacks(void **state)
         b->close(c[i]);
     }
 
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 

@@ -100,10 +100,10 @@ test_setup(void **state)
 
 
 static void
-test_report(ngx_lyftr_err_e error, ngx_lyftr_err_e upkeep)
+test_report(ngx_lyftr_err_e error, ngx_lyftr_err_e keeper)
 {
     lane.err.code = error;
-    lane.upkeep.code = upkeep;
+    lane.job_err.code = keeper;
 
     ngx_lyftr_status_report(&lane);
 }

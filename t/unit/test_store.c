@@ -605,7 +605,7 @@ test_channels(void **state)
     assert_int_equal(paced, 1);
 
     for (n = 0; n < NGX_LYFTR_CHANNELS; n++) {
-        assert_int_equal(started[n], n == NGX_LYFTR_CHANNEL_UPKEEP
+        assert_int_equal(started[n], n == NGX_LYFTR_CHANNEL_JOBS
                                      || n == NGX_LYFTR_CHANNEL_CHECK);
     }
 

@@ -35,9 +35,9 @@ static ngx_lyftr_check_t    check_out;
 static ngx_uint_t           ncheck;
 static ngx_uint_t           check_begin;
 static ngx_msec_t           busy_msec;
-static ngx_int_t            maintain_rc;
-static ngx_lyftr_err_e      maintain_err;
-static ngx_uint_t           nmaintain;
+static ngx_int_t            housekeep_rc;
+static ngx_lyftr_err_e      housekeep_err;
+static ngx_uint_t           nhousekeep;
 
 /* how a probe fares, its calls, and if the last one was to write */
 static ngx_int_t            probe_rc;
@@ -272,14 +272,14 @@ test_end(void *conn)
 
 
 static ngx_int_t
-test_maintain(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+test_housekeep(void *conn, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     (void) usleep(busy_msec * 1000);
 
-    nmaintain++;
-    err->code = maintain_err;
+    nhousekeep++;
+    err->code = housekeep_err;
 
-    return maintain_rc;
+    return housekeep_rc;
 }
 
 
@@ -331,7 +331,7 @@ static ngx_lyftr_backend_t  backend = {
     .write = test_write,
     .end = test_end,
     .probe = test_probe,
-    .maintain = test_maintain,
+    .housekeep = test_housekeep,
     .gauges = test_gauges,
     .check = test_check
 };
@@ -388,9 +388,9 @@ test_setup(void **state)
     ngx_memzero(&check_out, sizeof(check_out));
     ncheck = 0;
     busy_msec = 0;
-    maintain_rc = NGX_DECLINED;
-    maintain_err = NGX_LYFTR_ERR_BUSY;
-    nmaintain = 0;
+    housekeep_rc = NGX_DECLINED;
+    housekeep_err = NGX_LYFTR_ERR_BUSY;
+    nhousekeep = 0;
     probe_rc = NGX_OK;
     probe_err = NGX_LYFTR_ERR_NONE;
     nprobes = 0;

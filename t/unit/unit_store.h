@@ -317,20 +317,20 @@ unit_list(void *c, ngx_lyftr_query_t *q, unit_rows_t *rows,
 }
 
 
-/* one call of maintain(); the counts wait for a pause in the rows */
+/* one call of housekeep(); the counts wait for a pause in the rows */
 
 static ngx_inline ngx_int_t
-unit_maintain(void *c)
+unit_housekeep(void *c)
 {
     ngx_int_t  rc;
 
-    rc = b->maintain(c, unit_in(4000), &err);
+    rc = b->housekeep(c, unit_in(4000), &err);
 
     if (rc == NGX_ERROR
         || ((rc == NGX_OK || rc == NGX_DONE)
             && err.code != NGX_LYFTR_ERR_NONE))
     {
-        print_error("maintain: %.*s\n", (int) err.len, err.text);
+        print_error("housekeep: %.*s\n", (int) err.len, err.text);
         fail();
     }
 
@@ -379,14 +379,14 @@ unit_pass(void *c)
 /* until there is nothing to do, also for the counts, which wait a little */
 
 static ngx_inline void
-unit_maintain_all(void *c)
+unit_housekeep_all(void *c)
 {
     ngx_uint_t           idle;
     ngx_lyftr_sqlite_t  *s = c;
 
     for (idle = 0; idle < 200; idle++) {
 
-        while (unit_maintain(c) == NGX_OK) {
+        while (unit_housekeep(c) == NGX_OK) {
             idle = 0;
         }
 
@@ -397,7 +397,7 @@ unit_maintain_all(void *c)
         (void) usleep(10000);
     }
 
-    fail_msg("the upkeep does not end");
+    fail_msg("the housekeeping does not end");
 }
 
 

@@ -85,7 +85,7 @@ NEW
 
     # nobody looks for damage
 
-    no_check => [['ngx_lyftr_upkeep.c',
+    no_check => [['ngx_lyftr_housekeeping.c',
         'if (!ngx_lyftr_status_get(store->keeper)) {', 'if (store) {']],
 
     # a refusal does not tell when to come again
@@ -359,7 +359,7 @@ NEW
     # a worker that is to stop keeps the housekeeping until it does
 
     housekeeping_kept => [['ngx_lyftr_channel.c',
-        'if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_UPKEEP) {',
+        'if (ngx_exiting && channel->type >= NGX_LYFTR_CHANNEL_JOBS) {',
         'if (ngx_exiting && channel == NULL) {']],
 
     # a step of the counts is taken again after a kill

@@ -28,12 +28,12 @@ test_pause(void **state)
     };
 
     ngx_queue_init(&channel.pending);
-    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    channel.type = NGX_LYFTR_CHANNEL_JOBS;
     busy_msec = 300;
 
     for (i = 0; i < unit_count(tests); i++) {
-        maintain_rc = tests[i].rc;
-        maintain_err = tests[i].err;
+        housekeep_rc = tests[i].rc;
+        housekeep_err = tests[i].err;
 
         test_thread();
 
@@ -42,7 +42,7 @@ test_pause(void **state)
         assert_int_equal(lane.due, 1);
         assert_in_range(left, tests[i].min, tests[i].max);
         assert_int_equal(lane.seat->conn == NULL, tests[i].closed);
-        assert_int_equal(lane.upkeep.code,
+        assert_int_equal(lane.job_err.code,
                          tests[i].told ? tests[i].err : NGX_LYFTR_ERR_NONE);
     }
 }
@@ -56,16 +56,16 @@ test_spell(void **state)
     ngx_msec_t  start;
 
     ngx_queue_init(&channel.pending);
-    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    channel.type = NGX_LYFTR_CHANNEL_JOBS;
     busy_msec = 10;
-    maintain_rc = NGX_OK;
-    maintain_err = NGX_LYFTR_ERR_NONE;
+    housekeep_rc = NGX_OK;
+    housekeep_err = NGX_LYFTR_ERR_NONE;
 
     start = ngx_lyftr_clock();
     test_thread();
 
     assert_in_range(ngx_lyftr_clock() - start, 100, 1000);
-    assert_in_range(nmaintain, 2, 10);
+    assert_in_range(nhousekeep, 2, 10);
     assert_int_equal(lane.due, 1);
     assert_true((ngx_msec_int_t) (lane.at - ngx_lyftr_clock()) <= 0);
 
@@ -78,7 +78,7 @@ test_spell(void **state)
     assert_null(seat.conn);
     assert_int_equal(status.opened, 0);
 
-    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    channel.type = NGX_LYFTR_CHANNEL_JOBS;
     test_thread();
     assert_non_null(seat.conn);
     assert_int_equal(status.opened, store.dsn_hash);
@@ -93,11 +93,11 @@ test_adopting(void **state)
     ngx_uint_t  i;
 
     ngx_queue_init(&channel.pending);
-    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    channel.type = NGX_LYFTR_CHANNEL_JOBS;
     status.opened = 0;
     adopted = 30;
-    maintain_rc = NGX_DONE;
-    maintain_err = NGX_LYFTR_ERR_NONE;
+    housekeep_rc = NGX_DONE;
+    housekeep_err = NGX_LYFTR_ERR_NONE;
 
     ngx_worker = 1;
     test_thread();
@@ -107,24 +107,24 @@ test_adopting(void **state)
     test_thread();
     assert_int_equal(status.opened, 0);
     assert_int_equal(status.adopted, 31);
-    assert_int_equal(open_flags, NGX_LYFTR_OPEN_UPKEEP
+    assert_int_equal(open_flags, NGX_LYFTR_OPEN_JOBS
                                  |NGX_LYFTR_OPEN_CREATE);
 
     /* another process has it locked: told once, and tried again soon */
 
-    maintain_rc = NGX_BUSY;
-    maintain_err = NGX_LYFTR_ERR_BUSY;
+    housekeep_rc = NGX_BUSY;
+    housekeep_err = NGX_LYFTR_ERR_BUSY;
 
     for (i = 0; i < 3; i++) {
         test_thread();
         assert_int_equal(status.refused, NGX_LYFTR_ERR_BUSY);
-        assert_int_equal(lane.upkeep.code, i ? NGX_LYFTR_ERR_NONE
+        assert_int_equal(lane.job_err.code, i ? NGX_LYFTR_ERR_NONE
                                              : NGX_LYFTR_ERR_BUSY);
         assert_in_range(lane.at - ngx_lyftr_clock(), 500, 1000);
     }
 
-    maintain_rc = NGX_OK;
-    maintain_err = NGX_LYFTR_ERR_NONE;
+    housekeep_rc = NGX_OK;
+    housekeep_err = NGX_LYFTR_ERR_NONE;
     busy_msec = 200;
     test_thread();
     assert_int_equal(status.refused, NGX_LYFTR_ERR_NONE);
@@ -137,13 +137,13 @@ test_adopting(void **state)
     assert_in_range(lane.at - ngx_lyftr_clock(), 500, 1000);
     open_err = NGX_LYFTR_ERR_NONE;
 
-    maintain_rc = NGX_ERROR;
-    maintain_err = NGX_LYFTR_ERR_CORRUPT;
+    housekeep_rc = NGX_ERROR;
+    housekeep_err = NGX_LYFTR_ERR_CORRUPT;
 
     for (i = 0; i < 3; i++) {
         test_thread();
         assert_int_equal(status.refused, NGX_LYFTR_ERR_CORRUPT);
-        assert_int_equal(lane.upkeep.code, i ? NGX_LYFTR_ERR_NONE
+        assert_int_equal(lane.job_err.code, i ? NGX_LYFTR_ERR_NONE
                                              : NGX_LYFTR_ERR_CORRUPT);
         assert_in_range(lane.at - ngx_lyftr_clock(), 50000, 60000);
     }
@@ -151,21 +151,21 @@ test_adopting(void **state)
     /* what it came to is told, and is no failure */
 
     adopted = -1;
-    maintain_rc = NGX_AGAIN;
-    maintain_err = NGX_LYFTR_ERR_DATA;
+    housekeep_rc = NGX_AGAIN;
+    housekeep_err = NGX_LYFTR_ERR_DATA;
 
     test_thread();
     assert_int_equal(lane.news, 1);
-    assert_int_equal(lane.upkeep.code, NGX_LYFTR_ERR_DATA);
+    assert_int_equal(lane.job_err.code, NGX_LYFTR_ERR_DATA);
     assert_non_null(seat.conn);
     assert_int_equal(status.opened, store.dsn_hash);
     assert_int_equal(status.adopted, 0);
 
-    maintain_rc = NGX_DONE;
-    maintain_err = NGX_LYFTR_ERR_NONE;
+    housekeep_rc = NGX_DONE;
+    housekeep_err = NGX_LYFTR_ERR_NONE;
     test_thread();
     assert_int_equal(lane.news, 0);
-    assert_int_equal(lane.upkeep.code, NGX_LYFTR_ERR_NONE);
+    assert_int_equal(lane.job_err.code, NGX_LYFTR_ERR_NONE);
 }
 
 
@@ -191,9 +191,9 @@ test_keeper(void **state)
     ngx_queue_init(&channel.pending);
 
     for (i = 0; i < unit_count(tests); i++) {
-        channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
-        maintain_rc = tests[i].rc;
-        maintain_err = NGX_LYFTR_ERR_NONE;
+        channel.type = NGX_LYFTR_CHANNEL_JOBS;
+        housekeep_rc = tests[i].rc;
+        housekeep_err = NGX_LYFTR_ERR_NONE;
         test_thread();
 
         channel.type = NGX_LYFTR_CHANNEL_CHECK;
@@ -219,7 +219,7 @@ test_probed(void **state)
     ngx_atomic_t locked;
 
     static struct {
-        ngx_int_t        maintain;
+        ngx_int_t        housekeep;
         ngx_int_t        rc;
         ngx_lyftr_err_e  err;
         ngx_lyftr_err_e  known;
@@ -238,11 +238,11 @@ test_probed(void **state)
     };
 
     ngx_queue_init(&channel.pending);
-    channel.type = NGX_LYFTR_CHANNEL_UPKEEP;
+    channel.type = NGX_LYFTR_CHANNEL_JOBS;
 
     for (i = 0; i < unit_count(tests); i++) {
-        maintain_rc = tests[i].maintain;
-        maintain_err = maintain_rc == NGX_ERROR ? tests[i].err
+        housekeep_rc = tests[i].housekeep;
+        housekeep_err = housekeep_rc == NGX_ERROR ? tests[i].err
                                                 : NGX_LYFTR_ERR_NONE;
         probe_rc = tests[i].rc;
         probe_err = tests[i].err;
@@ -312,5 +312,5 @@ main(void)
         cmocka_unit_test_setup(test_probed, test_setup)
     };
 
-    return cmocka_run_group_tests_name("upkeep", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("housekeeping", tests, NULL, NULL);
 }

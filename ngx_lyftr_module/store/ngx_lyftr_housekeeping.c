@@ -2,20 +2,20 @@
 
 
 /* msec between two tries of housekeeping, or of a check, if it fails */
-#define NGX_LYFTR_UPKEEP_REST      5000
+#define NGX_LYFTR_JOBS_REST        5000
 
 /* the same if a database cannot be adopted, which may have been read whole */
-#define NGX_LYFTR_UPKEEP_REFUSED   60000
+#define NGX_LYFTR_JOBS_REFUSED     60000
 
 /* the same if something is locked, or there was nothing to do */
-#define NGX_LYFTR_UPKEEP_PAUSE     1000
-#define NGX_LYFTR_UPKEEP_IDLE      50
+#define NGX_LYFTR_JOBS_PAUSE       1000
+#define NGX_LYFTR_JOBS_IDLE        50
 
 /* msec between two probes, of whatever worker */
-#define NGX_LYFTR_UPKEEP_PROBE     1000
+#define NGX_LYFTR_JOBS_PROBE       1000
 
 /* msec of housekeeping before the event loop is asked if it is to go on */
-#define NGX_LYFTR_UPKEEP_SPELL     100
+#define NGX_LYFTR_JOBS_SPELL       100
 
 /* msec between two parts of a check, at the least */
 #define NGX_LYFTR_CHECK_HASTE      10
@@ -31,14 +31,15 @@
 #define NGX_LYFTR_CHECK_UNCHANGED  30
 
 
-static ngx_int_t ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane,
+static ngx_int_t ngx_lyftr_housekeeping_open(ngx_lyftr_lane_t *lane,
     ngx_msec_t deadline);
-static void ngx_lyftr_upkeep_refused(ngx_lyftr_lane_t *lane, ngx_int_t rc);
-static void ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane);
+static void ngx_lyftr_housekeeping_refused(ngx_lyftr_lane_t *lane,
+    ngx_int_t rc);
+static void ngx_lyftr_housekeeping_gauges(ngx_lyftr_lane_t *lane);
 static ngx_uint_t ngx_lyftr_check_due(ngx_lyftr_lane_t *lane);
 static ngx_msec_t ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc);
 static ngx_msec_t ngx_lyftr_check_failed(ngx_lyftr_lane_t *lane);
-static void ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc);
+static void ngx_lyftr_housekeeping_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc);
 
 
 /*
@@ -48,14 +49,14 @@ static void ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc);
  */
 
 static ngx_int_t
-ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
+ngx_lyftr_housekeeping_open(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
 {
     ngx_uint_t          flags;
     ngx_lyftr_store_t  *store;
 
     store = lane->channel->store;
-    flags = (lane->channel->type == NGX_LYFTR_CHANNEL_UPKEEP)
-            ? NGX_LYFTR_OPEN_UPKEEP : 0;
+    flags = (lane->channel->type == NGX_LYFTR_CHANNEL_JOBS)
+            ? NGX_LYFTR_OPEN_JOBS : 0;
 
     if (ngx_lyftr_store_unopened(store)
         && (flags == 0
@@ -69,12 +70,12 @@ ngx_lyftr_upkeep_open(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
         return NGX_OK;
     }
 
-    return ngx_lyftr_lane_open(lane, flags, deadline, &lane->upkeep);
+    return ngx_lyftr_lane_open(lane, flags, deadline, &lane->job_err);
 }
 
 
 void
-ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
+ngx_lyftr_housekeeping_step(ngx_lyftr_lane_t *lane)
 {
     ngx_int_t             rc;
     ngx_msec_t            rest, start;
@@ -87,17 +88,18 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     start = ngx_lyftr_clock();
 
     do {
-        rc = ngx_lyftr_upkeep_open(lane, ngx_lyftr_clock() + channel->timeout);
+        rc = ngx_lyftr_housekeeping_open(lane,
+                                      ngx_lyftr_clock() + channel->timeout);
 
         if (rc == NGX_OK) {
-            rc = backend->maintain(lane->seat->conn,
+            rc = backend->housekeep(lane->seat->conn,
                                    ngx_lyftr_clock() + channel->timeout,
-                                   &lane->upkeep);
+                                   &lane->job_err);
         }
 
     } while (rc == NGX_OK
-             && lane->upkeep.code == NGX_LYFTR_ERR_NONE
-             && ngx_lyftr_clock() - start < NGX_LYFTR_UPKEEP_SPELL);
+             && lane->job_err.code == NGX_LYFTR_ERR_NONE
+             && ngx_lyftr_clock() - start < NGX_LYFTR_JOBS_SPELL);
 
     lane->news = (rc == NGX_AGAIN);
 
@@ -106,7 +108,7 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
     }
 
     if (rc == NGX_OK || rc == NGX_DONE) {
-        ngx_lyftr_upkeep_gauges(lane);
+        ngx_lyftr_housekeeping_gauges(lane);
     }
 
     if (rc != NGX_BUSY) {
@@ -114,7 +116,7 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
                              rc == NGX_OK || rc == NGX_DONE);
     }
 
-    ngx_lyftr_upkeep_probe(lane, rc);
+    ngx_lyftr_housekeeping_probe(lane, rc);
 
     switch (rc) {
 
@@ -123,34 +125,34 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
         break;
 
     case NGX_DONE:
-        rest = NGX_LYFTR_UPKEEP_IDLE;
+        rest = NGX_LYFTR_JOBS_IDLE;
         break;
 
     case NGX_BUSY:
     case NGX_DECLINED:
-        rest = NGX_LYFTR_UPKEEP_PAUSE;
+        rest = NGX_LYFTR_JOBS_PAUSE;
         break;
 
     default: /* NGX_ERROR */
-        rest = (lane->upkeep.code == NGX_LYFTR_ERR_BUSY)
-               ? NGX_LYFTR_UPKEEP_PAUSE : NGX_LYFTR_UPKEEP_REST;
+        rest = (lane->job_err.code == NGX_LYFTR_ERR_BUSY)
+               ? NGX_LYFTR_JOBS_PAUSE : NGX_LYFTR_JOBS_REST;
 
         if (lane->seat->conn) {
             ngx_lyftr_lane_close(lane);
         }
 
-        if (lane->upkeep.code == NGX_LYFTR_ERR_CORRUPT
+        if (lane->job_err.code == NGX_LYFTR_ERR_CORRUPT
             && ngx_lyftr_store_unopened(channel->store))
         {
-            rest = NGX_LYFTR_UPKEEP_REFUSED;
+            rest = NGX_LYFTR_JOBS_REFUSED;
         }
     }
 
     if (ngx_lyftr_store_unopened(channel->store)) {
-        ngx_lyftr_upkeep_refused(lane, rc);
+        ngx_lyftr_housekeeping_refused(lane, rc);
 
-    } else if (rc == NGX_BUSY || lane->upkeep.code == NGX_LYFTR_ERR_BUSY) {
-        lane->upkeep.code = NGX_LYFTR_ERR_NONE;
+    } else if (rc == NGX_BUSY || lane->job_err.code == NGX_LYFTR_ERR_BUSY) {
+        lane->job_err.code = NGX_LYFTR_ERR_NONE;
     }
 
     lane->due = 1;
@@ -161,20 +163,20 @@ ngx_lyftr_upkeep_maintain(ngx_lyftr_lane_t *lane)
 /* a store that cannot be set up says so once, until the reason changes */
 
 static void
-ngx_lyftr_upkeep_refused(ngx_lyftr_lane_t *lane, ngx_int_t rc)
+ngx_lyftr_housekeeping_refused(ngx_lyftr_lane_t *lane, ngx_int_t rc)
 {
     ngx_atomic_t     *refused;
     ngx_lyftr_err_e   error;
 
     refused = &lane->channel->store->status->refused;
-    error = lane->upkeep.code;
+    error = lane->job_err.code;
 
     if (error == NGX_LYFTR_ERR_NONE && rc != NGX_OK) {
         return;
     }
 
     if (error == ngx_lyftr_status_get(*refused)) {
-        lane->upkeep.code = NGX_LYFTR_ERR_NONE;
+        lane->job_err.code = NGX_LYFTR_ERR_NONE;
         return;
     }
 
@@ -188,7 +190,7 @@ ngx_lyftr_upkeep_refused(ngx_lyftr_lane_t *lane, ngx_int_t rc)
  */
 
 static void
-ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
+ngx_lyftr_housekeeping_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
 {
     ngx_uint_t           write;
     ngx_msec_t           now;
@@ -207,7 +209,7 @@ ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
     now = ngx_lyftr_clock();
     at = ngx_lyftr_status_get(status->probed);
 
-    if ((at && (ngx_msec_int_t) (now - at) < NGX_LYFTR_UPKEEP_PROBE)
+    if ((at && (ngx_msec_int_t) (now - at) < NGX_LYFTR_JOBS_PROBE)
         || !ngx_atomic_cmp_set(&status->probed, at, now))
     {
         return;
@@ -216,7 +218,7 @@ ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
     write = ngx_lyftr_status_doubtful(store);
 
     if (rc == NGX_ERROR) {
-        err = lane->upkeep;
+        err = lane->job_err;
 
     } else if (lane->seat->conn) {
         rc = store->backend->probe(lane->seat->conn, write, &err);
@@ -239,7 +241,7 @@ ngx_lyftr_upkeep_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
 /* for the metrics, which never ask the store */
 
 static void
-ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
+ngx_lyftr_housekeeping_gauges(ngx_lyftr_lane_t *lane)
 {
     ngx_uint_t           i;
     ngx_lyftr_store_t   *store;
@@ -272,7 +274,7 @@ ngx_lyftr_upkeep_gauges(ngx_lyftr_lane_t *lane)
 /* reads a part of the store */
 
 void
-ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
+ngx_lyftr_housekeeping_check(ngx_lyftr_lane_t *lane)
 {
     ngx_int_t           rc;
     ngx_msec_t          deadline;
@@ -280,7 +282,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     ngx_lyftr_error_t  *err;
 
     store = lane->channel->store;
-    err = &lane->upkeep;
+    err = &lane->job_err;
 
     lane->due = 1;
 
@@ -292,7 +294,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
         }
 
         lane->check.active = 0;
-        lane->at = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_PAUSE;
+        lane->at = ngx_lyftr_clock() + NGX_LYFTR_JOBS_PAUSE;
 
         return;
     }
@@ -300,7 +302,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
     if (!lane->check.active) {
 
         if (!ngx_lyftr_check_due(lane)) {
-            lane->at = ngx_lyftr_clock() + NGX_LYFTR_UPKEEP_PAUSE;
+            lane->at = ngx_lyftr_clock() + NGX_LYFTR_JOBS_PAUSE;
             return;
         }
 
@@ -317,7 +319,7 @@ ngx_lyftr_upkeep_check(ngx_lyftr_lane_t *lane)
 
     lane->check.damaged = 0;
 
-    rc = ngx_lyftr_upkeep_open(lane, deadline);
+    rc = ngx_lyftr_housekeeping_open(lane, deadline);
 
     if (rc == NGX_OK) {
         rc = store->backend->check(lane->seat->conn, &lane->check, deadline,
@@ -415,7 +417,7 @@ ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc)
         lane->total += lane->check.read;
 
         rest = lane->total / NGX_LYFTR_CHECK_MEAN;
-        rest = ngx_max(rest, NGX_LYFTR_UPKEEP_REST);
+        rest = ngx_max(rest, NGX_LYFTR_JOBS_REST);
 
         if (store->check) {
             rest = ngx_min(rest, (ngx_msec_t) store->check);
@@ -423,10 +425,10 @@ ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc)
 
         ngx_lyftr_status_set(store->status->checked, (lane->began + rest) | 1);
 
-        return NGX_LYFTR_UPKEEP_PAUSE;
+        return NGX_LYFTR_JOBS_PAUSE;
 
     case NGX_DECLINED:
-        return NGX_LYFTR_UPKEEP_PAUSE;
+        return NGX_LYFTR_JOBS_PAUSE;
 
     default: /* NGX_ERROR */
         return ngx_lyftr_check_failed(lane);
@@ -446,9 +448,9 @@ ngx_lyftr_check_failed(ngx_lyftr_lane_t *lane)
     lane->check.active = 0;
 
     rest = NGX_LYFTR_CHECK_AGAIN * (ngx_lyftr_clock() - lane->began);
-    rest = ngx_max(rest, NGX_LYFTR_UPKEEP_REST);
+    rest = ngx_max(rest, NGX_LYFTR_JOBS_REST);
 
     lane->again = (ngx_lyftr_clock() + rest) | 1;
 
-    return NGX_LYFTR_UPKEEP_PAUSE;
+    return NGX_LYFTR_JOBS_PAUSE;
 }

@@ -1,4 +1,4 @@
-/* The WAL's limit, the checkpoints, and who does the upkeep. */
+/* The WAL's limit, the checkpoints, and who does the housekeeping. */
 
 #include "unit_store.h"
 
@@ -118,16 +118,16 @@ test_limit(void **state)
     assert_int_equal(stats.total, added);
     b->end(p);
 
-    /* the upkeep finds it locked, and empties it when the reader has gone */
+    /* a checkpoint finds it locked, and empties it when the reader has gone */
 
-    for (i = 0; i < 20 && unit_maintain(c) != NGX_BUSY; i++) { /* void */ }
+    for (i = 0; i < 20 && unit_housekeep(c) != NGX_BUSY; i++) { /* void */ }
 
     assert_true(i < 20);
 
     b->end(r);
 
     for (i = 0; test_wal() > TEST_WAL && i < 200; i++) {
-        (void) unit_maintain(c);
+        (void) unit_housekeep(c);
         (void) usleep(50000);
     }
 
@@ -192,17 +192,17 @@ test_content(void **state)
 static void
 test_checkpoint(void **state)
 {
-    void       *c, *upkeep;
+    void       *c, *keeper;
     ngx_uint_t  i;
 
     dsn.max_wal = 256 << 20;
 
     c = unit_open();
-    upkeep = unit_open();
+    keeper = unit_open();
 
     for (i = 0; i < 45; i++) {
         assert_int_equal(test_add(c, 100), NGX_OK);
-        unit_maintain_all(upkeep);
+        unit_housekeep_all(keeper);
     }
 
     /* pages between two checkpoints, and no more */
@@ -210,7 +210,7 @@ test_checkpoint(void **state)
     assert_in_range(test_wal(), 6000 * 4096, 10000 * 4096);
 
     b->close(c);
-    b->close(upkeep);
+    b->close(keeper);
 }
 
 
@@ -224,21 +224,21 @@ test_owner(void **state)
     c = unit_open();
     d = unit_open();
 
-    assert_int_not_equal(unit_maintain(c), NGX_DECLINED);
-    assert_int_equal(unit_maintain(d), NGX_DECLINED);
+    assert_int_not_equal(unit_housekeep(c), NGX_DECLINED);
+    assert_int_equal(unit_housekeep(d), NGX_DECLINED);
 
     /* it keeps no writer from its turn */
 
     assert_int_equal(test_add(d, 1), NGX_OK);
-    assert_int_equal(unit_maintain(d), NGX_DECLINED);
+    assert_int_equal(unit_housekeep(d), NGX_DECLINED);
 
     /* one who opens and closes the lock's file takes it from nobody */
 
     b->close(unit_open());
-    assert_int_equal(unit_maintain(d), NGX_DECLINED);
+    assert_int_equal(unit_housekeep(d), NGX_DECLINED);
 
     b->close(c);
-    assert_int_not_equal(unit_maintain(d), NGX_DECLINED);
+    assert_int_not_equal(unit_housekeep(d), NGX_DECLINED);
     b->close(d);
 }
 
@@ -274,5 +274,5 @@ main(void)
         cmocka_unit_test(test_advice)
     };
 
-    return cmocka_run_group_tests_name("sqlite_upkeep", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("sqlite_housekeep", tests, NULL, NULL);
 }
