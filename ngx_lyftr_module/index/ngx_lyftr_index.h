@@ -260,6 +260,12 @@ typedef struct {
 #define ngx_lyftr_iterator_seq(cursor)  \
     ((cursor)->segment->first + (cursor)->block.value)
 
+#define ngx_lyftr_iterator_rank(cursor)   ((cursor)->rank)
+#define ngx_lyftr_iterator_rows(cursor)   ((cursor)->segment->rows)
+
+/* of the entry: an ngx_lyftr_buf_t, which changes with the place */
+#define ngx_lyftr_iterator_key(cursor)    (&(cursor)->block.key)
+
 /* finds the height of a tree, if it is unknown; 0: there is no such tree */
 ngx_int_t ngx_lyftr_iterator_height(ngx_lyftr_index_t *index,
     ngx_lyftr_segment_t *segment, ngx_lyftr_tree_e kind,
@@ -317,6 +323,12 @@ typedef struct {
 } ngx_lyftr_merge_t;
 
 
+typedef struct {
+    ngx_str_t            key;
+    int64_t              seq;              /* of the row */
+} ngx_lyftr_entry_t;
+
+
 /*
  * Of the segments, and of the view; to be closed in any case.  Once it is open,
  * desc may be set.
@@ -336,9 +348,9 @@ ngx_int_t ngx_lyftr_merge_after(ngx_lyftr_index_t *index,
 ngx_int_t ngx_lyftr_merge_skip(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, int64_t skip, ngx_lyftr_error_t *err);
 
-/* NGX_DONE: there is none */
+/* NGX_DONE: there is none; the key is valid until the next call */
 ngx_int_t ngx_lyftr_merge_next(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_t *sources, ngx_lyftr_merge_child_t **next,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_entry_t *entry,
     ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_merge_last(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, int64_t *seq, ngx_lyftr_error_t *err);

@@ -424,7 +424,7 @@ ngx_lyftr_merge_first(ngx_lyftr_merge_t *sources)
 
 ngx_int_t
 ngx_lyftr_merge_next(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
-    ngx_lyftr_merge_child_t **next, ngx_lyftr_error_t *err)
+    ngx_lyftr_entry_t *entry, ngx_lyftr_error_t *err)
 {
     int64_t                   rank;
     ngx_uint_t                i;
@@ -457,7 +457,8 @@ ngx_lyftr_merge_next(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     source->passed++;
     source->loaded = 0;
 
-    *next = source;
+    entry->key = source->key;
+    entry->seq = source->seq;
 
     return NGX_OK;
 }

@@ -61,9 +61,9 @@ static ngx_int_t
 ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_error_t *err)
 {
-    ngx_int_t                 rc;
-    ngx_lyftr_query_t        *query;
-    ngx_lyftr_merge_child_t  *source;
+    ngx_int_t           rc;
+    ngx_lyftr_query_t  *query;
+    ngx_lyftr_entry_t   entry;
 
     query = list->query;
 
@@ -87,10 +87,10 @@ ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     for ( ;; ) {
-        rc = ngx_lyftr_merge_next(&c->index, &list->sources, &source, err);
+        rc = ngx_lyftr_merge_next(&c->index, &list->sources, &entry, err);
 
         if (rc == NGX_OK) {
-            rc = ngx_lyftr_sqlite_emit(c, list, source->seq, err);
+            rc = ngx_lyftr_sqlite_emit(c, list, entry.seq, err);
         }
 
         if (rc != NGX_OK) {

@@ -217,16 +217,16 @@ static ngx_int_t
 ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_str_t *needle, ngx_lyftr_error_t *err)
 {
-    int64_t                   passed;
-    ngx_int_t                 rc;
-    ngx_lyftr_merge_child_t  *source;
+    int64_t            passed;
+    ngx_int_t          rc;
+    ngx_lyftr_entry_t  entry;
 
     passed = 0;
 
-    while ((rc = ngx_lyftr_merge_next(&c->index, &list->sources, &source, err))
+    while ((rc = ngx_lyftr_merge_next(&c->index, &list->sources, &entry, err))
            == NGX_OK)
     {
-        rc = ngx_lyftr_search_contains(&c->index, source->seq, needle, err);
+        rc = ngx_lyftr_search_contains(&c->index, entry.seq, needle, err);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -238,13 +238,13 @@ ngx_lyftr_search_list(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
         list->page->total++;
 
-        if (ngx_lyftr_sqlite_passed(list, source->key.data, source->key.len)
+        if (ngx_lyftr_sqlite_passed(list, entry.key.data, entry.key.len)
             || passed++ < list->query->offset)
         {
             continue;
         }
 
-        if (ngx_lyftr_sqlite_emit(c, list, source->seq, err) == NGX_ERROR) {
+        if (ngx_lyftr_sqlite_emit(c, list, entry.seq, err) == NGX_ERROR) {
             return NGX_ERROR;
         }
     }
@@ -259,9 +259,9 @@ static ngx_int_t
 ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err)
 {
-    int64_t                   passed;
-    ngx_int_t                 rc;
-    ngx_lyftr_merge_child_t  *source;
+    int64_t            passed;
+    ngx_int_t          rc;
+    ngx_lyftr_entry_t  entry;
 
     if (list->query->offset >= list->page->total) {
         return NGX_OK;
@@ -277,13 +277,13 @@ ngx_lyftr_search_first(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     passed = 0;
 
     do {
-        rc = ngx_lyftr_merge_next(&c->index, &list->sources, &source, err);
+        rc = ngx_lyftr_merge_next(&c->index, &list->sources, &entry, err);
 
         if (rc == NGX_OK
-            && ngx_lyftr_bitmap_has(bits, source->seq)
+            && ngx_lyftr_bitmap_has(bits, entry.seq)
             && passed++ >= list->query->offset)
         {
-            rc = ngx_lyftr_sqlite_emit(c, list, source->seq, err);
+            rc = ngx_lyftr_sqlite_emit(c, list, entry.seq, err);
         }
 
     } while (rc == NGX_OK);

@@ -270,7 +270,7 @@ ngx_lyftr_senders_least(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
                 continue;
             }
 
-            key = &s->cursors[i].block.key;
+            key = ngx_lyftr_iterator_key(&s->cursors[i]);
             n = ngx_lyftr_senders_len(key);
 
             if (n == 0) {
@@ -337,8 +337,8 @@ ngx_lyftr_senders_walk(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
     ngx_lyftr_buf_t  *key;
 
     rc = NGX_OK;
-    from = cursor->rank;
-    key = &cursor->block.key;
+    from = ngx_lyftr_iterator_rank(cursor);
+    key = ngx_lyftr_iterator_key(cursor);
 
     while (rc == NGX_OK
            && !ngx_lyftr_iterator_end(cursor)
@@ -346,7 +346,7 @@ ngx_lyftr_senders_walk(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
                                 s->part.data, s->part.len)
               == 0)
     {
-        if (cursor->rank - from < NGX_LYFTR_SENDERS_WALK) {
+        if (ngx_lyftr_iterator_rank(cursor) - from < NGX_LYFTR_SENDERS_WALK) {
             rc = ngx_lyftr_iterator_next(&c->index, cursor, err);
             continue;
         }
@@ -360,7 +360,7 @@ ngx_lyftr_senders_walk(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
         break;
     }
 
-    s->rows += cursor->rank - from;
+    s->rows += ngx_lyftr_iterator_rank(cursor) - from;
 
     return rc;
 }

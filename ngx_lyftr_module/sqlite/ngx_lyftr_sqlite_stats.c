@@ -365,15 +365,14 @@ static ngx_int_t
 ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_error_t *err)
 {
-    u_char                    tag;
-    int64_t                   n, seq;
-    ngx_int_t                 rc;
-    ngx_str_t                 low, high;
-    ngx_lyftr_merge_child_t  *source;
-    ngx_lyftr_merge_t         sources;
+    u_char             tag;
+    int64_t            n, seq;
+    ngx_int_t          rc;
+    ngx_str_t          low, high;
+    ngx_lyftr_entry_t  entry;
+    ngx_lyftr_merge_t  sources;
 
     seq = 0;
-    source = NULL;
     tag = NGX_LYFTR_KEY_INSTANT;
     low.data = &tag;
     low.len = 1;
@@ -386,11 +385,11 @@ ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_merge_next(&c->index, &sources, &source, err);
+        rc = ngx_lyftr_merge_next(&c->index, &sources, &entry, err);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_stats_ts(c, source->seq, &stats->first, err);
+        rc = ngx_lyftr_stats_ts(c, entry.seq, &stats->first, err);
     }
 
     if (rc == NGX_OK) {

@@ -465,12 +465,14 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_segment_t *segment, ngx_str_t *id, uint64_t hash, int64_t *seq,
     ngx_lyftr_error_t *err)
 {
-    int                 cmp;
-    u_char              key[sizeof(uint64_t)];
-    ngx_int_t           rc;
-    ngx_uint_t          n;
-    ngx_lyftr_iterator_t  cursor;
+    int                    cmp;
+    u_char                 key[sizeof(uint64_t)];
+    ngx_int_t              rc;
+    ngx_uint_t             n;
+    ngx_lyftr_buf_t       *at;
+    ngx_lyftr_iterator_t   cursor;
 
+    at = ngx_lyftr_iterator_key(&cursor);
     ngx_lyftr_key_hash(key, hash);
 
     ngx_lyftr_iterator_init(&cursor, segment, NGX_LYFTR_TREE_ID);
@@ -480,9 +482,7 @@ ngx_lyftr_sqlite_known_segment(ngx_lyftr_sqlite_t *c,
     for (n = 0;
          rc == NGX_OK
          && !ngx_lyftr_iterator_end(&cursor)
-         && ngx_lyftr_key_cmp(cursor.block.key.data, cursor.block.key.len,
-                              key, sizeof(key))
-            == 0;
+         && ngx_lyftr_key_cmp(at->data, at->len, key, sizeof(key)) == 0;
          n++)
     {
         if (n == NGX_LYFTR_IDS_FEW && segment->ties) {
@@ -519,8 +519,8 @@ ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
     u_char     key[sizeof(uint64_t)];
     int64_t    low, high, rank;
 
-    low = cursor->rank;
-    high = cursor->segment->rows;
+    low = ngx_lyftr_iterator_rank(cursor);
+    high = ngx_lyftr_iterator_rows(cursor);
 
     if (hash != UINT64_MAX) {
         ngx_lyftr_key_hash(key, hash + 1);
@@ -531,7 +531,7 @@ ngx_lyftr_sqlite_known_tie(ngx_lyftr_sqlite_t *c, ngx_lyftr_iterator_t *cursor,
             return NGX_ERROR;
         }
 
-        high = cursor->rank;
+        high = ngx_lyftr_iterator_rank(cursor);
     }
 
     while (low < high) {

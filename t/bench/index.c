@@ -226,11 +226,11 @@ bench_lookup(int64_t rows_n)
 static double
 bench_pages(ngx_uint_t desc)
 {
-    int64_t                   start, n, total, took;
-    ngx_str_t                 none;
-    ngx_uint_t                i;
-    ngx_lyftr_merge_t         merge;
-    ngx_lyftr_merge_child_t  *child;
+    int64_t            start, n, total, took;
+    ngx_str_t          none;
+    ngx_uint_t         i;
+    ngx_lyftr_merge_t  merge;
+    ngx_lyftr_entry_t  entry;
 
     ngx_str_null(&none);
     start = ngx_lyftr_usec();
@@ -246,7 +246,7 @@ bench_pages(ngx_uint_t desc)
                                          bench_random() % total, &err));
 
         for (i = 0; i < BENCH_PAGE; i++) {
-            bench_check(ngx_lyftr_merge_next(&tree, &merge, &child, &err));
+            bench_check(ngx_lyftr_merge_next(&tree, &merge, &entry, &err));
         }
 
         ngx_lyftr_merge_close(&merge);

@@ -117,8 +117,8 @@ test_fails(void **state)
     ngx_str_t                none;
     ngx_uint_t               bad;
     ngx_lyftr_merge_t        merge;
+    ngx_lyftr_entry_t        entry;
     ngx_lyftr_compaction_t   job;
-    ngx_lyftr_merge_child_t *child;
 
     ngx_str_null(&none);
     seed = 4;
@@ -166,7 +166,7 @@ test_fails(void **state)
         }
 
         while (rc == NGX_OK) {
-            rc = ngx_lyftr_merge_next(&tree, &merge, &child, &err);
+            rc = ngx_lyftr_merge_next(&tree, &merge, &entry, &err);
         }
 
         ngx_lyftr_merge_close(&merge);

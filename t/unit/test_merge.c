@@ -11,12 +11,12 @@
 static ngx_uint_t
 test_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, int64_t *seq)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                n;
-    ngx_lyftr_merge_child_t  *source;
+    ngx_int_t          rc;
+    ngx_uint_t         n;
+    ngx_lyftr_entry_t  entry;
 
     for (n = 0; /* void */; n++) {
-        rc = ngx_lyftr_merge_next(&c->index, sources, &source, &err);
+        rc = ngx_lyftr_merge_next(&c->index, sources, &entry, &err);
 
         if (rc == NGX_DONE) {
             return n;
@@ -24,7 +24,7 @@ test_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, int64_t *seq)
 
         assert_int_equal(rc, NGX_OK);
         assert_true(n < TEST_ROWS);
-        seq[n] = source->seq;
+        seq[n] = entry.seq;
     }
 }
 
@@ -58,24 +58,24 @@ static void
 test_after(ngx_lyftr_sqlite_t *c, ngx_lyftr_merge_t *sources, ngx_str_t *low,
     ngx_str_t *high, int64_t *want, ngx_uint_t n)
 {
-    int64_t                   total;
-    ngx_str_t                 key;
-    ngx_uint_t                i, skip;
-    ngx_lyftr_merge_child_t  *source;
+    int64_t            total;
+    ngx_str_t          key;
+    ngx_uint_t         i, skip;
+    ngx_lyftr_entry_t  entry;
 
     for (i = 0; i < n; i += 1 + n / 9) {
         assert_int_equal(ngx_lyftr_merge_range(&c->index, sources, low, high,
                                                &total, &err), NGX_OK);
         assert_int_equal(ngx_lyftr_merge_skip(&c->index, sources, i, &err),
                          NGX_OK);
-        assert_int_equal(ngx_lyftr_merge_next(&c->index, sources, &source,
+        assert_int_equal(ngx_lyftr_merge_next(&c->index, sources, &entry,
                                               &err), NGX_OK);
 
         /* with a byte more, it is the least key that is greater */
 
-        key.len = source->key.len + !sources->desc;
+        key.len = entry.key.len + !sources->desc;
         key.data = calloc(1, key.len);
-        ngx_memcpy(key.data, source->key.data, source->key.len);
+        ngx_memcpy(key.data, entry.key.data, entry.key.len);
 
         for (skip = 0; skip < 3; skip++) {
             assert_int_equal(ngx_lyftr_merge_range(&c->index, sources, low,

@@ -322,21 +322,21 @@ static ngx_inline void
 unit_index_rest(ngx_lyftr_merge_t *merge, ngx_uint_t kind, ngx_uint_t low,
     ngx_uint_t high, ngx_uint_t passed)
 {
-    ngx_uint_t                i, at;
-    ngx_lyftr_merge_child_t  *child;
+    ngx_uint_t         i, at;
+    ngx_lyftr_entry_t  entry;
 
     for (i = low + passed; i < high; i++) {
         at = merge->desc ? high - 1 - (i - low) : i;
 
-        assert_int_equal(ngx_lyftr_merge_next(&tree, merge, &child, &err),
+        assert_int_equal(ngx_lyftr_merge_next(&tree, merge, &entry, &err),
                          NGX_OK);
-        assert_int_equal(child->seq, entries[kind][at].seq);
-        unit_equal_bytes(child->key.data, child->key.len,
+        assert_int_equal(entry.seq, entries[kind][at].seq);
+        unit_equal_bytes(entry.key.data, entry.key.len,
                          entries[kind][at].key, entries[kind][at].len,
                          __LINE__);
     }
 
-    assert_int_equal(ngx_lyftr_merge_next(&tree, merge, &child, &err),
+    assert_int_equal(ngx_lyftr_merge_next(&tree, merge, &entry, &err),
                      NGX_DONE);
 }
 
