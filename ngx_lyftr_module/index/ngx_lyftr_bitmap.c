@@ -3,6 +3,9 @@
 #include <ngx_lyftr_index.h>
 
 
+static ngx_int_t ngx_lyftr_bitmap_erased(ngx_lyftr_index_t *index,
+    ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_bitmap_source(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_child_t *source,
     ngx_lyftr_error_t *err);
@@ -114,7 +117,7 @@ ngx_lyftr_bitmap_range(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
         }
     }
 
-    return NGX_OK;
+    return ngx_lyftr_bitmap_erased(index, bits, bits->words, sources, err);
 }
 
 
@@ -144,8 +147,37 @@ ngx_lyftr_bitmap_narrow(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
         }
     }
 
+    if (ngx_lyftr_bitmap_erased(index, bits, words, sources, err) != NGX_OK) {
+        free(words);
+        return NGX_ERROR;
+    }
+
     free(bits->words);
     bits->words = words;
+
+    return NGX_OK;
+}
+
+
+/* takes out the bits of rows that are erased */
+
+static ngx_int_t
+ngx_lyftr_bitmap_erased(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
+    uint64_t *words, ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t                i;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (i = 0; i < sources->nerased; i++) {
+        source = &sources->erased[i];
+
+        if (ngx_lyftr_bitmap_ranks(index, bits, words, source, source->low,
+                                   source->high, 0, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }
@@ -159,7 +191,12 @@ ngx_lyftr_bitmap_source(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
 {
     ngx_lyftr_segment_t  *segment;
 
-    if (source->chunk || source->high - source->low < source->rows / 2) {
+    /* while rows are erased, bits may be set that no entry has any more */
+
+    if (source->row
+        || index->nerased
+        || source->high - source->low < source->rows / 2)
+    {
         return ngx_lyftr_bitmap_ranks(index, bits, words, source, source->low,
                                       source->high, 1, err);
     }

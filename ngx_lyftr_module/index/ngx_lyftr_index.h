@@ -146,6 +146,20 @@ typedef struct {
 } ngx_lyftr_segment_t;
 
 
+/*
+ * Rows that are erased and that older segments still have: all of a sender, or
+ * those of a list.
+ */
+
+typedef struct {
+    int64_t                    number;     /* segments before this one */
+    ngx_str_t                  part;       /* that keys of the sender have */
+    ngx_lyftr_memtable_row_t  *rows;       /* if part is empty */
+    ngx_uint_t                 n;
+    uint32_t                  *order[NGX_LYFTR_TREES];
+} ngx_lyftr_erased_t;
+
+
 /* what is read: the segments, and the rows after them */
 
 typedef struct {
@@ -159,6 +173,9 @@ typedef struct {
     ngx_lyftr_view_t           view;       /* of the other rows, */
     int64_t                    last;       /* up to this one */
     int64_t                    floor;      /* none up to this one */
+
+    ngx_lyftr_erased_t        *erased;     /* of the segments, these are none */
+    ngx_uint_t                 nerased;
 } ngx_lyftr_index_t;
 
 
@@ -297,29 +314,37 @@ ngx_int_t ngx_lyftr_iterator_prev(ngx_lyftr_index_t *index,
     ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_merge.c */
+/* ngx_lyftr_merge_child.c */
 
 typedef struct {
-    ngx_lyftr_iterator_t   cursor;
-    ngx_lyftr_chunk_t   *chunk;            /* NULL: a segment */
-    uint32_t            *order;
-    int64_t              rows;
-    int64_t              low;              /* ranks of the range, */
-    int64_t              high;
-    int64_t              passed;           /* entries of it */
-    int64_t              step;
-    ngx_str_t            key;              /* of the entry that was loaded */
-    int64_t              seq;
-    ngx_uint_t           own;              /* order is to be freed */
-    unsigned             placed:1;         /* the cursor is at its rank */
-    unsigned             loaded:1;
+    ngx_lyftr_iterator_t       cursor;
+    ngx_lyftr_memtable_row_t  *row;        /* NULL: a segment */
+    uint32_t                  *order;
+    int64_t                    rows;
+    int64_t                    least;      /* ranks that there are, */
+    int64_t                    most;
+    int64_t                    low;        /* and of the range, */
+    int64_t                    high;
+    int64_t                    passed;     /* entries of it */
+    int64_t                    kept;
+    int64_t                    step;
+    ngx_str_t                  part;       /* keys are without this one, */
+    ngx_lyftr_buf_t            whole;      /* but not in the tree */
+    ngx_str_t                  key;        /* of the entry that was loaded */
+    int64_t                    seq;
+    ngx_uint_t                 own;        /* order is to be freed */
+    unsigned                   placed:1;   /* the cursor is at its rank */
+    unsigned                   loaded:1;
 } ngx_lyftr_merge_child_t;
 
 
 typedef struct {
     ngx_lyftr_merge_child_t  *elts;
-    ngx_uint_t           n;
-    ngx_uint_t           desc;             /* from the last to the first */
+    ngx_uint_t                n;
+    ngx_lyftr_merge_child_t  *erased;      /* of the entries, these are none */
+    ngx_uint_t                nerased;
+    ngx_uint_t                desc;        /* from the last to the first */
+    ngx_lyftr_buf_t           key;
 } ngx_lyftr_merge_t;
 
 
@@ -328,6 +353,45 @@ typedef struct {
     int64_t              seq;              /* of the row */
 } ngx_lyftr_entry_t;
 
+
+/* of a tree, or of a chunk of a view; what has no memory yet is zeroed */
+void ngx_lyftr_merge_child_segment(ngx_lyftr_merge_child_t *source,
+    ngx_lyftr_segment_t *segment, ngx_lyftr_tree_e kind);
+ngx_int_t ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_child_t *source, ngx_lyftr_view_chunk_t *part,
+    ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err);
+void ngx_lyftr_merge_child_free(ngx_lyftr_merge_child_t *source);
+
+/* the rank of the first entry whose key is not less */
+ngx_int_t ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_child_t *source, ngx_str_t *key, int64_t *rank,
+    ngx_lyftr_error_t *err);
+
+/* the key and the seq of the entry of that rank, which is there */
+ngx_int_t ngx_lyftr_merge_child_load(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_child_t *source, int64_t rank, ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_erased.c */
+
+/* sorts the rows that have been added, but those of newer segments */
+ngx_int_t ngx_lyftr_erased_sort(ngx_lyftr_index_t *index,
+    ngx_lyftr_erased_t *erased, ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_erased_free(ngx_lyftr_erased_t *erased);
+
+/* the sources of the rows that are erased */
+ngx_int_t ngx_lyftr_erased_open(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err);
+void ngx_lyftr_erased_close(ngx_lyftr_merge_t *sources);
+
+/* is the next entry one of them?  NGX_OK, and it is passed; NGX_DECLINED */
+ngx_int_t ngx_lyftr_erased_has(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_entry_t *entry,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_merge.c */
 
 /*
  * Of the segments, and of the view; to be closed in any case.  Once it is open,
@@ -352,12 +416,9 @@ ngx_int_t ngx_lyftr_merge_skip(ngx_lyftr_index_t *index,
 ngx_int_t ngx_lyftr_merge_next(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, ngx_lyftr_entry_t *entry,
     ngx_lyftr_error_t *err);
+/* of the last one; nothing is next after it */
 ngx_int_t ngx_lyftr_merge_last(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, int64_t *seq, ngx_lyftr_error_t *err);
-
-/* the key and the seq of the entry of that rank, which is there */
-ngx_int_t ngx_lyftr_merge_child_load(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source, int64_t rank, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_builder.c */

@@ -6,15 +6,26 @@
 /*
  * All rows in one order: a source is a segment, or a chunk of the recent rows.
  * Each knows the ranks of its entries, so that rows are counted, and passed
- * over, without looking at them.
+ * over, without looking at them.  Rows that are erased, and that segments still
+ * have, are sources as well: of each number theirs is taken off.
  */
 
-static ngx_int_t ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source, ngx_lyftr_view_chunk_t *part,
-    ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source, ngx_str_t *key, int64_t *rank,
-    ngx_lyftr_error_t *err);
+/* rows that are erased, and passed one by one, before it is by more */
+#ifndef NGX_LYFTR_MERGE_RUN
+#define NGX_LYFTR_MERGE_RUN        64
+#endif
+
+
+static ngx_int_t ngx_lyftr_merge_bounds(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_child_t *elts, ngx_uint_t n, ngx_str_t *low,
+    ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_pass(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_child_t *elts, ngx_uint_t n, ngx_uint_t desc,
+    ngx_str_t *key, int64_t *passed, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_level(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, int64_t *passed, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_skip_all(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, int64_t skip, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_merge_skip_by(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, int64_t step, int64_t *skip,
     ngx_lyftr_error_t *err);
@@ -22,6 +33,15 @@ static int64_t ngx_lyftr_merge_rank(ngx_lyftr_merge_t *sources,
     ngx_lyftr_merge_child_t *source, int64_t n);
 static ngx_lyftr_merge_child_t *ngx_lyftr_merge_first(
     ngx_lyftr_merge_t *sources);
+static ngx_int_t ngx_lyftr_merge_peek(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_merge_child_t **first,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_run(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err);
+static void ngx_lyftr_merge_keep(ngx_lyftr_merge_child_t *elts, ngx_uint_t n,
+    ngx_uint_t back);
+static void ngx_lyftr_merge_begin(ngx_lyftr_merge_child_t *elts,
+    ngx_uint_t n);
 
 
 ngx_int_t
@@ -34,8 +54,8 @@ ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 
     n = index->nsegments + index->view.nchunks;
 
-    sources->n = 0;
-    sources->desc = 0;
+    ngx_memzero(sources, sizeof(ngx_lyftr_merge_t));
+
     sources->elts = malloc((n + 1) * sizeof(ngx_lyftr_merge_child_t));
 
     if (sources->elts == NULL) {
@@ -60,11 +80,8 @@ ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
             continue;
         }
 
-        source = &sources->elts[sources->n++];
-        source->rows = segment->rows;
-        source->high = source->rows;
-
-        ngx_lyftr_iterator_init(&source->cursor, segment, kind);
+        ngx_lyftr_merge_child_segment(&sources->elts[sources->n++], segment,
+                                      kind);
     }
 
     for (i = 0; i < index->view.nchunks; i++) {
@@ -78,46 +95,22 @@ ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
         }
     }
 
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source, ngx_lyftr_view_chunk_t *part,
-    ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err)
-{
-    source->cursor.kind = kind;
-    source->chunk = part->chunk;
-    source->rows = part->n;
-    source->high = part->n;
-
-    source->order = ngx_lyftr_memtable_order(index->memtable, part, kind,
-                                             &source->own);
-
-    return source->order ? NGX_OK
-                         : ngx_lyftr_index_memory(err);
+    return ngx_lyftr_erased_open(index, sources, kind, err);
 }
 
 
 void
 ngx_lyftr_merge_close(ngx_lyftr_merge_t *sources)
 {
-    ngx_lyftr_merge_child_t  *source;
-
     while (sources->n) {
-        source = &sources->elts[--sources->n];
-
-        if (source->own) {
-            free(source->order);
-        }
-
-        ngx_lyftr_iterator_free(&source->cursor);
+        ngx_lyftr_merge_child_free(&sources->elts[--sources->n]);
     }
 
     free(sources->elts);
 
     sources->elts = NULL;
+
+    ngx_lyftr_erased_close(sources);
 }
 
 
@@ -125,13 +118,36 @@ ngx_int_t
 ngx_lyftr_merge_range(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *low, ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err)
 {
+    int64_t  erased;
+
+    if (ngx_lyftr_merge_bounds(index, sources->elts, sources->n, low, high,
+                               total, err)
+        != NGX_OK
+        || ngx_lyftr_merge_bounds(index, sources->erased, sources->nerased,
+                                  low, high, &erased, err)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    *total -= erased;
+
+    return *total >= 0 ? NGX_OK : ngx_lyftr_index_damaged(err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_merge_bounds(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_child_t *elts, ngx_uint_t n, ngx_str_t *low,
+    ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err)
+{
     ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
     *total = 0;
 
-    for (i = 0; i < sources->n; i++) {
-        source = &sources->elts[i];
+    for (i = 0; i < n; i++) {
+        source = &elts[i];
 
         if ((low->len && ngx_lyftr_merge_child_bound(index, source, low,
                                                      &source->low,
@@ -149,6 +165,7 @@ ngx_lyftr_merge_range(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
         }
 
         source->passed = 0;
+        source->loaded = 0;
         *total += source->high - source->low;
     }
 
@@ -160,129 +177,115 @@ ngx_int_t
 ngx_lyftr_merge_after(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *key, ngx_lyftr_error_t *err)
 {
+    int64_t  passed;
+
+    if (ngx_lyftr_merge_pass(index, sources->elts, sources->n, sources->desc,
+                             key, &passed, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_lyftr_merge_pass(index, sources->erased, sources->nerased,
+                                sources->desc, key, &passed, err);
+}
+
+
+static ngx_int_t
+ngx_lyftr_merge_pass(ngx_lyftr_index_t *index, ngx_lyftr_merge_child_t *elts,
+    ngx_uint_t n, ngx_uint_t desc, ngx_str_t *key, int64_t *passed,
+    ngx_lyftr_error_t *err)
+{
     int64_t                   rank;
     ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
 
-    for (i = 0; i < sources->n; i++) {
-        source = &sources->elts[i];
+    *passed = 0;
 
-        if (ngx_lyftr_merge_child_bound(index, source, key, &rank,
-                                        err)
+    for (i = 0; i < n; i++) {
+        source = &elts[i];
+
+        if (ngx_lyftr_merge_child_bound(index, source, key, &rank, err)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        rank = sources->desc ? source->high - rank : rank - source->low;
+        rank = desc ? source->high - rank : rank - source->low;
 
-        source->passed = ngx_max(source->passed, rank);
+        if (rank > source->passed) {
+            *passed += rank - source->passed;
+            source->passed = rank;
+            source->loaded = 0;
+        }
     }
 
     return NGX_OK;
 }
 
 
-/* the rank of the first entry whose key is not less */
-
-static ngx_int_t
-ngx_lyftr_merge_child_bound(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source, ngx_str_t *key, int64_t *rank,
-    ngx_lyftr_error_t *err)
-{
-    size_t    len;
-    u_char   *p;
-    int64_t   low, high, n;
-
-    if (source->chunk == NULL) {
-
-        if (ngx_lyftr_iterator_seek(index, &source->cursor, key->data, key->len,
-                                    err)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        source->placed = 1;
-        *rank = source->cursor.rank;
-
-        return *rank >= 0 && *rank <= source->rows
-               ? NGX_OK : ngx_lyftr_index_damaged(err);
-    }
-
-    low = 0;
-    high = source->rows;
-
-    while (low < high) {
-        n = (low + high) / 2;
-
-        p = ngx_lyftr_memtable_key(&source->chunk->row[source->order[n]],
-                                   source->cursor.kind, &len);
-
-        if (ngx_lyftr_key_cmp(p, len, key->data, key->len) < 0) {
-            low = n + 1;
-
-        } else {
-            high = n;
-        }
-    }
-
-    *rank = low;
-
-    return NGX_OK;
-}
-
+/* as many more as of those that were passed are erased */
 
 ngx_int_t
-ngx_lyftr_merge_child_load(ngx_lyftr_index_t *index,
-    ngx_lyftr_merge_child_t *source, int64_t rank, ngx_lyftr_error_t *err)
+ngx_lyftr_merge_skip(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+    int64_t skip, ngx_lyftr_error_t *err)
 {
-    ngx_int_t                  rc;
-    ngx_lyftr_iterator_t      *cursor;
-    ngx_lyftr_memtable_row_t  *row;
+    ngx_int_t  rc;
 
-    if (source->chunk) {
-        row = &source->chunk->row[source->order[rank]];
+    do {
+        if (ngx_lyftr_merge_skip_all(index, sources, skip, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
-        source->key.data = ngx_lyftr_memtable_key(row, source->cursor.kind,
-                                                  &source->key.len);
-        source->seq = row->seq;
+        rc = ngx_lyftr_merge_level(index, sources, &skip, err);
 
+    } while (rc == NGX_OK && skip);
+
+    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * Of the erased rows, passes over those that come before the next one of all,
+ * and counts them; NGX_DONE: there is no next one.
+ */
+
+static ngx_int_t
+ngx_lyftr_merge_level(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+    int64_t *passed, ngx_lyftr_error_t *err)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 key;
+    ngx_lyftr_merge_child_t  *source;
+
+    *passed = 0;
+
+    if (sources->nerased == 0) {
         return NGX_OK;
     }
 
-    cursor = &source->cursor;
-
-    rc = NGX_OK;
-
-    if (source->placed && rank == cursor->rank + 1) {
-        rc = ngx_lyftr_iterator_next(index, cursor, err);
-
-    } else if (source->placed && rank == cursor->rank - 1) {
-        rc = ngx_lyftr_iterator_prev(index, cursor, err);
-
-    } else if (!source->placed || rank != cursor->rank) {
-        rc = ngx_lyftr_iterator_at(index, cursor, rank, err);
-    }
-
-    source->placed = (rc == NGX_OK && !ngx_lyftr_iterator_end(cursor));
+    rc = ngx_lyftr_merge_peek(index, sources, &source, err);
 
     if (rc != NGX_OK) {
-        return NGX_ERROR;
+        return rc;
     }
 
-    if (cursor->block.value < 1
-        || cursor->block.value > cursor->segment->last
-                                 - cursor->segment->first)
+    sources->key.len = 0;
+
+    /* backwards, before it is what is greater */
+
+    if (ngx_lyftr_buf_add(&sources->key, source->key.data, source->key.len)
+        != NGX_OK
+        || ngx_lyftr_buf_add(&sources->key, "", 1) != NGX_OK)
     {
-        return ngx_lyftr_index_damaged(err);
+        return ngx_lyftr_index_memory(err);
     }
 
-    source->key.data = cursor->block.key.data;
-    source->key.len = cursor->block.key.len;
-    source->seq = ngx_lyftr_iterator_seq(cursor);
+    key.data = sources->key.data;
+    key.len = source->key.len + (sources->desc != 0);
 
-    return NGX_OK;
+    return ngx_lyftr_merge_pass(index, sources->erased, sources->nerased,
+                                sources->desc, &key, passed, err);
 }
 
 
@@ -292,8 +295,8 @@ ngx_lyftr_merge_child_load(ngx_lyftr_index_t *index,
  * least of those are among the first n steps.
  */
 
-ngx_int_t
-ngx_lyftr_merge_skip(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+static ngx_int_t
+ngx_lyftr_merge_skip_all(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t skip, ngx_lyftr_error_t *err)
 {
     int64_t  step;
@@ -426,6 +429,44 @@ ngx_int_t
 ngx_lyftr_merge_next(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_lyftr_entry_t *entry, ngx_lyftr_error_t *err)
 {
+    ngx_int_t                 rc;
+    ngx_uint_t                n;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (n = 1; /* void */ ; n++) {
+        rc = ngx_lyftr_merge_peek(index, sources, &source, err);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        source->passed++;
+        source->loaded = 0;
+
+        entry->key = source->key;
+        entry->seq = source->seq;
+
+        rc = ngx_lyftr_erased_has(index, sources, entry, err);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? NGX_OK : rc;
+        }
+
+        if (n % NGX_LYFTR_MERGE_RUN == 0
+            && ngx_lyftr_merge_run(index, sources, err) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+/* the source of the next row of all, erased or not; NGX_DONE: there is none */
+
+static ngx_int_t
+ngx_lyftr_merge_peek(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_merge_child_t **first, ngx_lyftr_error_t *err)
+{
     int64_t                   rank;
     ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source;
@@ -448,19 +489,68 @@ ngx_lyftr_merge_next(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
         source->loaded = 1;
     }
 
-    source = ngx_lyftr_merge_first(sources);
+    *first = ngx_lyftr_merge_first(sources);
 
-    if (source == NULL) {
-        return NGX_DONE;
+    return *first ? NGX_OK : NGX_DONE;
+}
+
+
+/* passes over many rows that are all erased, by halves */
+
+static ngx_int_t
+ngx_lyftr_merge_run(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_error_t *err)
+{
+    int64_t    step, passed;
+    ngx_int_t  rc;
+
+    passed = 0;
+
+    for (step = NGX_LYFTR_MERGE_RUN; step; /* void */ ) {
+        ngx_lyftr_merge_keep(sources->elts, sources->n, 0);
+        ngx_lyftr_merge_keep(sources->erased, sources->nerased, 0);
+
+        rc = ngx_lyftr_merge_skip_all(index, sources, step, err);
+
+        if (rc == NGX_OK) {
+            rc = ngx_lyftr_merge_level(index, sources, &passed, err);
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK && passed == step) {
+            step *= 2;
+            continue;
+        }
+
+        ngx_lyftr_merge_keep(sources->elts, sources->n, 1);
+        ngx_lyftr_merge_keep(sources->erased, sources->nerased, 1);
+
+        step /= 2;
     }
 
-    source->passed++;
-    source->loaded = 0;
-
-    entry->key = source->key;
-    entry->seq = source->seq;
-
     return NGX_OK;
+}
+
+
+static void
+ngx_lyftr_merge_keep(ngx_lyftr_merge_child_t *elts, ngx_uint_t n,
+    ngx_uint_t back)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (back) {
+            elts[i].passed = elts[i].kept;
+            elts[i].loaded = 0;
+
+        } else {
+            elts[i].kept = elts[i].passed;
+        }
+    }
 }
 
 
@@ -468,38 +558,35 @@ ngx_int_t
 ngx_lyftr_merge_last(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     int64_t *seq, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t                i;
-    ngx_lyftr_merge_child_t  *source, *last;
+    ngx_int_t          rc;
+    ngx_uint_t         desc;
+    ngx_lyftr_entry_t  entry;
 
-    last = NULL;
+    desc = sources->desc;
+    sources->desc = 1;
 
-    for (i = 0; i < sources->n; i++) {
-        source = &sources->elts[i];
+    ngx_lyftr_merge_begin(sources->elts, sources->n);
+    ngx_lyftr_merge_begin(sources->erased, sources->nerased);
 
-        if (source->low == source->high) {
-            continue;
-        }
+    rc = ngx_lyftr_merge_next(index, sources, &entry, err);
 
-        if (ngx_lyftr_merge_child_load(index, source, source->high - 1,
-                                       err) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (last == NULL
-            || ngx_lyftr_key_cmp(source->key.data, source->key.len,
-                                 last->key.data, last->key.len)
-               > 0)
-        {
-            last = source;
-        }
+    if (rc == NGX_OK) {
+        *seq = entry.seq;
     }
 
-    if (last == NULL) {
-        return NGX_DONE;
+    sources->desc = desc;
+
+    return rc;
+}
+
+
+static void
+ngx_lyftr_merge_begin(ngx_lyftr_merge_child_t *elts, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        elts[i].passed = 0;
+        elts[i].loaded = 0;
     }
-
-    *seq = last->seq;
-
-    return NGX_OK;
 }

@@ -161,6 +161,309 @@ test_floor(void **state)
 }
 
 
+/* of a sender, and of a list, those that older segments have */
+
+static ngx_str_t   *gone;
+static int64_t      gone_to;
+
+
+static ngx_uint_t
+test_listed(int64_t seq)
+{
+    return seq % 5 == 0 && seq <= gone_to;
+}
+
+
+static ngx_uint_t
+test_erased_row(void *data, int64_t seq)
+{
+    ngx_uint_t  i;
+
+    if (test_listed(seq)) {
+        return 1;
+    }
+
+    for (i = 0; i < nrows && rows[i].seq < seq; i++) { /* void */ }
+
+    return seq <= gone_to && rows[i].from.len == gone->len
+           && ngx_memcmp(rows[i].from.data, gone->data, gone->len) == 0;
+}
+
+
+/* bits of what is there, whatever was set */
+
+static void
+test_bits(void)
+{
+    int64_t              n;
+    ngx_str_t            none;
+    ngx_uint_t           i;
+    ngx_lyftr_merge_t    merge;
+    ngx_lyftr_bitmap_t   bits, all;
+
+    ngx_str_null(&none);
+    ngx_memzero(&bits, sizeof(ngx_lyftr_bitmap_t));
+    ngx_memzero(&all, sizeof(ngx_lyftr_bitmap_t));
+
+    assert_int_equal(ngx_lyftr_merge_open(&tree, &merge, NGX_LYFTR_TREE_TIME,
+                                          &err), NGX_OK);
+    assert_int_equal(ngx_lyftr_merge_range(&tree, &merge, &none, &none, &n,
+                                           &err), NGX_OK);
+    assert_int_equal(n, nrows);
+
+    assert_int_equal(ngx_lyftr_bitmap_range(&tree, &bits, &merge, &err),
+                     NGX_OK);
+    assert_int_equal(ngx_lyftr_bitmap_reach(&tree, &all, &err), NGX_OK);
+    ngx_memset(all.words, 0xff,
+               ngx_lyftr_bitmap_words(all.last) * sizeof(uint64_t));
+    assert_int_equal(ngx_lyftr_bitmap_narrow(&tree, &all, &merge, &err),
+                     NGX_OK);
+
+    for (i = 0; i < nrows; i++) {
+        assert_true(ngx_lyftr_bitmap_has(&bits, rows[i].seq));
+        assert_true(ngx_lyftr_bitmap_has(&all, rows[i].seq));
+    }
+
+    assert_int_equal(ngx_lyftr_bitmap_count(&bits), nrows);
+    assert_int_equal(ngx_lyftr_bitmap_count(&all), nrows);
+
+    ngx_lyftr_bitmap_free(&bits);
+    ngx_lyftr_bitmap_free(&all);
+    ngx_lyftr_merge_close(&merge);
+}
+
+
+static void
+test_erased_all(void)
+{
+    u_char      low[64], high[64];
+    ngx_str_t   l, h, none;
+    ngx_uint_t  i, k;
+
+    ngx_str_null(&none);
+
+    for (k = 0; k < 2; k++) {
+        unit_index_range(NGX_LYFTR_TREE_TIME, &none, &none, k);
+        unit_index_range(NGX_LYFTR_TREE_SENDER, &none, &none, k);
+
+        for (i = 0; i < unit_count(parts); i++) {
+            l.data = low;
+            l.len = ngx_lyftr_key_sender(low, &parts[i]) - low;
+            h.data = high;
+            h.len = ngx_lyftr_key_sender(high, &parts[i]) - high;
+            high[h.len - 1] = 1;
+
+            unit_index_range(NGX_LYFTR_TREE_SENDER, &l, &h, k);
+            unit_index_range(NGX_LYFTR_TREE_SENDER, &none, &l, k);
+        }
+
+        for (i = 0; i < unit_count(instants); i++) {
+            l.data = low;
+            l.len = ngx_lyftr_key_instant(low, &instants[i]) - low;
+
+            unit_index_range(NGX_LYFTR_TREE_TIME, &l, &none, k);
+            unit_index_range(NGX_LYFTR_TREE_TIME, &none, &l, k);
+        }
+    }
+
+    test_bits();
+}
+
+
+/* takes them out of the arrays; segments still have them */
+
+static ngx_lyftr_row_t  gone_rows[UNIT_INDEX_ROWS];
+static ngx_uint_t       ngone;
+
+
+static ngx_uint_t
+test_gone(void *data, int64_t seq)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ngone; i++) {
+        if (gone_rows[i].seq == seq) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+test_keep(ngx_uint_t (*out)(void *data, int64_t seq))
+{
+    ngx_uint_t     i, n, kind;
+    unit_entry_t  *e;
+
+    for (i = 0, ngone = 0; i < nrows; i++) {
+        if (out(NULL, rows[i].seq)) {
+            gone_rows[ngone++] = rows[i];
+        }
+    }
+
+    for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
+        e = entries[kind];
+
+        for (i = 0, n = 0; i < nrows; i++) {
+            if (test_gone(NULL, e[i].seq)) {
+                free(e[i].key);
+
+            } else {
+                e[n++] = e[i];
+            }
+        }
+    }
+
+    for (i = 0, n = 0; i < nrows; i++) {
+        if (!test_gone(NULL, rows[i].seq)) {
+            rows[n++] = rows[i];
+        }
+    }
+
+    nrows = n;
+    held.nrows = n;
+}
+
+
+/* the sender may have most of the rows, so that runs are long */
+
+static void
+test_erased_begin(ngx_uint_t share)
+{
+    ngx_uint_t  i, k;
+
+    for (i = 0; share && i < nrows; i++) {
+        if (i % 16 < share * 7) {
+            rows[i].from = *gone;
+        }
+    }
+
+    for (i = 0; i < nrows; i++) {
+        for (k = 0; k < NGX_LYFTR_TREES; k++) {
+            free(entries[k][i].key);
+        }
+    }
+
+    unit_index_entries();
+}
+
+
+/* a segment is made anew, without them */
+
+static void
+test_erased_make(ngx_uint_t k)
+{
+    ngx_uint_t              i;
+    ngx_lyftr_leave_t       leave;
+    ngx_lyftr_compaction_t  job;
+
+    ngx_memzero(&job, sizeof(ngx_lyftr_compaction_t));
+    ngx_memzero(&leave, sizeof(ngx_lyftr_leave_t));
+
+    leave.out = test_gone;
+
+    for (i = 0; i < ngone; i++) {
+        if (gone_rows[i].seq > tree.segments[k].first
+            && gone_rows[i].seq <= tree.segments[k].last)
+        {
+            leave.rows++;
+            leave.sum += gone_rows[i].sum;
+        }
+    }
+
+    assert_int_equal(ngx_lyftr_compaction_merge(&tree, &job, ++number,
+                                                &tree.segments[k], 1, &leave,
+                                                &err), NGX_OK);
+    assert_int_equal(unit_index_compact(&job), NGX_DONE);
+    unit_index_place(&job, k, 1);
+}
+
+
+static void
+test_erased(void **state)
+{
+    u_char                     part[64];
+    ngx_uint_t                 i, k, round, nlist;
+    ngx_lyftr_buf_t            keys[UNIT_INDEX_ROWS];
+    ngx_lyftr_erased_t         erased[2];
+    ngx_lyftr_memtable_row_t   list[UNIT_INDEX_ROWS];
+
+    for (round = 0; round < 3 * unit_count(parts); round++) {
+        seed = 30 + round;
+        unit_index_begin(300);
+
+        gone = &parts[round % unit_count(parts)];
+
+        test_erased_begin(round % 3);
+
+        for (i = 0; i < 4; i++) {
+            unit_index_flush((i + 1) * 8 * NGX_LYFTR_CHUNK);
+        }
+
+        ngx_memzero(erased, sizeof(erased));
+        gone_to = tree.segments[3].last;
+        erased[0].number = number + 1;
+        erased[0].part.data = part;
+        erased[0].part.len = ngx_lyftr_key_sender(part, gone) - part;
+        erased[1].number = number + 1;
+        tree.erased = erased;
+        tree.nerased = 2;
+
+        for (i = 0, nlist = 0; i < nrows; i++) {
+            if (test_listed(rows[i].seq)
+                && (rows[i].from.len != gone->len
+                    || ngx_memcmp(rows[i].from.data, gone->data, gone->len)))
+            {
+                ngx_memzero(&keys[nlist], sizeof(ngx_lyftr_buf_t));
+                assert_int_equal(ngx_lyftr_key_row(&rows[i], &keys[nlist],
+                                                   &list[nlist]), NGX_OK);
+                nlist++;
+            }
+        }
+
+        /* a segment after the other is made without them */
+
+        for (k = 0; k <= 4; k++) {
+
+            assert_int_equal(ngx_lyftr_erased_sort(&tree, &erased[1], list,
+                                                   nlist, &err), NGX_OK);
+
+            if (k == 0) {
+                test_keep(test_erased_row);
+            }
+
+            unit_index_recent();
+            test_erased_all();
+
+            if (k == 4) {
+                break;
+            }
+
+            test_erased_make(k);
+        }
+
+        tree.nerased = 0;
+        unit_index_all();
+
+        ngx_lyftr_erased_free(&erased[1]);
+
+        while (nlist) {
+            ngx_lyftr_buf_free(&keys[--nlist]);
+        }
+
+        unit_index_end();
+
+        while (ngone) {
+            ngone--;
+            free(gone_rows[ngone].message_id.data);
+            free(gone_rows[ngone].body.data);
+        }
+    }
+}
+
+
 static ngx_uint_t
 test_day(void *data, ngx_lyftr_segment_t *one, ngx_lyftr_segment_t *two)
 {
@@ -305,6 +608,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_erased),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_top)
     };

@@ -95,14 +95,43 @@ unit_index_row(ngx_lyftr_row_t *row, int64_t seq)
 }
 
 
+/* those of the rows */
+
 static ngx_inline void
-unit_index_begin(ngx_uint_t n)
+unit_index_entries(void)
 {
-    int64_t                    seq;
     ngx_uint_t                 i, kind;
     unit_entry_t              *e;
     ngx_lyftr_buf_t            keys;
     ngx_lyftr_memtable_row_t   to;
+
+    for (i = 0; i < nrows; i++) {
+        ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
+        assert_int_equal(ngx_lyftr_key_row(&rows[i], &keys, &to), NGX_OK);
+
+        for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
+            e = &entries[kind][i];
+
+            e->key = ngx_lyftr_memtable_key(&to, kind, &e->len);
+            e->key = unit_copy(e->key, e->len);
+            e->seq = rows[i].seq;
+        }
+
+        ngx_lyftr_buf_free(&keys);
+    }
+
+    for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
+        qsort(entries[kind], nrows, sizeof(unit_entry_t),
+              unit_index_entry_cmp);
+    }
+}
+
+
+static ngx_inline void
+unit_index_begin(ngx_uint_t n)
+{
+    int64_t     seq;
+    ngx_uint_t  i;
 
     ngx_memzero(&tree, sizeof(ngx_lyftr_index_t));
 
@@ -118,24 +147,7 @@ unit_index_begin(ngx_uint_t n)
         unit_index_row(&rows[i], seq);
     }
 
-    for (i = 0; i < n; i++) {
-        ngx_memzero(&keys, sizeof(ngx_lyftr_buf_t));
-        assert_int_equal(ngx_lyftr_key_row(&rows[i], &keys, &to), NGX_OK);
-
-        for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
-            e = &entries[kind][i];
-
-            e->key = ngx_lyftr_memtable_key(&to, kind, &e->len);
-            e->key = unit_copy(e->key, e->len);
-            e->seq = seq = rows[i].seq;
-        }
-
-        ngx_lyftr_buf_free(&keys);
-    }
-
-    for (kind = 0; kind < NGX_LYFTR_TREES; kind++) {
-        qsort(entries[kind], n, sizeof(unit_entry_t), unit_index_entry_cmp);
-    }
+    unit_index_entries();
 
     held.rows = rows;
     held.nrows = n;
