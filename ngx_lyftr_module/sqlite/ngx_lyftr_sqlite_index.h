@@ -82,19 +82,6 @@ ngx_int_t ngx_lyftr_sqlite_match(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
     ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
 
 
-/* ngx_lyftr_sqlite_scan.c */
-
-/*
- * Finds the rows after one whose text contains the folded needle, reading all
- * of these texts, or those that are wanted if that is not NULL: then only
- * these are known.  The transaction that there is ends, and another one begins,
- * in which there may be more rows.
- */
-ngx_int_t ngx_lyftr_sqlite_scan(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
-    ngx_lyftr_bitmap_t *bits, int64_t from, ngx_lyftr_bitmap_t *wanted,
-    ngx_lyftr_error_t *err);
-
-
 /* ngx_lyftr_sqlite_jobs.c */
 
 /* goes on counting the rows, up to c->index.last, for the gauges */

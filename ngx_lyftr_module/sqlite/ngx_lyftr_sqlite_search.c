@@ -29,6 +29,11 @@
 #define NGX_LYFTR_SEARCH_LONG      10000
 #endif
 
+/* msec of a scan in one transaction, less than a checkpoint waits for it */
+#ifndef NGX_LYFTR_SCAN_STEP
+#define NGX_LYFTR_SCAN_STEP        2
+#endif
+
 
 typedef struct {
     size_t               key;              /* where it is, in keys */
@@ -43,6 +48,9 @@ static ngx_int_t ngx_lyftr_search_needle(ngx_lyftr_query_t *query,
 static ngx_int_t ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bitmap_t *bits,
     int64_t searched, ngx_uint_t few, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_search_aside(ngx_lyftr_sqlite_t *c,
+    ngx_str_t *needle, ngx_lyftr_bitmap_t *bits, int64_t from,
+    ngx_lyftr_bitmap_t *wanted, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_str_t *needle, ngx_lyftr_bitmap_t *bits,
     ngx_lyftr_error_t *err);
@@ -167,13 +175,55 @@ ngx_lyftr_search_ahead(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_merge_close(&list->sources);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_scan(c, needle, bits, few ? 0 : searched,
-                                   few ? &wanted : NULL, err);
+        rc = ngx_lyftr_search_aside(c, needle, bits, few ? 0 : searched,
+                                    few ? &wanted : NULL, err);
     }
 
     ngx_lyftr_bitmap_free(&wanted);
 
     return rc == NGX_OK ? ngx_lyftr_sqlite_range(c, list, err) : NGX_ERROR;
+}
+
+
+/*
+ * Finds the rows after one whose text contains the needle, reading all of
+ * these texts, or those that are wanted if that is not NULL: then only these
+ * are known.  A transaction that reads for seconds would keep the WAL from
+ * starting anew.  The rows of the log never change, so each step has one of its
+ * own, and after it there may be more rows.
+ */
+
+static ngx_int_t
+ngx_lyftr_search_aside(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
+    ngx_lyftr_bitmap_t *bits, int64_t from, ngx_lyftr_bitmap_t *wanted,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_bitmap_reach(&c->index, bits, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    bits->first = from;
+    bits->scanned = from;
+
+    while (bits->scanned < bits->last) {
+
+        if (ngx_lyftr_sqlite_again(c, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = wanted ? ngx_lyftr_search_wanted(&c->index, needle, bits, wanted,
+                                              NGX_LYFTR_SCAN_STEP, err)
+                    : ngx_lyftr_search_scan(&c->index, needle, bits,
+                                            NGX_LYFTR_SCAN_STEP, err);
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_lyftr_sqlite_again(c, err);
 }
 
 

@@ -413,7 +413,7 @@ NEW
 
     # a search reads all texts in one transaction
 
-    long_scan => [['ngx_lyftr_sqlite_scan.c',
+    long_scan => [['ngx_lyftr_sqlite_search.c',
         '#define NGX_LYFTR_SCAN_STEP        2',
         '#define NGX_LYFTR_SCAN_STEP        60000']],
 
