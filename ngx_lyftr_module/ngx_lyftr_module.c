@@ -28,42 +28,42 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 
 static ngx_lyftr_kind_t  ngx_lyftr_webhook_kind = {
     NGX_HTTP_POST, ngx_string("POST"),
-    ngx_lyftr_webhook_handler, 1, 1, 0, NULL
+    ngx_lyftr_webhook_handler, 1, 1, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_messages_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_messages_handler, 0, 0, 0, NULL
+    ngx_lyftr_messages_handler, 0, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_stream_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_stream_handler, 0, 0, 1, ngx_lyftr_stream_param
+    ngx_lyftr_stream_handler, 0, 0, 1, 0, ngx_lyftr_stream_param
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_export_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_export_handler, 0, 0, 0, ngx_lyftr_export_param
+    ngx_lyftr_export_handler, 0, 0, 0, 1, ngx_lyftr_export_param
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_stats_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_stats_handler, 0, 0, 0, NULL
+    ngx_lyftr_stats_handler, 0, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_ready_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_ready_handler, 0, 1, 0, NULL
+    ngx_lyftr_ready_handler, 0, 1, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_live_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_live_handler, 0, 1, 0, NULL
+    ngx_lyftr_live_handler, 0, 1, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_metrics_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_metrics_handler, 0, 0, 0, NULL
+    ngx_lyftr_metrics_handler, 0, 0, 0, 0, NULL
 };
 
 

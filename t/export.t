@@ -152,7 +152,7 @@ $server->sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
              . " message_id, from_msisdn, to_msisdn, ts, created_at, text)"
              . " SELECT i, x'0000000001', printf('m%05d', i), '+1', '+2',"
              . " '2025-01-15T10:00:00Z', '2025-01-15T10:00:00Z',"
-             . " printf('%.400c', 'x') FROM n");
+             . " printf('%.400c', 'x') || i || '.' FROM n");
 
 my $big = Lyftr::Server->new(dir => $server->{dir}, server => $conf,
                              store => 'check=off');
@@ -180,6 +180,40 @@ my $f = Lyftr::Follower->new($big,
     id => Lyftr::Client::header($r, 'Last-Event-ID'));
 $f->until(10, sub { @{ $_[0]{ids} } >= 20 });
 is_deeply($f->{ids}, [ map { "new$_" } 1 .. 20 ], 'the rest by a stream');
+
+
+# a text is compared on the way; one that few have is looked up
+
+for (['x', $n], ['x1234.', 1], ['x12', 111], ['34.', 70], ['nowhere', 0]) {
+    my ($q, $wanted) = @$_;
+    my @got = map { decode_json($_)->{message_id} }
+              split /\n/, body($big->get("$export?fields=message_id&q=$q"));
+
+    is(@got, $wanted, "q=$q");
+    is_deeply(\@got, [ map { sprintf 'm%05d', $_ }
+                       grep { index("x$_.", $q) >= 0 } 1 .. $n ],
+              'each that has it, in order') if $wanted;
+}
+
+
+# a client that ends what it sends gets all
+
+{
+    my $client = $big->client(receive => 8192);
+
+    $client->send("GET $export?id=a HTTP/1.1\r\nHost: a\r\n"
+                  . "Connection: close\r\n\r\n");
+    $client->finish;
+    is(split(/\n/, body($client->response) // ''), 1, 'before an answer');
+
+    $client = $big->client(receive => 8192);
+    $client->send("GET $export?fields=message_id,text HTTP/1.1\r\nHost: a\r\n"
+                  . "Connection: close\r\n\r\n");
+    $client->ready(10);
+    $client->finish;
+    is(split(/\n/, body($client->response(60)) // ''), $n + 24,
+       'or while there is one');
+}
 
 
 # clients that leave, and one too many

@@ -12,12 +12,15 @@
 
 
 static ngx_lyftr_export_t *ngx_lyftr_export_create(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_export_needle(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_first(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_export_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
     ngx_lyftr_position_t *position);
+static ngx_uint_t ngx_lyftr_export_match(ngx_lyftr_export_t *e,
+    ngx_lyftr_message_t *row);
 static ngx_int_t ngx_lyftr_export_answer(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_export_send(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_wait(ngx_lyftr_export_t *e);
@@ -25,6 +28,7 @@ static ngx_int_t ngx_lyftr_export_next(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_text(ngx_lyftr_export_t *e);
 static void ngx_lyftr_export_wake(ngx_lyftr_op_t *op);
 static void ngx_lyftr_export_go(ngx_lyftr_export_t *e, ngx_int_t rc);
+static void ngx_lyftr_export_reader(ngx_http_request_t *r);
 static void ngx_lyftr_export_writer(ngx_http_request_t *r);
 static void ngx_lyftr_export_abort(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_reset(ngx_http_request_t *r);
@@ -113,7 +117,9 @@ ngx_lyftr_export_handler(ngx_http_request_t *r)
 
     ctx->op.data = e;
 
-    if (ngx_lyftr_export_text(e) != NGX_OK) {
+    if (ngx_lyftr_export_needle(e) != NGX_OK
+        || ngx_lyftr_export_text(e) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -161,6 +167,32 @@ ngx_lyftr_export_create(ngx_http_request_t *r)
     cln->data = e;
 
     return e;
+}
+
+
+/* the texts of a walk through all rows are compared here, one by one */
+
+static ngx_int_t
+ngx_lyftr_export_needle(ngx_lyftr_export_t *e)
+{
+    u_char     *p;
+    ngx_str_t  *q;
+
+    q = &e->query.q;
+
+    e->query.walk = 1;
+    e->needle.len = ngx_lyftr_fold(NULL, q->data, q->len);
+
+    p = ngx_pnalloc(e->pool, e->needle.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_lyftr_fold(p, q->data, q->len);
+
+    e->needle.data = p;
+
+    return NGX_OK;
 }
 
 
@@ -226,7 +258,6 @@ ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
 
     u_char      *last;
     size_t       len;
-    ngx_str_t   *type;
     ngx_uint_t   csv;
 
     if (e->rows && e->size >= NGX_LYFTR_EXPORT_SIZE) {
@@ -235,12 +266,8 @@ ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
 
     e->rows++;
 
-    type = &e->query.type;
-
     if (position->seq > e->follow.place.seq
-        || (type->len && (type->len != row->type.len
-                          || ngx_memcmp(type->data, row->type.data, type->len)
-                             != 0)))
+        || !ngx_lyftr_export_match(e, row))
     {
         return NGX_OK;
     }
@@ -270,6 +297,27 @@ ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
     e->size += e->out.buf->last - last;
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_export_match(ngx_lyftr_export_t *e, ngx_lyftr_message_t *row)
+{
+    ngx_str_t  *type;
+
+    type = &e->query.type;
+
+    if (type->len
+        && (type->len != row->type.len
+            || ngx_memcmp(type->data, row->type.data, type->len) != 0))
+    {
+        return 0;
+    }
+
+    return e->needle.len == 0
+           || (row->text.data
+               && ngx_lyftr_fold_contains(row->text.data, row->text.len,
+                                          e->needle.data, e->needle.len));
 }
 
 
@@ -307,7 +355,7 @@ ngx_lyftr_export_answer(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    r->read_event_handler = ngx_http_test_reading;
+    r->read_event_handler = ngx_lyftr_export_reader;
 
     rc = ngx_lyftr_export_send(e);
 
@@ -410,6 +458,10 @@ ngx_lyftr_export_next(ngx_lyftr_export_t *e)
 
     e->query.after = e->page.next;
 
+    if (e->page.unsearched) {
+        e->query.q.len = 0;
+    }
+
     op = &e->op;
 
     ngx_memzero(op, sizeof(ngx_lyftr_op_t));
@@ -511,6 +563,17 @@ ngx_lyftr_export_go(ngx_lyftr_export_t *e, ngx_int_t rc)
 
     ngx_http_finalize_request(e->request, NGX_OK);
     ngx_http_run_posted_requests(c);
+}
+
+
+/* one that has left, and not only ended what it sends, resets what is sent */
+
+static void
+ngx_lyftr_export_reader(ngx_http_request_t *r)
+{
+    if (!ngx_lyftr_request_half_closed(r)) {
+        ngx_http_test_reading(r);
+    }
 }
 
 

@@ -24,6 +24,7 @@ typedef struct {
     ngx_http_request_t           *request;       /* NULL: it is gone */
     ngx_lyftr_endpoint_t         *endpoint;
     ngx_lyftr_query_t             query;
+    ngx_str_t                     needle;        /* q, folded */
     ngx_uint_t                    fields;        /* that are written */
     ngx_lyftr_follow_t            follow;        /* the newest as it began */
     ngx_lyftr_page_t              page;

@@ -73,6 +73,7 @@ typedef struct {
     unsigned                      webhook:1;
     unsigned                      open:1;        /* for everybody */
     unsigned                      follows:1;     /* the log, by a hub */
+    unsigned                      exports:1;
 
     /* takes a parameter after the store, or NGX_DECLINED: an unknown one */
     ngx_int_t                   (*param)(ngx_conf_t *cf,

@@ -10,8 +10,10 @@
 /* and until it tries again what has failed */
 #define NGX_LYFTR_HUB_RETRY        1000
 
-/* bytes of a text after which no event is added */
-#define NGX_LYFTR_TEXT_SIZE        32768
+/* bytes of a text after which no event is added, and more than which it has
+ * only if it is one event */
+#define NGX_LYFTR_FEED_SIZE        32768
+#define NGX_LYFTR_FEED_MAX         65535
 
 
 /* a read of the log, and what it is for */
@@ -49,6 +51,8 @@ static ngx_int_t ngx_lyftr_feed_row(void *data, ngx_lyftr_message_t *row,
     ngx_lyftr_position_t *position);
 static ngx_uint_t ngx_lyftr_feed_match(ngx_lyftr_view_t *view,
     ngx_lyftr_message_t *row);
+static size_t ngx_lyftr_feed_len(ngx_lyftr_text_t *text,
+    ngx_lyftr_message_t *row, ngx_lyftr_position_t *position);
 static ngx_int_t ngx_lyftr_feed_event(ngx_lyftr_text_t *text,
     ngx_lyftr_message_t *row, ngx_lyftr_position_t *position);
 static void ngx_lyftr_feed_wake(ngx_lyftr_op_t *op);
@@ -565,7 +569,15 @@ ngx_lyftr_feed_row(void *data, ngx_lyftr_message_t *row,
     ngx_lyftr_text_t  *text;
 
     for (i = 0; i < feed->n; i++) {
-        if (feed->texts[i]->size >= NGX_LYFTR_TEXT_SIZE) {
+        text = feed->texts[i];
+
+        if (text->size >= NGX_LYFTR_FEED_SIZE) {
+            return NGX_DONE;
+        }
+
+        text->len = ngx_lyftr_feed_len(text, row, position);
+
+        if (text->size && text->size + text->len > NGX_LYFTR_FEED_MAX) {
             return NGX_DONE;
         }
     }
@@ -573,7 +585,7 @@ ngx_lyftr_feed_row(void *data, ngx_lyftr_message_t *row,
     for (i = 0; i < feed->n; i++) {
         text = feed->texts[i];
 
-        if (!ngx_lyftr_feed_match(text->view, row)) {
+        if (text->len == 0) {
             text->skipped = 1;
             continue;
         }
@@ -616,11 +628,25 @@ ngx_lyftr_feed_match(ngx_lyftr_view_t *view, ngx_lyftr_message_t *row)
 }
 
 
+/* 0: there is no event of this row */
+
+static size_t
+ngx_lyftr_feed_len(ngx_lyftr_text_t *text, ngx_lyftr_message_t *row,
+    ngx_lyftr_position_t *position)
+{
+    if (!ngx_lyftr_feed_match(text->view, row)) {
+        return 0;
+    }
+
+    return sizeof("id: \nevent: message\ndata: \n\n") + NGX_LYFTR_CURSOR_LEN
+           + ngx_lyftr_line_len(row, position, text->view->query.fields);
+}
+
+
 static ngx_int_t
 ngx_lyftr_feed_event(ngx_lyftr_text_t *text, ngx_lyftr_message_t *row,
     ngx_lyftr_position_t *position)
 {
-    size_t               size;
     u_char              *start;
     ngx_buf_t           *b;
     ngx_lyftr_event_t   *event;
@@ -628,12 +654,9 @@ ngx_lyftr_feed_event(ngx_lyftr_text_t *text, ngx_lyftr_message_t *row,
 
     out = &text->out;
 
-    size = sizeof("id: \nevent: message\ndata: \n\n") + NGX_LYFTR_CURSOR_LEN
-           + ngx_lyftr_line_len(row, position, text->view->query.fields);
-
     event = ngx_array_push(&text->events);
 
-    if (event == NULL || ngx_lyftr_output_reserve(out, size) != NGX_OK) {
+    if (event == NULL || ngx_lyftr_output_reserve(out, text->len) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -258,30 +258,22 @@ ngx_lyftr_request_watch(ngx_http_request_t *r, ngx_lyftr_ctx_t *ctx)
 /*
  * The read event handler of a read under way.  The end of what a client sends
  * may be half of a close (RFC 9112, 9.6, and shutdown(2)), or all of it: it has
- * NGX_LYFTR_HALF_CLOSED milliseconds for its answer, an error has none.
+ * NGX_LYFTR_HALF_CLOSED milliseconds for its answer, an error has none.  While
+ * an export is written it is seen which of both it was.
  */
 
 static void
 ngx_lyftr_request_reading(ngx_http_request_t *r)
 {
-    u_char            buf[1];
-    ssize_t           n;
     ngx_event_t      *rev;
     ngx_lyftr_ctx_t  *ctx;
 
     rev = r->connection->read;
 
     if (r->write_event_handler != ngx_lyftr_request_resume
-        || r->http_version >= NGX_HTTP_VERSION_20
-        || rev->timedout)
+        || rev->timedout
+        || !ngx_lyftr_request_half_closed(r))
     {
-        ngx_http_test_reading(r);
-        return;
-    }
-
-    n = recv(r->connection->fd, (char *) buf, 1, MSG_PEEK);
-
-    if (n == -1 || (n == 1 && !rev->pending_eof)) {
         ngx_http_test_reading(r);
         return;
     }
@@ -290,16 +282,40 @@ ngx_lyftr_request_reading(ngx_http_request_t *r)
 
     if (!ctx->half_closed) {
         ctx->half_closed = 1;
-        ngx_add_timer(rev, NGX_LYFTR_HALF_CLOSED);
+
+        if (!ctx->endpoint->kind->exports) {
+            ngx_add_timer(rev, NGX_LYFTR_HALF_CLOSED);
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_lyftr_request_half_closed(ngx_http_request_t *r)
+{
+    u_char        buf[1];
+    ssize_t       n;
+    ngx_event_t  *rev;
+
+    rev = r->connection->read;
+
+    if (r->http_version >= NGX_HTTP_VERSION_20) {
+        return 0;
+    }
+
+    n = recv(r->connection->fd, (char *) buf, 1, MSG_PEEK);
+
+    if (n == -1 || (n == 1 && !rev->pending_eof)) {
+        return 0;
     }
 
     /* a level-triggered event would come again at once */
 
-    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active
-        && ngx_del_event(rev, NGX_READ_EVENT, 0) != NGX_OK)
-    {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active) {
+        (void) ngx_del_event(rev, NGX_READ_EVENT, 0);
     }
+
+    return 1;
 }
 
 

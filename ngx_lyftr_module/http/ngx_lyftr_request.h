@@ -137,6 +137,12 @@ ngx_int_t ngx_lyftr_request_write(ngx_http_request_t *r,
 ngx_int_t ngx_lyftr_request_refuse(ngx_http_request_t *r,
     ngx_lyftr_channel_e channel);
 
+/*
+ * Has the end of what the client sends come, and no error?  Then it may still
+ * read.
+ */
+ngx_uint_t ngx_lyftr_request_half_closed(ngx_http_request_t *r);
+
 /* the operation of ctx has no result, because it failed or took too long */
 #define ngx_lyftr_request_failed(ctx)                                         \
     ((ctx)->op.state != NGX_LYFTR_OP_DONE || (ctx)->op.rc == NGX_ERROR)

@@ -26,6 +26,8 @@ static ngx_uint_t ngx_lyftr_stream_full(ngx_lyftr_endpoint_t *endpoint);
 static ngx_int_t ngx_lyftr_stream_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_stream_answer(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_stream_open(ngx_lyftr_stream_t *s,
+    ngx_lyftr_ctx_t *ctx);
 static ngx_int_t ngx_lyftr_stream_head(ngx_http_request_t *r);
 static ngx_chain_t *ngx_lyftr_stream_part(ngx_lyftr_stream_t *s, u_char *pos,
     u_char *last);
@@ -341,20 +343,9 @@ ngx_lyftr_stream_answer(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ngx_lyftr_hub_add(s, s->query) != NGX_OK) {
+    if (ngx_lyftr_stream_open(s, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    s->open = 1;
-    ctx->streamed = 1;
-
-    ngx_lyftr_counters_stream(ctx->main, 1);
-
-    s->timer.data = s;
-    s->timer.handler = ngx_lyftr_stream_beat;
-    s->timer.log = r->connection->log;
-
-    r->read_event_handler = ngx_http_test_reading;
 
     p = ngx_sprintf(s->note, "retry: %ui\n",
                     (ngx_uint_t) (1000 + ngx_random() % 2001));
@@ -383,6 +374,39 @@ ngx_lyftr_stream_answer(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_lyftr_stream_open(ngx_lyftr_stream_t *s, ngx_lyftr_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = s->request;
+
+    if (ngx_lyftr_hub_add(s, s->query) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    s->open = 1;
+    ctx->streamed = 1;
+
+    ngx_lyftr_counters_stream(ctx->main, 1);
+
+    s->timer.data = s;
+    s->timer.handler = ngx_lyftr_stream_beat;
+    s->timer.log = r->connection->log;
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    if (ctx->half_closed) {
+
+        /* it may as well have left, and is looked at again */
+
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+
+    return NGX_OK;
 }
 
 

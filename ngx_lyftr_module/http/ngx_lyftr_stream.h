@@ -43,6 +43,7 @@ typedef struct ngx_lyftr_text_s {
     ngx_lyftr_view_t             *view;
     ngx_lyftr_output_t            out;
     size_t                        size;
+    size_t                        len;           /* of what a row adds, or 0 */
     ngx_array_t                   events;        /* ngx_lyftr_event_t */
     ngx_uint_t                    skipped;       /* rows after the last one */
 } ngx_lyftr_text_t;

@@ -123,6 +123,7 @@ typedef struct {
 
     unsigned             none:1;           /* no row can match */
     unsigned             desc:1;           /* the last one comes first */
+    unsigned             walk:1;           /* q may be left to the reader */
     unsigned             resumed:1;        /* the cursor is of a header */
     unsigned             format:2;         /* ngx_lyftr_format_e */
 } ngx_lyftr_query_t;

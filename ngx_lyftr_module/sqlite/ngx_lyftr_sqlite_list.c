@@ -43,9 +43,19 @@ ngx_lyftr_sqlite_list(void *conn, ngx_lyftr_query_t *query,
     if (query->id.len) {
         rc = ngx_lyftr_sqlite_one(c, &list, err);
 
+    } else if (query->q.len == 0) {
+        rc = ngx_lyftr_sqlite_page(c, &list, err);
+
+    } else if (query->walk) {
+        rc = ngx_lyftr_sqlite_search_few(c, &list, err);
+
+        if (rc == NGX_DECLINED) {
+            page->unsearched = 1;
+            rc = ngx_lyftr_sqlite_page(c, &list, err);
+        }
+
     } else {
-        rc = query->q.len ? ngx_lyftr_sqlite_search(c, &list, err)
-                          : ngx_lyftr_sqlite_page(c, &list, err);
+        rc = ngx_lyftr_sqlite_search(c, &list, err);
     }
 
 done:

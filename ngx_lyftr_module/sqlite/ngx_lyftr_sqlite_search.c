@@ -118,6 +118,46 @@ done:
 
 
 ngx_int_t
+ngx_lyftr_sqlite_search_few(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    int64_t             searched;
+    ngx_int_t           rc;
+    ngx_str_t           needle;
+    ngx_lyftr_bitmap_t  bits;
+
+    if (ngx_lyftr_search_needle(list->query, &needle, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&bits, sizeof(ngx_lyftr_bitmap_t));
+
+    searched = 0;
+
+    rc = (needle.len < NGX_LYFTR_GRAM)
+         ? NGX_DECLINED : ngx_lyftr_sqlite_searched(c, &searched, err);
+
+    if (rc == NGX_OK && c->index.last - searched >= NGX_LYFTR_SEARCH_LONG) {
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_match(c, &needle, &bits, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = (ngx_lyftr_bitmap_count(&bits) > NGX_LYFTR_SEARCH_FEW)
+             ? NGX_DECLINED : ngx_lyftr_search_sorted(c, list, &bits, err);
+    }
+
+    ngx_lyftr_bitmap_free(&bits);
+    sqlite3_free(needle.data);
+
+    return rc;
+}
+
+
+ngx_int_t
 ngx_lyftr_sqlite_search_one(ngx_lyftr_sqlite_t *c, ngx_lyftr_query_t *query,
     int64_t seq, ngx_lyftr_error_t *err)
 {

@@ -67,6 +67,7 @@ typedef ngx_int_t (*ngx_lyftr_row_pt)(void *data, ngx_lyftr_message_t *row,
 typedef struct {
     int64_t              total;            /* of the rows that match */
     ngx_lyftr_position_t next;             /* seq == 0: the last page */
+    ngx_uint_t           unsearched;       /* q was left to the reader */
 } ngx_lyftr_page_t;
 
 
@@ -263,7 +264,11 @@ typedef struct {
      */
     void               (*watch)(void *conn, ngx_atomic_t *stop);
 
-    /* NGX_DECLINED if query->after is not a position of this store */
+    /*
+     * NGX_DECLINED if query->after is not a position of this store.  With
+     * query->walk there may also be rows whose texts have no q, which
+     * page->unsearched tells: no page after it need be asked for q.
+     */
     ngx_int_t          (*list)(void *conn, ngx_lyftr_query_t *query,
                              ngx_lyftr_row_pt row, void *data,
                              ngx_lyftr_page_t *page, ngx_lyftr_error_t *err);

@@ -200,6 +200,95 @@ unit_after(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n)
 }
 
 
+typedef struct {
+    unit_row_t         **want;
+    ngx_uint_t           n;
+    ngx_uint_t           others;
+} unit_walk_t;
+
+
+static ngx_inline ngx_int_t
+unit_walk_row(void *data, ngx_lyftr_message_t *m,
+    ngx_lyftr_position_t *position)
+{
+    unit_walk_t *walk = data;
+
+    unit_row_t  *r;
+
+    r = walk->want[walk->n];
+
+    if (r && unit_str_cmp(&r->id, &m->message_id) == 0) {
+        walk->n++;
+
+    } else {
+        walk->others++;
+    }
+
+    return NGX_OK;
+}
+
+
+/* by one who looks at the texts himself, where the index does not tell */
+
+static ngx_inline void
+unit_walk(void *c, ngx_lyftr_query_t *query, unit_row_t **want, ngx_uint_t n)
+{
+    unit_walk_t         walk;
+    ngx_lyftr_page_t    page;
+    ngx_lyftr_query_t   q;
+
+    ngx_memzero(&walk, sizeof(unit_walk_t));
+    walk.want = want;
+
+    q = *query;
+    q.walk = 1;
+    q.offset = 0;
+
+    do {
+        assert_int_equal(b->list(c, &q, unit_walk_row, &walk, &page, &err),
+                         NGX_OK);
+
+        if (page.unsearched) {
+            q.q.len = 0;
+
+        } else if (q.q.len) {
+            assert_int_equal(walk.others, 0);
+        }
+
+        q.after = page.next;
+
+    } while (page.next.seq);
+
+    assert_int_equal(walk.n, n);
+}
+
+
+/* the rows that match, in the order that is asked for, and how many they are */
+
+static ngx_inline ngx_uint_t
+unit_wanted(ngx_lyftr_query_t *q, unit_row_t **want)
+{
+    ngx_uint_t   i, k, n;
+    unit_row_t  *row;
+
+    for (i = 0, n = 0; i < nmodel; i++) {
+        if (unit_row_matches(&model[i], q)) {
+            want[n++] = &model[i];
+        }
+    }
+
+    for (i = 0, k = n; q->desc && i + 1 < k; i++) {
+        row = want[i];
+        want[i] = want[--k];
+        want[k] = row;
+    }
+
+    want[n] = NULL;
+
+    return n;
+}
+
+
 /*
  * Filters, limit and start are chosen at random.  all: page by page to the
  * end, each by its number or after the one before.
@@ -208,8 +297,7 @@ unit_after(void *c, ngx_lyftr_query_t *q, unit_row_t **want, ngx_uint_t n)
 static ngx_inline void
 unit_check_list(void *c, ngx_uint_t all)
 {
-    ngx_uint_t          i, k, n, at;
-    unit_row_t         *row;
+    ngx_uint_t          n, at;
     static unit_row_t  *want[UNIT_ROWS + 1];
     ngx_lyftr_page_t    page;
     ngx_lyftr_query_t   q;
@@ -256,21 +344,14 @@ unit_check_list(void *c, ngx_uint_t all)
                                  : NGX_LYFTR_FIELDS_EXTRA;
     q.desc = rand_r(&seed) % 2;
 
-    for (i = 0, n = 0; i < nmodel; i++) {
-        if (unit_row_matches(&model[i], &q)) {
-            want[n++] = &model[i];
-        }
-    }
-
-    for (i = 0, k = n; q.desc && i + 1 < k; i++) {
-        row = want[i];
-        want[i] = want[--k];
-        want[k] = row;
-    }
-
-    want[n] = NULL;
+    n = unit_wanted(&q, want);
 
     q.limit = 1 + rand_r(&seed) % 100;
+
+    if (q.q.len && q.id.len == 0) {
+        unit_walk(c, &q, want, n);
+    }
+
     q.offset = all ? 0 : rand_r(&seed) % (n + 2);
     at = q.offset;
 
