@@ -36,6 +36,7 @@ use Lyftr::Server;
         my $site = join '', <$in>;
 
         $site =~ s{sqlite:////var/lib/lyftr/app\.db}{sqlite:///$self->{db}};
+        $site =~ s{/var/log/nginx/error\.log}{$self->{log}};
         $site =~ s{/var/log/nginx}{$dir};
         $site =~ s{/usr/share/libnginx-mod-http-lyftr}{Cwd::getcwd() . '/docker'}ge;
         $site =~ s{listen 127\.0\.0\.1:8000;}
@@ -52,9 +53,10 @@ $load
 $user
 daemon off;
 pid nginx.pid;
-error_log $self->{log} warn;
+error_log $self->{log} info;
 events { }
 http {
+    types { text/html html; }
     client_body_temp_path client_body;
     proxy_temp_path proxy;
     fastcgi_temp_path fastcgi;
@@ -150,8 +152,8 @@ ok(Lyftr::Server::wait_for(sub {
 is($server->post($body)->{status}, 200, 'a delivery');
 is($server->request('POST /webhook', 'Content-Length: 0')->{status}, 401,
    'a forged one');
-is($server->post(message(text => 'x' x 1_100_000))->{status}, 413,
-   'a large one');
+is($server->request('POST /webhook?q=private',
+                    'Content-Length: 1100000')->{status}, 413, 'a large one');
 is($server->request("GET $_?q=private")->{status}, 200, "GET $_") for @reads;
 is($server->request("GET /console/$_")->{status}, 200, "GET /console/$_")
     for '', 'console.js', 'console.css';
@@ -160,6 +162,47 @@ is($server->request('GET /nope?q=private')->{body}, '{"detail":"Not Found"}',
 
 $server->request("GET $_?q=private", 'Content-Length: 2000000')
     for @reads, '/nope', '/health/ready', '/health/live';
+
+
+# what nginx refuses: JSON, and the id of the request, which a caller may give
+
+for ([ 404, 'Not Found', 'GET /nope.html?q=private' ],
+     [ 404, 'Not Found', 'GET //webhook' ],
+     [ 404, 'Not Found', 'GET /./stats?q=private' ],
+     [ 405, 'Method Not Allowed', 'PUT /messages?q=private' ],
+     [ 414, 'URI Too Long', 'GET /messages?q=private' . 'x' x 100_000 ],
+     [ 400, 'Bad Request', 'GET /stats?q=private', "X-A: " . 'x' x 100_000 ],
+     [ 400, 'Bad Request', 'GET /stats?q=private', 'Content-Length: x' ],
+     [ 501, 'Not Implemented', 'POST /webhook?q=private',
+       'Transfer-Encoding: x' ])
+{
+    my ($status, $detail, @request) = @$_;
+    my $r = $server->request(@request);
+    my $name = substr $request[0], 0, 30;
+
+    is("$r->{status} $r->{body}", qq($status {"detail":"$detail"}), $name);
+    is(Lyftr::Client::header($r, 'Content-Type'), 'application/json',
+       "$name: its type");
+    like(Lyftr::Client::header($r, 'X-Request-ID'), qr/\A[0-9a-f]{32}\z/,
+         "$name: its id");
+}
+
+is(Lyftr::Client::header($server->request("GET /$_", 'X-Request-ID: mine'),
+                         'X-Request-ID'), 'mine', "/$_: a caller's id")
+    for qw(stats nope console/ console/console.js);
+is(Lyftr::Client::header($server->request('PUT /webhook'), 'Allow'), 'POST',
+   'the methods of the webhook');
+
+# clients that leave, of whom nginx tells by itself
+
+for ("GET /messages?q=private HTTP/1.1\r\nHost: a\r\n",
+     "GET /stats?q=private HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+{
+    my $client = $server->client;
+
+    $client->send($_);
+    $client->reset;
+}
 
 SKIP: {
     skip 'needs root, and a network namespace of its own', 6
@@ -176,10 +219,14 @@ SKIP: {
 }
 
 unlike($server->log, qr/private/, 'no query is in the error log');
-like($server->log, qr{too large body.*POST /webhook}, 'which tells of others');
 
 open my $log, '<', "$server->{dir}/lyftr.log" or die "lyftr.log: $!";
-my @lines = map { decode_json($_) } <$log>;
+my @lines = <$log>;
+
+is_deeply([ grep { /private/ } @lines ], [], 'nor in the other one');
+ok((grep { /"request_id":"mine"/ } @lines), 'which has the ids of callers');
+
+@lines = map { decode_json($_) } @lines;
 
 # how much of a refused body came is the network's to tell
 
@@ -189,6 +236,8 @@ is_deeply([ map { join ' ', @$_{qw(client body_length secret result)} }
             grep { $_->{path} eq '/webhook' } @lines ],
           [ '127.0.0.1 ' . length($body) . ' 1 created',
             '127.0.0.1 0  invalid_signature',
+            '127.0.0.1 -  rejected',
+            '127.0.0.1 0  unavailable',
             '127.0.0.1 -  rejected' ],
           'the lines of deliveries');
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
