@@ -16,8 +16,13 @@
 /* ids of one hash that are compared one by one */
 #define NGX_LYFTR_IDS_FEW          4
 
-/* nanoseconds that a batch is held back if the indexes are far behind */
+/*
+ * Nanoseconds that a batch is held back if the indexes are far behind; twice as
+ * long each time that they come so much nearer to where it would be refused.
+ */
 #define NGX_LYFTR_SQLITE_PAUSE     2000000
+#define NGX_LYFTR_SQLITE_DOUBLE    ((NGX_LYFTR_MOST - NGX_LYFTR_SLOW) / 10)
+#define NGX_LYFTR_SQLITE_DOUBLES   5
 
 
 static void ngx_lyftr_sqlite_time(char *buf);
@@ -68,14 +73,23 @@ ngx_lyftr_sqlite_time(char *buf)
 static void
 ngx_lyftr_sqlite_slow(ngx_lyftr_sqlite_t *c)
 {
+    int64_t          rows, left;
     struct timespec  ts;
 
-    if (c->index.last - c->state.indexed < NGX_LYFTR_SLOW) {
+    rows = c->index.last - c->state.indexed;
+
+    if (rows < NGX_LYFTR_SLOW) {
         return;
     }
 
+    left = ngx_max(NGX_LYFTR_MOST - rows, 0) / NGX_LYFTR_SQLITE_DOUBLE;
+
     ts.tv_sec = 0;
     ts.tv_nsec = NGX_LYFTR_SQLITE_PAUSE;
+
+    if (left < NGX_LYFTR_SQLITE_DOUBLES) {
+        ts.tv_nsec <<= NGX_LYFTR_SQLITE_DOUBLES - left;
+    }
 
     (void) nanosleep(&ts, NULL);
 }

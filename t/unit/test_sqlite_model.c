@@ -307,18 +307,27 @@ test_snapshots(void **state)
 static void
 test_most(void **state)
 {
-    void  *c, *keeper;
+    void        *c, *keeper;
+    ngx_msec_t   begin;
 
     seed = 6;
 
     c = unit_open();
     keeper = unit_open();
 
-    while (nmodel <= NGX_LYFTR_MOST) {
+    while (nmodel <= NGX_LYFTR_MOST - 100) {
         unit_model_add(c, 100);
     }
 
+    /* near to that a batch is held back, far from it it is not */
+
+    begin = ngx_lyftr_clock();
+    unit_model_add(c, NGX_LYFTR_MOST + 1 - nmodel);
+    assert_true(ngx_lyftr_clock() - begin >= 4);
+
+    begin = ngx_lyftr_clock();
     assert_int_equal(b->turn(c, unit_in(100), &err), NGX_DECLINED);
+    assert_true(ngx_lyftr_clock() - begin >= 63);
     assert_int_equal(err.code, NGX_LYFTR_ERR_BEHIND);
 
     assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
