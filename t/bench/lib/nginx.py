@@ -22,6 +22,7 @@ events {{
 http {{
     access_log off;
     keepalive_requests 10000000;
+    client_body_buffer_size 1m;
     client_body_temp_path {dir}/body;
     proxy_temp_path {dir}/proxy;
     fastcgi_temp_path {dir}/fastcgi;
@@ -81,7 +82,6 @@ LUA_OPEN = """
 LUA = """
         location = /webhook {
             default_type application/json;
-            client_body_buffer_size 64k;
             content_by_lua_block { require("webhook").handle() }
         }
 """

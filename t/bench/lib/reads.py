@@ -18,6 +18,7 @@ from setting import ALONE, BUILD, BUSY, ROWS, fail, say
 FOLDER = os.path.join(BUILD, "bench.store")
 CHUNK = 250000
 
+FIELDS = "message_id,from,to,ts,text,type,raw,created_at,cursor"
 RARE, COMMON, SHORT, ACCENT = "xylophone", "voucher", "ok", "évora"
 
 
@@ -128,6 +129,7 @@ def kinds(server, rows, n=100):
         "newest first": ["/messages?order=desc"],
         "keyset page, newest first": cursors(server, rows, n, "&order=desc"),
         "from, newest first": paths(sender, newest),
+        "fields": ["/messages?fields=" + FIELDS],
         "id": paths([("id", name) for name in ids(server, rng, rows, n)]),
         "until": paths(until),
         "from": paths(sender),
