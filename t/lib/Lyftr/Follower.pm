@@ -12,7 +12,8 @@ use Time::HiRes qw(sleep time);
 use Lyftr::Client;
 
 
-# path: of the stream; id: where it goes on; headers: more of them
+# path: of the stream; id: where it goes on; headers: more of them; each: takes
+# an event, which is not kept then
 
 sub new {
     my ($class, $server, %self) = @_;
@@ -86,6 +87,8 @@ sub event {
     }
 
     $self->{id} = $event{id};
+    return $self->{each}->(\%event) if $self->{each};
+
     push @{ $self->{events} }, \%event;
     push @{ $self->{ids} }, decode_json($event{data})->{message_id}
         if $event{event} eq 'message';

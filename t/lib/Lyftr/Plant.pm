@@ -417,6 +417,11 @@ NEW
         '#define NGX_LYFTR_SCAN_STEP        2',
         '#define NGX_LYFTR_SCAN_STEP        60000']],
 
+    # the first row of each part of the search index is left out
+
+    search_gap => [['ngx_lyftr_sqlite_parts.c',
+        'add->seq = add->part.first;', 'add->seq = add->part.first + 1;']],
+
     # workers kill themselves now and then: in the midst of a message that is
     # copied for the leader, and where the leader takes, commits and answers
 
