@@ -50,6 +50,10 @@ my @operations = (
 
 my $most = 5;
 
+# seconds, also where others use the machine
+
+my $patience = 240;
+
 
 # a server with a model of its rows
 
@@ -104,7 +108,7 @@ sub ready {
     Lyftr::Server::wait_for {
         my $r = eval { $run->{server}->get('/health/ready') };
         $r && $r->{status} == 200;
-    } 60 or fault($run, 'ready', 'it is not');
+    } $patience or fault($run, 'ready', 'it is not');
 }
 
 
@@ -143,11 +147,12 @@ sub burst {
     my $burst = { rows => {}, open => {}, acked => 0, n => $n, %option };
     my $child = $option{beside} && beside($option{beside});
 
+    # what is not answered is sent again, below
+
     eval {
         pipeline($run->{port}, sub { request($run, $burst) },
                  sub { answered($run, $burst, @_) });
-        1;
-    } or $child or fault($run, 'writes', $@);
+    };
 
     my $status = 0;
 
@@ -264,10 +269,10 @@ sub answered {
 sub again {
     my ($run, $burst) = @_;
 
-    my $end = time + 60;
+    my $tries = 0;
 
     while (my @open = values %{ $burst->{open} }) {
-        if (time > $end) {
+        if (++$tries > 600) {
             fault($run, 'deliveries', @open . ' are not taken');
             last;
         }
@@ -279,7 +284,7 @@ sub again {
                      sub { answered($run, $burst, @_) });
         };
 
-        sleep 0.05 if %{ $burst->{open} };
+        sleep 0.1 if %{ $burst->{open} };
     }
 }
 
@@ -359,7 +364,7 @@ sub follow {
             $take->($event->{data});
         });
 
-    $stream->until(60, sub { $n <= 0 });
+    $stream->until($patience, sub { $n <= 0 });
     $run->{id} = $last;
 }
 
@@ -382,10 +387,17 @@ sub path {
 sub fetch {
     my ($run, $path) = @_;
 
-    my $r = eval { $run->{server}->get($path) } // { status => $@ };
+    my $r;
 
-    if ($r->{status} ne 200) {
-        fault($run, $path, $r->{status});
+    # a machine that stands still for a while is no fault
+
+    for (1 .. 3) {
+        $r = eval { $run->{server}->get($path) } // { status => 0, why => $@ };
+        last if $r->{status} || $r->{why} ne 'timeout';
+    }
+
+    if ($r->{status} != 200) {
+        fault($run, $path, $r->{status} || $r->{why});
         return '';
     }
 
@@ -614,7 +626,7 @@ sub streams {
         Lyftr::Follower->new($run->{server}, path => $path, id => $cursor,
             each => sub {
                 push @got, $_[0]{data} if $_[0]{event} eq 'message';
-            })->until(60, sub { @got >= @want });
+            })->until($patience, sub { @got >= @want });
     }
 
     splice @got, scalar @want;
@@ -802,7 +814,7 @@ sub finish {
 
     exports($run, 1);
 
-    my $left = Lyftr::Housekeeping::settled($run->{server}, 60);
+    my $left = Lyftr::Housekeeping::settled($run->{server}, $patience);
 
     fault($run, 'the housekeeping', "$left are left") if $left;
     fault($run, 'the housekeeping', $_)
