@@ -20,7 +20,7 @@ my $ready = 'lyftr_store_ready{store="main"}';
 
 sub wait_for(&;$) { goto &Lyftr::Server::wait_for }
 
-sub post {
+sub status_of {
     my ($server, $id) = @_;
 
     return $server->post(message(message_id => $id))->{status};
@@ -57,7 +57,7 @@ is($server->metric($ready), 1, 'nothing is known against the store');
 
 # the folder moves, and comes back
 
-is(post($server, 'a'), 200, 'a delivery');
+is(status_of($server, 'a'), 200, 'a delivery');
 
 my ($folder) = $server->{db} =~ m{(.+)/};
 
@@ -74,7 +74,7 @@ is($server->get('/health/ready')->{status}, 200, 'as the probe says');
 
 my $lock = $server->lock;
 
-is(post($server, 'b'), 503, 'locked: the delivery is refused');
+is(status_of($server, 'b'), 503, 'locked: the delivery is refused');
 becomes($server, 0, 'the store is not ready');
 $lock->release;
 becomes($server, 1, 'it is ready again, though nobody comes');
@@ -133,7 +133,7 @@ wait_for {
 isnt(Lyftr::Housekeeping::owner($server), $owner,
      'it leaves that to the other');
 
-is(post($server, 'd'), 200, 'a delivery');
+is(status_of($server, 'd'), 200, 'a delivery');
 is(Lyftr::Housekeeping::settled($server, 30), 0, 'it is counted');
 is_deeply([ Lyftr::Housekeeping::segments($server),
             Lyftr::Housekeeping::counts($server) ],
