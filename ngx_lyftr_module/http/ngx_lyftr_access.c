@@ -283,23 +283,15 @@ ngx_lyftr_access_bearer(ngx_http_request_t *r, ngx_str_t *token)
 static ngx_int_t
 ngx_lyftr_access_challenge(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
+    ngx_str_t  key, value;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    h->hash = 1;
-    ngx_str_set(&h->key, "WWW-Authenticate");
-    ngx_str_set(&h->value, "Bearer");
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
+    ngx_str_set(&key, "WWW-Authenticate");
+    ngx_str_set(&value, "Bearer");
 
     /* for "satisfy any", which takes it back */
 
-    r->headers_out.www_authenticate = h;
+    r->headers_out.www_authenticate = ngx_lyftr_http_header(r, &key, &value);
 
-    return NGX_HTTP_UNAUTHORIZED;
+    return r->headers_out.www_authenticate ? NGX_HTTP_UNAUTHORIZED
+                                           : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }

@@ -353,7 +353,7 @@ ngx_lyftr_messages_next(ngx_http_request_t *r, ngx_lyftr_reply_t *reply)
 
     ngx_str_set(&key, "Link");
 
-    return ngx_lyftr_http_header(r, &key, &value);
+    return ngx_lyftr_http_header(r, &key, &value) ? NGX_OK : NGX_ERROR;
 }
 
 

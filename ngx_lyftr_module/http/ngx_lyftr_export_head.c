@@ -149,14 +149,14 @@ ngx_lyftr_export_head(ngx_http_request_t *r, ngx_lyftr_export_t *e)
     ngx_str_set(&key, "Cache-Control");
     ngx_str_set(&value, "no-store");
 
-    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_str_set(&key, "Vary");
     ngx_str_set(&value, "Accept");
 
-    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -171,7 +171,7 @@ ngx_lyftr_export_head(ngx_http_request_t *r, ngx_lyftr_export_t *e)
 
         ngx_str_set(&key, "Last-Event-ID");
 
-        if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+        if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -204,7 +204,7 @@ ngx_lyftr_export_head(ngx_http_request_t *r, ngx_lyftr_export_t *e)
 
     ngx_str_set(&key, "Content-Disposition");
 
-    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -91,7 +91,7 @@ ngx_lyftr_handshake_handler(ngx_http_request_t *r)
 
     b = ngx_calloc_buf(r->pool);
 
-    if (b == NULL || ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (b == NULL || ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -171,7 +171,7 @@ ngx_lyftr_http_error(ngx_http_request_t *r, ngx_uint_t status,
         ngx_str_set(&key, "Allow");
 
         if (ngx_lyftr_http_header(r, &key, &ctx->endpoint->kind->allow)
-            != NGX_OK)
+            == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -210,7 +210,7 @@ ngx_lyftr_http_unavailable(ngx_http_request_t *r, ngx_str_t *detail,
 
     value.len = ngx_sprintf(value.data, "%T", retry) - value.data;
 
-    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -236,14 +236,14 @@ ngx_lyftr_http_faults(ngx_http_request_t *r, ngx_lyftr_faults_t *faults)
 }
 
 
-ngx_int_t
+ngx_table_elt_t *
 ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     h->hash = 1;
@@ -253,7 +253,7 @@ ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
     h->next = NULL;
 #endif
 
-    return NGX_OK;
+    return h;
 }
 
 

@@ -169,7 +169,8 @@ ngx_int_t ngx_lyftr_http_unavailable(ngx_http_request_t *r, ngx_str_t *detail,
 ngx_int_t ngx_lyftr_http_faults(ngx_http_request_t *r,
     ngx_lyftr_faults_t *faults);
 
-ngx_int_t ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key,
+/* adds a header to the answer; NULL: no memory */
+ngx_table_elt_t *ngx_lyftr_http_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
 
 /*

@@ -418,14 +418,14 @@ ngx_lyftr_stream_head(ngx_http_request_t *r)
     ngx_str_set(&key, "Cache-Control");
     ngx_str_set(&value, "no-store, no-transform");
 
-    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_str_set(&key, "X-Accel-Buffering");
     ngx_str_set(&value, "no");
 
-    if (ngx_lyftr_http_header(r, &key, &value) != NGX_OK) {
+    if (ngx_lyftr_http_header(r, &key, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -28,7 +28,6 @@
 static ngx_int_t ngx_lyftr_cursor_decode(ngx_str_t *s, u_char *buf,
     size_t *len);
 static u_char *ngx_lyftr_cursor_encode(u_char *p, u_char *buf, size_t len);
-static ngx_int_t ngx_lyftr_cursor_digit(u_char c);
 static uint64_t ngx_lyftr_cursor_get(u_char *p, ngx_uint_t n);
 static u_char *ngx_lyftr_cursor_put(u_char *p, uint64_t value, ngx_uint_t n);
 static uint64_t ngx_lyftr_cursor_check(u_char *buf, size_t len);
@@ -160,7 +159,7 @@ ngx_lyftr_cursor_decode(ngx_str_t *s, u_char *buf, size_t *len)
     n = 0;
 
     for (i = 0; i < s->len; i++) {
-        digit = ngx_lyftr_cursor_digit(s->data[i]);
+        digit = ngx_lyftr_base64(s->data[i], "-_");
 
         if (digit == NGX_ERROR) {
             return NGX_DECLINED;
@@ -209,25 +208,6 @@ ngx_lyftr_cursor_encode(u_char *p, u_char *buf, size_t len)
     }
 
     return p;
-}
-
-
-static ngx_int_t
-ngx_lyftr_cursor_digit(u_char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-
-    return (c == '-') ? 62 : (c == '_') ? 63 : NGX_ERROR;
 }
 
 

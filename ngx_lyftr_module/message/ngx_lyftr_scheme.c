@@ -18,7 +18,6 @@ static ngx_uint_t ngx_lyftr_scheme_listed(ngx_str_t *signatures,
     ngx_str_t *timestamp);
 static ngx_uint_t ngx_lyftr_scheme_is_timestamp(ngx_str_t *s);
 static void ngx_lyftr_scheme_trim(ngx_str_t *s);
-static ngx_int_t ngx_lyftr_scheme_sextet(u_char c);
 
 
 #define ngx_lyftr_scheme_no_part                                              \
@@ -572,7 +571,7 @@ ngx_lyftr_scheme_base64(ngx_str_t *dst, ngx_str_t *src)
     bits = 0;
 
     for (n = 0; s < last; s++) {
-        sextet = ngx_lyftr_scheme_sextet(*s);
+        sextet = ngx_lyftr_base64(*s, "+/");
 
         if (sextet == NGX_ERROR) {
             return NGX_DECLINED;
@@ -590,23 +589,4 @@ ngx_lyftr_scheme_base64(ngx_str_t *dst, ngx_str_t *src)
     dst->len = d - dst->data;
 
     return (bits & ((1 << n) - 1)) ? NGX_DECLINED : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_lyftr_scheme_sextet(u_char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-
-    return (c == '+') ? 62 : (c == '/') ? 63 : NGX_ERROR;
 }

@@ -225,6 +225,27 @@ ngx_lyftr_hex(u_char c)
 }
 
 
+/* that of a base64 digit, of which these are the last two, or NGX_ERROR */
+
+static ngx_inline ngx_int_t
+ngx_lyftr_base64(u_char c, const char *last)
+{
+    if (c >= 'A' && c <= 'Z') {
+        return c - 'A';
+    }
+
+    if (c >= 'a' && c <= 'z') {
+        return c - 'a' + 26;
+    }
+
+    if (c >= '0' && c <= '9') {
+        return c - '0' + 52;
+    }
+
+    return (c == last[0]) ? 62 : (c == last[1]) ? 63 : NGX_ERROR;
+}
+
+
 /* ngx_lyftr_utf8.c */
 
 /*
