@@ -58,6 +58,10 @@ is_deeply([sort keys %got], [sort
 
 my $shell = <<'END';
 # a = b
+cat <<'TEXT'
+that of a = b's
+TEXT
+case $a in \"b\"* | x) ;; esac
 f() {
     if [ -n "$1" ] && [ ! -e "$2" ]; then
         rm -f -- "$1 = 2"
@@ -69,10 +73,10 @@ END
        mutants('f', $shell);
 
 is_deeply([sort keys %got], [sort
-    '3 if [ -z "$1" ] && [ ! -e "$2" ]; then',
-    '3 if [ -n "$1" ] || [ ! -e "$2" ]; then',
-    '3 if [ -n "$1" ] && [ -e "$2" ]; then',
-    '4 :',
+    '7 if [ -z "$1" ] && [ ! -e "$2" ]; then',
+    '7 if [ -n "$1" ] || [ ! -e "$2" ]; then',
+    '7 if [ -n "$1" ] && [ -e "$2" ]; then',
+    '8 :',
 ], 'those of a shell');
 
 done_testing();
