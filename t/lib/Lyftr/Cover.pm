@@ -31,13 +31,14 @@ sub new {
 
 
 # what the test ran: { file => { line => 1 } }; undef: that is not known.  run()
-# takes a command, and tells if it succeeds.
+# takes a command, and the seconds that it may need; tells if it succeeds.
 
 sub of {
     my ($self, $test, $run) = @_;
 
     my $name = $test->{name} =~ tr{/}{_}r;
-    my $source = $test->{same} ? "t/unit/$test->{name}.c" : $test->{name};
+    my $source = $test->{same} ? "t/unit/" . ($name =~ s/^real_//r) . ".c"
+                               : $test->{name};
     my $sum = sha1_hex($self->{module}
                        . Lyftr::Plant::contents("$self->{tree}/$source"));
     my $kept = "$self->{kept}/$name.$sum";
@@ -71,7 +72,7 @@ sub build {
     $run->("make -s build BUILD=$self->{objs} CC_OPT=\"$flags\" "
            . "LD_OPT=--coverage && "
            . "make -s -C t/unit BUILD=$self->{objs}/unit CFLAGS=\"$flags\" "
-           . "LDFLAGS=--coverage all")
+           . "LDFLAGS=--coverage all", 3600)
         or die "the tree cannot be built with --coverage\n";
 
     # workers are of another user, and none finds its way by an environment
