@@ -18,8 +18,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_lyftr_sqlite_real(ngx_lyftr_sqlite_dsn_t *dsn, char *path);
-static ngx_int_t ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_file_e file, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_place_file(const char *path, ngx_uint_t db,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_place_fs(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
@@ -137,12 +137,25 @@ ngx_lyftr_sqlite_equal(void *a, void *b)
 ngx_int_t
 ngx_lyftr_sqlite_place(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
+    char        path[NGX_LYFTR_SQLITE_NAME_LEN];
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_LYFTR_FILE_N; i++) {
-        if (ngx_lyftr_sqlite_place_file(c, i, err) != NGX_OK) {
+        ngx_lyftr_sqlite_name(c, i, path);
+
+        if (ngx_lyftr_sqlite_place_file(path, i == NGX_LYFTR_FILE_DB, err)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
+    }
+
+    /* only there while a new or an adopted database becomes one with a WAL */
+
+    (void) snprintf(path, sizeof(path), "%s-journal", ngx_lyftr_sqlite_path(c));
+
+    if (ngx_lyftr_sqlite_place_file(path, 0, err) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return c->dsn->force ? NGX_OK : ngx_lyftr_sqlite_place_fs(c, err);
@@ -152,14 +165,11 @@ ngx_lyftr_sqlite_place(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 /* SQLite would say of a file only that it could not open one */
 
 static ngx_int_t
-ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
+ngx_lyftr_sqlite_place_file(const char *path, ngx_uint_t db,
     ngx_lyftr_error_t *err)
 {
-    char           path[NGX_LYFTR_SQLITE_NAME_LEN];
     const char    *end, *what;
     struct statx   sx;
-
-    ngx_lyftr_sqlite_name(c, file, path);
 
     end = ngx_lyftr_sqlite_end(path);
 
@@ -186,7 +196,7 @@ ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
                                      "mount its folder", end);
     }
 
-    if (file == NGX_LYFTR_FILE_DB && sx.stx_nlink > 1) {
+    if (db && sx.stx_nlink > 1) {
         return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_LINKED,
                                      "\"%s\" is one of %u hard links, and "
                                      "each would have a WAL of its own: "
@@ -195,7 +205,7 @@ ngx_lyftr_sqlite_place_file(ngx_lyftr_sqlite_t *c, ngx_lyftr_file_e file,
 
     /* of the database SQLite tells itself if it is read-only */
 
-    if (file != NGX_LYFTR_FILE_DB && access(path, R_OK|W_OK) == -1) {
+    if (!db && access(path, R_OK|W_OK) == -1) {
         return ngx_lyftr_sqlite_cannot(err, "open", path);
     }
 
