@@ -236,6 +236,10 @@ NEW
 OLD
         ['ngx_lyftr_channel.c',
          'ngx_add_timer(&channel->expire, (ngx_msec_t) left);', ''],
+        ['ngx_lyftr_follow.c',
+         'channel->look.handler = ngx_lyftr_follow_look;',
+         'channel->look.handler = ngx_lyftr_follow_look;
+          channel->look.cancelable = 1;'],
     ],
 
     # a configuration is never given back, nor a file that it opened
