@@ -232,6 +232,16 @@ char *ngx_lyftr_signature_merge(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *prev,
 ngx_int_t ngx_lyftr_variables_add(ngx_conf_t *cf);
 
 
+/* ngx_lyftr_secret.c */
+
+/*
+ * What a string, env:NAME or file:PATH stands for; arg becomes the name or the
+ * path.  NGX_DECLINED with an empty value if there is no such variable.
+ */
+ngx_int_t ngx_lyftr_secret_source(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_str_t *value);
+
+
 /* ngx_lyftr_location.c */
 
 /* notes which location is chosen for each request */

@@ -802,7 +802,7 @@ ngx_lyftr_report_build(ngx_lyftr_output_t *out, ngx_lyftr_main_conf_t *lmcf,
         versions[n].data = (u_char *) (*backend)->version();
         versions[n].len = ngx_strlen(versions[n].data);
 
-        labels[n].name = (char *) (*backend)->scheme.data;
+        labels[n].name = (char *) (*backend)->schemes[0].data;
         labels[n].value = &versions[n];
 
         if (++n == NGX_LYFTR_REPORT_VERSIONS) {

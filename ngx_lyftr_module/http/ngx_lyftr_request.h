@@ -187,13 +187,6 @@ extern ngx_str_t  ngx_lyftr_json_type;
 
 /* ngx_lyftr_secret.c */
 
-/*
- * What a string, env:NAME or file:PATH stands for; arg becomes the name or the
- * path.  NGX_DECLINED with an empty value if there is no such variable.
- */
-ngx_int_t ngx_lyftr_secret_source(ngx_conf_t *cf, ngx_str_t *arg,
-    ngx_str_t *value);
-
 /* the keys of a webhook's location */
 ngx_array_t *ngx_lyftr_secret_keys(ngx_conf_t *cf, ngx_lyftr_loc_conf_t *llcf);
 

@@ -22,6 +22,7 @@ typedef enum {
     NGX_LYFTR_ERR_BUSY,          /* locked by somebody until the deadline */
     NGX_LYFTR_ERR_BEHIND,        /* its housekeeping has too much to do, */
     NGX_LYFTR_ERR_STUCK,         /* or fails */
+    NGX_LYFTR_ERR_STANDBY,       /* a commit is not confirmed by its copy */
     NGX_LYFTR_ERR_ADOPT,         /* the housekeeping still adopts it */
     NGX_LYFTR_ERR_TIMEOUT,       /* not answered until the deadline */
     NGX_LYFTR_ERR_DATA,          /* this message cannot be stored: too big */

@@ -22,25 +22,31 @@ static ngx_int_t ngx_lyftr_sqlite_write(void *conn, ngx_lyftr_batch_t *batch,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
+static ngx_str_t  ngx_lyftr_sqlite_schemes[] = {
+    ngx_string("sqlite"),
+    ngx_null_string
+};
+
+
 static ngx_lyftr_param_t  ngx_lyftr_sqlite_params[] = {
 
     { ngx_string("max_wal="), NGX_LYFTR_PARAM_BYTES,
       offsetof(ngx_lyftr_sqlite_dsn_t, max_wal),
-      16 << 20, NGX_MAX_INT_T_VALUE, 256 << 20 },
+      16 << 20, NGX_MAX_INT_T_VALUE, 256 << 20, NULL },
 
     { ngx_string("cache="), NGX_LYFTR_PARAM_BYTES,
       offsetof(ngx_lyftr_sqlite_dsn_t, caches),
-      1 << 20, NGX_MAX_INT_T_VALUE, 144 << 20 },
+      1 << 20, NGX_MAX_INT_T_VALUE, 144 << 20, NULL },
 
     { ngx_string("search="), NGX_LYFTR_PARAM_FLAG,
       offsetof(ngx_lyftr_sqlite_dsn_t, search),
-      0, 1, 0 },
+      0, 1, 0, NULL },
 
     { ngx_string("force"), NGX_LYFTR_PARAM_WORD,
       offsetof(ngx_lyftr_sqlite_dsn_t, force),
-      0, 1, 0 },
+      0, 1, 0, NULL },
 
-    { ngx_null_string, 0, 0, 0, 0, 0 }
+    { ngx_null_string, 0, 0, 0, 0, 0, NULL }
 };
 
 
@@ -88,7 +94,7 @@ static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
 
 
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
-    ngx_string("sqlite"),
+    ngx_lyftr_sqlite_schemes,
     sizeof(ngx_lyftr_sqlite_dsn_t),
     ngx_lyftr_sqlite_params,
     ngx_lyftr_sqlite_gauge,

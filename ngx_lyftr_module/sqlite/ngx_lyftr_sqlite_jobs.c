@@ -425,6 +425,7 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     own[NGX_LYFTR_GAUGE_SEARCH_LAG] = c->dsn->search
                                       ? ngx_max(last - c->searched, 0) : 0;
     gauges->rows = c->many + (last - c->many_to);
+    gauges->last = last;
 
     own[NGX_LYFTR_GAUGE_WAL_PAGES] = ngx_lyftr_sqlite_pages(c);
     own[NGX_LYFTR_GAUGE_WAL_BYTES] = ngx_lyftr_sqlite_wal_size(c);

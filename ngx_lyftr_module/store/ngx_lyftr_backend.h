@@ -109,7 +109,8 @@ typedef enum {
     NGX_LYFTR_PARAM_MSEC,                  /* a time, as nginx reads it */
     NGX_LYFTR_PARAM_BYTES,                 /* a size */
     NGX_LYFTR_PARAM_FLAG,                  /* on or off */
-    NGX_LYFTR_PARAM_WORD                   /* it is there, or is not */
+    NGX_LYFTR_PARAM_WORD,                  /* it is there, or is not */
+    NGX_LYFTR_PARAM_ENUM                   /* one of some words */
 } ngx_lyftr_param_e;
 
 
@@ -122,6 +123,7 @@ typedef struct {
     ngx_int_t            min;
     ngx_int_t            max;
     ngx_int_t            value;            /* if it is not given */
+    ngx_str_t           *words;            /* of an enum; len == 0 */
 } ngx_lyftr_param_t;
 
 
@@ -140,6 +142,7 @@ typedef struct {
 typedef struct {
     int64_t              rows;
     int64_t              bytes;
+    int64_t              last;             /* the newest place */
     ngx_int_t            adopted;          /* percent; -1: all there is */
     int64_t              own[NGX_LYFTR_GAUGES_MAX];    /* as the table has */
 } ngx_lyftr_gauges_t;
@@ -187,12 +190,13 @@ typedef struct {
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
  * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR
  * but that of write() with NGX_LYFTR_ERR_DATA, and those with
- * NGX_LYFTR_ERR_LOG, NGX_LYFTR_ERR_BEHIND or NGX_LYFTR_ERR_STUCK, the caller
+ * NGX_LYFTR_ERR_LOG, NGX_LYFTR_ERR_BEHIND, NGX_LYFTR_ERR_STUCK or
+ * NGX_LYFTR_ERR_STANDBY, the caller
  * closes the connection and does not use it again.
  */
 
 typedef struct {
-    ngx_str_t            scheme;           /* of the URLs it takes */
+    ngx_str_t           *schemes;          /* of the URLs it takes; len == 0 */
     size_t               size;             /* of what it keeps of a store */
     ngx_lyftr_param_t   *params;           /* of lyftr_store; len == 0 */
     ngx_lyftr_gauge_t   *gauge;            /* besides those of every store */

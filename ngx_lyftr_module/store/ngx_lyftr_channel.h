@@ -124,6 +124,7 @@ typedef struct {
 #define ngx_lyftr_lane_sound(error)                                           \
     ((error) == NGX_LYFTR_ERR_LOG || (error) == NGX_LYFTR_ERR_BEHIND          \
      || (error) == NGX_LYFTR_ERR_STUCK                                      \
+     || (error) == NGX_LYFTR_ERR_STANDBY                                    \
      || (error) == NGX_LYFTR_ERR_ADOPT)
 
 

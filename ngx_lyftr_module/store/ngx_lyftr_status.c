@@ -18,6 +18,7 @@ static ngx_str_t  ngx_lyftr_status_texts[] = {
     ngx_string("the store is locked"),
     ngx_string("the store is catching up"),
     ngx_string("the store cannot catch up: its flush job fails"),
+    ngx_string("the standby of the store does not confirm its commits"),
     ngx_string("the store adopts a database"),
     ngx_string("the store did not answer in time"),
     ngx_string("the store cannot hold this message"),

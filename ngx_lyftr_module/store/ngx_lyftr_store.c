@@ -24,6 +24,10 @@ static ngx_lyftr_param_t *ngx_lyftr_store_find(ngx_lyftr_param_t *param,
     ngx_str_t *arg);
 static char *ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param,
     void *base, ngx_str_t *arg);
+static char *ngx_lyftr_store_word(ngx_conf_t *cf, ngx_lyftr_param_t *param,
+    void *base, ngx_str_t *arg, ngx_str_t *s);
+static ngx_uint_t ngx_lyftr_store_takes(ngx_lyftr_backend_t *backend,
+    ngx_str_t *url);
 
 
 /* bits of those whose advice the log has, of this master process */
@@ -37,6 +41,7 @@ static const char  *ngx_lyftr_store_units[] = {
     " milliseconds",
     " bytes",
     "",
+    "",
     ""
 };
 
@@ -47,29 +52,29 @@ static ngx_lyftr_param_t  ngx_lyftr_store_params[] = {
 
     { ngx_string("batch="), NGX_LYFTR_PARAM_NUMBER,
       offsetof(ngx_lyftr_store_t, batch),
-      1, 2048, 1024 },
+      1, 2048, 1024, NULL },
 
     { ngx_string("readers="), NGX_LYFTR_PARAM_NUMBER,
       offsetof(ngx_lyftr_store_t, readers),
-      1, 64, 4 },
+      1, 64, 4, NULL },
 
     { ngx_string("queue="), NGX_LYFTR_PARAM_NUMBER,
       offsetof(ngx_lyftr_store_t, queue),
-      1, 1000000, 16384 },
+      1, 1000000, 16384, NULL },
 
     { ngx_string("delay="), NGX_LYFTR_PARAM_MSEC,
       offsetof(ngx_lyftr_store_t, delay),
-      1, 60000, 500 },
+      1, 60000, 500, NULL },
 
     { ngx_string("timeout="), NGX_LYFTR_PARAM_MSEC,
       offsetof(ngx_lyftr_store_t, timeout),
-      1, 60000, 4000 },
+      1, 60000, 4000, NULL },
 
     { ngx_string("check="), NGX_LYFTR_PARAM_MSEC,
       offsetof(ngx_lyftr_store_t, check),
-      1000, NGX_LYFTR_STORE_CHECK, 24 * 3600 * 1000 },
+      1000, NGX_LYFTR_STORE_CHECK, 24 * 3600 * 1000, NULL },
 
-    { ngx_null_string, 0, 0, 0, 0, 0 }
+    { ngx_null_string, 0, 0, 0, 0, 0, NULL }
 };
 
 
@@ -336,6 +341,9 @@ ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param, void *base,
         n = 1;
         break;
 
+    case NGX_LYFTR_PARAM_ENUM:
+        return ngx_lyftr_store_word(cf, param, base, arg, &s);
+
     default: /* NGX_LYFTR_PARAM_NUMBER */
         n = ngx_atoi(s.data, s.len);
     }
@@ -354,25 +362,42 @@ ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param, void *base,
 }
 
 
+static char *
+ngx_lyftr_store_word(ngx_conf_t *cf, ngx_lyftr_param_t *param, void *base,
+    ngx_str_t *arg, ngx_str_t *s)
+{
+    ngx_int_t  n;
+
+    for (n = 0; param->words[n].len; n++) {
+
+        if (param->words[n].len == s->len
+            && ngx_strncmp(param->words[n].data, s->data, s->len) == 0)
+        {
+            *(ngx_int_t *) ((u_char *) base + param->offset) = n;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid value in \"%V\"", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
 /* the address is never printed: it may hold a password */
 
 static char *
 ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
     ngx_lyftr_backend_t **backends, ngx_str_t *url)
 {
-    ngx_str_t             *scheme;
     ngx_uint_t             i;
     ngx_lyftr_error_t      err;
     ngx_lyftr_backend_t   *backend;
 
     for (i = 0; backends[i]; i++) {
         backend = backends[i];
-        scheme = &backend->scheme;
 
-        if (url->len <= scheme->len
-            || ngx_strncmp(url->data, scheme->data, scheme->len) != 0
-            || (url->data[scheme->len] != ':' && url->data[scheme->len] != '+'))
-        {
+        if (!ngx_lyftr_store_takes(backend, url)) {
             continue;
         }
 
@@ -408,6 +433,25 @@ ngx_lyftr_store_url(ngx_conf_t *cf, ngx_lyftr_store_t *store,
                        "\"sqlite:///path\" is known", &store->name);
 
     return NGX_CONF_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_store_takes(ngx_lyftr_backend_t *backend, ngx_str_t *url)
+{
+    ngx_str_t  *scheme;
+
+    for (scheme = backend->schemes; scheme->len; scheme++) {
+
+        if (url->len > scheme->len
+            && ngx_strncmp(url->data, scheme->data, scheme->len) == 0
+            && (url->data[scheme->len] == ':' || url->data[scheme->len] == '+'))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -68,12 +68,13 @@ typedef struct {
     ngx_atomic_t                  damaged;       /* see below */
     ngx_atomic_t                  checked;       /* msec of the next pass */
     ngx_atomic_t                  committed;     /* msec of the last one */
-    ngx_atomic_t                  moved;         /* by each commit */
+    ngx_atomic_t                  moved;         /* by what was stored */
 
     ngx_lyftr_told_t              told[NGX_LYFTR_ERRS];    /* of operations */
     ngx_lyftr_told_t              job_told[NGX_LYFTR_ERRS];
 
     ngx_atomic_t                  looked;        /* msec of what follows */
+    ngx_atomic_t                  last;          /* the newest place */
     ngx_atomic_t                  rows;
     ngx_atomic_t                  bytes;
     ngx_atomic_t                  gauges[NGX_LYFTR_GAUGES_MAX];  /* as well */

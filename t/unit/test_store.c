@@ -34,6 +34,7 @@ typedef struct {
     ngx_int_t                 size;
     ngx_int_t                 flag;
     ngx_int_t                 word;
+    ngx_int_t                 which;
 } test_dsn_t;
 
 static test_dsn_t             dsns[4];
@@ -225,23 +226,40 @@ test_same(void *a, void *b)
 }
 
 
+static ngx_str_t  which[] = {
+    ngx_string("one"),
+    ngx_string("other"),
+    ngx_null_string
+};
+
+
 static ngx_lyftr_param_t  params[] = {
 
     { ngx_string("size="), NGX_LYFTR_PARAM_BYTES,
-      offsetof(test_dsn_t, size), 16 << 20, NGX_MAX_INT_T_VALUE, 256 << 20 },
+      offsetof(test_dsn_t, size), 16 << 20, NGX_MAX_INT_T_VALUE, 256 << 20,
+      NULL },
 
     { ngx_string("flag="), NGX_LYFTR_PARAM_FLAG,
-      offsetof(test_dsn_t, flag), 0, 1, 0 },
+      offsetof(test_dsn_t, flag), 0, 1, 0, NULL },
 
     { ngx_string("word"), NGX_LYFTR_PARAM_WORD,
-      offsetof(test_dsn_t, word), 0, 1, 0 },
+      offsetof(test_dsn_t, word), 0, 1, 0, NULL },
 
-    { ngx_null_string, 0, 0, 0, 0, 0 }
+    { ngx_string("which="), NGX_LYFTR_PARAM_ENUM,
+      offsetof(test_dsn_t, which), 0, 1, 1, which },
+
+    { ngx_null_string, 0, 0, 0, 0, 0, NULL }
+};
+
+
+static ngx_str_t  schemes[] = {
+    ngx_string("sqlite"),
+    ngx_null_string
 };
 
 
 static ngx_lyftr_backend_t  backend = {
-    .scheme = ngx_string("sqlite"),
+    .schemes = schemes,
     .size = sizeof(test_dsn_t),
     .params = params,
     .configure = test_configure,
@@ -452,6 +470,16 @@ test_flags(void **state)
 
     (void) test_store("size=16m", NULL);
     assert_int_equal(dsns[0].size, 16 << 20);
+
+    (void) test_store("word", NULL);
+    assert_int_equal(dsns[0].which, 1);
+
+    (void) test_store("which=one", NULL);
+    assert_int_equal(dsns[0].which, 0);
+
+    test_refused("which=", NULL, "which=");
+    test_refused("which=ones", NULL, "which=ones");
+    test_refused("which=o", NULL, "which=o");
 
     test_refused("flag=yes", NULL, "must be");
     test_refused("flag=", NULL, "must be");
