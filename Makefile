@@ -92,6 +92,7 @@ test: build unit replay	## run all tests, rigs in short (T=t/some.t: one)
 	@t/setup docs
 	@t/setup openapi
 	@t/run $(T)
+	@$(if $(T),,t/postgres)
 	@$(if $(T),,t/faults/run --fast)
 
 

@@ -1,6 +1,10 @@
 #include <ngx_lyftr_http.h>
 #include <ngx_lyftr_sqlite_backend.h>
 
+#if (NGX_LYFTR_POSTGRES)
+#include <ngx_lyftr_postgres_backend.h>
+#endif
+
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -22,6 +26,9 @@ static void ngx_lyftr_exit_process(ngx_cycle_t *cycle);
 
 static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
     &ngx_lyftr_sqlite_backend,
+#if (NGX_LYFTR_POSTGRES)
+    &ngx_lyftr_postgres_backend,
+#endif
     NULL
 };
 
@@ -307,7 +314,19 @@ ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_lyftr_main_conf_t *lmcf = conf;
 
     char               *rv;
+    ngx_str_t          *value, url;
     ngx_lyftr_store_t  *store;
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[2].data, "file:", 5) == 0) {
+
+        if (ngx_lyftr_secret_source(cf, &value[2], &url) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        value[2] = url;
+    }
 
     rv = ngx_lyftr_store_declare(cf, &lmcf->stores, lmcf->backends, &store);
     if (rv != NGX_CONF_OK) {

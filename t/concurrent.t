@@ -6,6 +6,7 @@ use warnings;
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
+use JSON::PP ();
 use Test::More;
 
 use Lyftr;
@@ -59,14 +60,14 @@ sub result {
 sub stored {
     my ($server) = @_;
 
-    open my $out, '-|', 'sqlite3', $server->{db},
-         q{SELECT json_object('message_id', message_id, 'from', from_msisdn,
-                  'to', to_msisdn, 'ts', ts, 'text', text) FROM messages}
-        or die "sqlite3: $!";
+    my $json = JSON::PP->new->utf8->allow_nonref;
+    my @field = qw(message_id from to ts text);
 
-    chomp(my @rows = <$out>);
-
-    return sort @rows;
+    return sort map {
+        my $row = $_;
+        '{' . join(',', map { qq("$_":) . $json->encode($row->{$_}) } @field)
+            . '}'
+    } @{ $server->rows };
 }
 
 
@@ -159,7 +160,8 @@ subtest "$messages messages over 64 connections" => sub {
     is(result($server, 'duplicate'), $messages, 'all are duplicates');
 
     is_deeply($server->sql('PRAGMA integrity_check'),
-              [ { integrity_check => 'ok' } ], 'the database is sound');
+              [ { integrity_check => 'ok' } ], 'the database is sound')
+        unless postgres();
 };
 
 

@@ -19,7 +19,7 @@ no_long_string();
 check_accum_error_log();
 
 $ENV{LYFTR_TEST_URL} = 'sqlite:///served.db';
-$ENV{LYFTR_TEST_WRONG} = 'postgresql://user:hunter2@host/db';
+$ENV{LYFTR_TEST_WRONG} = 'mariadb://user:hunter2@host/db';
 $ENV{LYFTR_TEST_EMPTY} = '';
 delete $ENV{LYFTR_TEST_UNSET};
 

@@ -63,8 +63,8 @@ $server->post(message(message_id => 'c', ts => '2025-01-15T10:00:02Z',
 $server->post(message(message_id => 'd', ts => '2025-01-15T10:00:03Z',
                       text => undef));
 
-my @created = map { $_->{created_at} }
-    @{ $server->sql('SELECT created_at FROM messages ORDER BY ts') };
+my %stamp = map { $_->{message_id} => $_->{created_at} } $server->arrived;
+my @created = @stamp{qw(a b c d)};
 
 
 # the forms
@@ -147,12 +147,7 @@ is($ids->("order=desc&after=$cursor"), 'a', 'after= the other way');
 my $n = 7000;
 
 $server->stop;
-$server->sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
-             . " WHERE i < $n) INSERT INTO lyftr_message (id_hash, instant,"
-             . " message_id, from_msisdn, to_msisdn, ts, created_at, text)"
-             . " SELECT i, x'0000000001', printf('m%05d', i), '+1', '+2',"
-             . " '2025-01-15T10:00:00Z', '2025-01-15T10:00:00Z',"
-             . " printf('%.400c', 'x') || i || '.' FROM n");
+$server->fill($n, 400);
 
 my $big = Lyftr::Server->new(dir => $server->{dir}, server => $conf,
                              store => 'check=off');

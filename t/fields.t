@@ -79,18 +79,17 @@ sub fill {
             my ($type, $raw) = map { defined() ? s/'/''/gr : undef }
                                $row{type}, $raws[$k];
 
-            push @extra, sprintf "(%d, %s, '%s', 0)", $i,
-                                 defined $type ? "'$type'" : 'NULL', $raw;
+            push @extra, [ $i, defined $type ? "'$type'" : 'NULL', "'$raw'" ];
         }
 
         push @rows, \%row;
     }
 
-    $server->sql('INSERT INTO lyftr_extra (seq, type, raw, sum) VALUES '
-                 . join ', ', @extra);
+    $server->extra(@extra);
 
-    $rows[$_->{seq} - 1]{created_at} = $_->{created_at}
-        for @{ $server->sql('SELECT seq, created_at FROM lyftr_message') };
+    my @arrived = $server->arrived;
+
+    $rows[$_]{created_at} = $arrived[$_]{created_at} for 0 .. $#rows;
 
     return sort { instant($a->{ts}) cmp instant($b->{ts})
                   || $a->{message_id} cmp $b->{message_id} } @rows;
@@ -312,10 +311,11 @@ my @sizes = (9 << 20, 3 << 20, 3 << 20, 3 << 20, 10, 8 << 20, 1 << 20,
 
 $server->post(message(message_id => sprintf 'm%02d', $_)) for 1 .. @sizes;
 
-$server->sql(join ';', map {
-    sprintf q{INSERT INTO lyftr_extra (seq, raw, sum) VALUES (%d, '["' ||}
-            . q{ replace(hex(zeroblob(%d)), '0', 'x') || '" ]', 0)},
-            $_ + 1, $sizes[$_] / 2;
+my $long = postgres() ? "repeat('xx', %d)"
+           : "replace(hex(zeroblob(%d)), '0', 'x')";
+
+$server->extra(map {
+    [ $_ + 1, 'NULL', sprintf qq('["' || $long || '" ]'), $sizes[$_] / 2 ]
 } 0 .. $#sizes);
 
 for my $order (qw(asc desc)) {

@@ -193,8 +193,8 @@ is($server->get("$first&after=0")->{body}, $server->get($first)->{body},
     is($ids->("/messages?after=$three"), 'z', 'goes on after its row');
 
     $server->stop;
-    $server->sql("DELETE FROM lyftr_message WHERE message_id IN ('a', 'z')"
-                 . " OR message_id LIKE '%01' OR message_id LIKE '%03'");
+    $server->remove("message_id IN ('a', 'z') OR message_id LIKE '%01'"
+                    . " OR message_id LIKE '%03'");
 
     my $again = Lyftr::Server->new(dir => $server->{dir});
     $server = $again;
@@ -202,11 +202,10 @@ is($server->get("$first&after=0")->{body}, $server->get($first)->{body},
     is($ids->("/messages?after=$a"), '02', 'a row that left: what follows');
     is($ids->("/messages?after=$one"), '02', 'and of an id that was cut');
 
-    $server->post(message(message_id => 'new'));
+    my $place = $server->place;
 
-    my ($newest) = @{ $server->sql('SELECT max(seq) AS seq, (SELECT mark FROM'
-                                   . ' lyftr_state) AS mark FROM lyftr_message') };
-    is($newest->{seq}, $newest->{mark} + 1, 'the newest place is not reused');
+    $server->post(message(message_id => 'new'));
+    is($server->place, $place + 1, 'the newest place is not reused');
 
     # an older copy is restored: it has not reached the place
 
@@ -216,8 +215,7 @@ is($server->get("$first&after=0")->{body}, $server->get($first)->{body},
     is($ids->("/messages?after=$zz"), 'zz2', 'a cursor of the newest but one');
 
     $server->stop;
-    $server->sql("DELETE FROM lyftr_message WHERE message_id LIKE 'zz%';"
-                 . 'UPDATE lyftr_state SET mark = 0');
+    $server->remove("message_id LIKE 'zz%'", 'an older copy');
 
     $again = Lyftr::Server->new(dir => $server->{dir});
     $server = $again;

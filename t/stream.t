@@ -115,7 +115,7 @@ is(status($server->request('POST /messages/stream', 'Content-Length: 0')), 405,
     my $page = decode_json($kept->get('/messages?fields=cursor')->{body});
     my @cursor = map { $_->{cursor} } @{ $page->{data} };
 
-    $kept->sql('DELETE FROM lyftr_message WHERE seq < 3');
+    $kept->remove('seq < 3');
 
     for ([ $cursor[0], '{"gap":true}' ], [ $cursor[1], '{}' ]) {
         my ($id, $data) = @$_;
@@ -215,9 +215,7 @@ is($server->metric('http_request_duration_seconds_count'
         kill 'KILL', ($server->workers)[0] if $round % 4 == 0;
     }
 
-    my @ids = map { $_->{message_id} }
-              @{ $server->sql('SELECT message_id FROM lyftr_message'
-                              . ' ORDER BY seq') };
+    my @ids = map { $_->{message_id} } $server->arrived;
 
     for my $f (@follower) {
         $f->until(15, sub { @{ $_[0]{ids} } >= @ids });
@@ -236,13 +234,8 @@ ok($server->metric('lyftr_streams_ended_total{reason="shutdown"}') > 0,
 {
     my $server = Lyftr::Server->new(
         server => "send_timeout 1s; $conf", workers => 1, store => 'check=off');
-    my $long = 'x' x 4000;
 
-    $server->sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1"
-                 . " FROM n WHERE i < 6000) INSERT INTO lyftr_message (id_hash,"
-                 . " instant, message_id, from_msisdn, to_msisdn, ts, text)"
-                 . " SELECT i, x'0000000001', 'm' || i, '+1', '+2',"
-                 . " '2025-01-15T10:00:00Z', '$long' FROM n");
+    $server->fill(6000, 4000);
 
     my $slow = $server->client(receive => 4096);
 

@@ -9,7 +9,9 @@ use warnings;
 use Digest::SHA qw(hmac_sha256_hex);
 use Exporter qw(import);
 
-our @EXPORT = qw(sign signature message post http_config endpoints
+use Lyftr::Postgres;
+
+our @EXPORT = qw(sign signature message post http_config endpoints postgres
                  ok_body deliver fetch item page faults fresh cases);
 
 
@@ -66,6 +68,92 @@ sub post {
 }
 
 
+# are the stores in PostgreSQL?
+
+sub postgres { return defined $ENV{LYFTR_POSTGRES} }
+
+
+# the URL of a store: that of a file of this path, or of a database for it,
+# which is a new one without a path
+
+my %database;
+
+sub store_url {
+    my ($path) = @_;
+
+    return "sqlite:///$path" unless postgres();
+
+    my $server = Lyftr::Postgres::shared();
+
+    return $server->url($database{$path // rand} //= $server->database);
+}
+
+
+# the rows of a query in the store of such a path
+
+sub store_rows {
+    my ($path, $sql) = @_;
+
+    return Lyftr::Postgres::shared()->rows($database{$path}, $sql);
+}
+
+
+# the counts are made anew by the housekeeping
+
+sub store_remove {
+    my ($path, $where, $older) = @_;
+
+    my $back = "UPDATE ticket SET n = (SELECT coalesce(max(seq), 0)"
+               . " FROM message); UPDATE slot SET d = (SELECT n FROM ticket)";
+
+    store_change($path, "DELETE FROM message WHERE seq IN (SELECT seq FROM"
+        . " (SELECT seq, id || id_rest AS message_id FROM message) m"
+        . " WHERE $where)", $older ? $back : (),
+        "UPDATE range SET n = 0", "DELETE FROM sender",
+        "UPDATE state SET counted = 0, rows = 0, senders = 0");
+}
+
+
+sub store_fill {
+    my ($path, $n, $length) = @_;
+
+    store_change($path, "INSERT INTO message (seq, h, instant, id, sender,"
+        . " rcpt, ts, body) SELECT t.n + i, md5('m' || i)::uuid,"
+        . " '\\x010000000001', 'm' || lpad(i::text, 5, '0'), '+1', '+2',"
+        . " '2025-01-15T10:00:00Z', repeat('x', $length) || i || '.'"
+        . " FROM generate_series(1, $n) i, ticket t",
+        "UPDATE ticket SET n = n + $n",
+        "INSERT INTO slot (id, d) SELECT 0, n FROM ticket");
+}
+
+
+sub store_change {
+    my ($path, @sql) = @_;
+
+    my $server = Lyftr::Postgres::shared();
+
+    # the first worker makes the tables
+
+    for (1 .. 500) {
+        last if $server->psql($database{$path},
+                              "SELECT to_regclass('lyftr.state')") =~ /state/;
+        select undef, undef, undef, 0.02;
+    }
+
+    $server->psql($database{$path}, join '; ', 'SET search_path = lyftr',
+                                               @sql);
+}
+
+
+# the command that talks to it
+
+sub store_client {
+    my ($path) = @_;
+
+    return Lyftr::Postgres::shared()->client($database{$path});
+}
+
+
 # the http block's part; Test::Nginx empties only some folders
 
 sub http_config {
@@ -73,8 +161,11 @@ sub http_config {
 
     $params //= '';
 
+    my $url = postgres() ? store_url()
+              : 'sqlite:///$TEST_NGINX_SERVER_ROOT/logs/app.db';
+
     return <<"END";
-    lyftr_store main sqlite:///\$TEST_NGINX_SERVER_ROOT/logs/app.db $params;
+    lyftr_store main "$url" $params;
     lyftr_secret testsecret;
 END
 }

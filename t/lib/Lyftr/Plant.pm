@@ -426,6 +426,16 @@ NEW
     search_gap => [['ngx_lyftr_sqlite_parts.c',
         'add->seq = add->part.first;', 'add->seq = add->part.first + 1;']],
 
+    # the barrier of a batch does not wait for the disk
+
+    pg_no_barrier => [
+        ['ngx_lyftr_postgres_stmt.c',
+         qq(    " current_setting('synchronous_commit'),"\n),
+         qq(    " set_config('synchronous_commit', 'off', true),"\n)],
+        ['ngx_lyftr_postgres_barrier.c',
+         'if (ngx_strcmp(sync, "on") != 0', 'if (sync == NULL'],
+    ],
+
     # workers kill themselves now and then: in the midst of a message that is
     # copied for the leader, and where the leader takes, commits and answers
 

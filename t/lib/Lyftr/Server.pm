@@ -14,7 +14,7 @@ use JSON::PP;
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
-use Lyftr qw(endpoints signature);
+use Lyftr qw(endpoints signature postgres);
 use Lyftr::Client;
 
 
@@ -68,7 +68,7 @@ sub new {
     $self->sql($self->{fill}) if $self->{fill};
 
     my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
-    my $fresh = !-e $self->{db} && !$self->{preload};
+    my $fresh = !postgres() && !-e $self->{db} && !$self->{preload};
 
     $self->{pid} = fork // die "fork: $!";
 
@@ -121,7 +121,7 @@ sub configure {
     my $load = $module ? "load_module $module;" : '';
     my $user = $> == 0 ? 'user root root;' : '';
 
-    my %value = (workers => 2, url => "sqlite:///$self->{db}", store => '',
+    my %value = (workers => 2, url => Lyftr::store_url($self->{db}), store => '',
                  listen => '', main => '', http => '', server => '',
                  connections => 1024, daemon => 'off', %$self);
     my $endpoints = endpoints();
@@ -137,7 +137,7 @@ error_log $self->{log} notice;
 $value{main}
 events { worker_connections $value{connections}; }
 http {
-    lyftr_store main $value{url} $value{store};
+    lyftr_store main "$value{url}" $value{store};
     lyftr_secret testsecret;
     access_log off;
     client_body_temp_path client_body;
@@ -345,12 +345,96 @@ sub alarms {
 sub sql {
     my ($self, $sql) = @_;
 
+    return Lyftr::store_rows($self->{db}, $sql) if postgres();
+
     open my $out, '-|', 'sqlite3', '-json', '-cmd', '.timeout 10000',
          $self->{db}, $sql or die "sqlite3: $!";
     local $/;
     my $json = <$out>;
 
     return $json ? decode_json($json) : [];
+}
+
+
+# Rows leave that a condition on message_id and seq names, as by retention; or
+# as if it were an older copy of the store, which has not had their places.
+
+sub remove {
+    my ($self, $where, $older) = @_;
+
+    if (postgres()) {
+        Lyftr::store_remove($self->{db}, $where, $older);
+        return;
+    }
+
+    $self->sql("DELETE FROM lyftr_message WHERE $where;"
+               . ($older ? 'UPDATE lyftr_state SET mark = 0' : ''));
+}
+
+
+# many rows of one instant behind all that are there; their texts have so many
+# characters, and a number
+
+sub fill {
+    my ($self, $n, $length) = @_;
+
+    if (postgres()) {
+        Lyftr::store_fill($self->{db}, $n, $length);
+        return;
+    }
+
+    $self->sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+               . " WHERE i < $n) INSERT INTO lyftr_message (id_hash, instant,"
+               . " message_id, from_msisdn, to_msisdn, ts, created_at, text)"
+               . " SELECT i, x'0000000001', printf('m%05d', i), '+1', '+2',"
+               . " '2025-01-15T10:00:00Z', '2025-01-15T10:00:00Z',"
+               . " printf('%.${length}c', 'x') || i || '.' FROM n");
+}
+
+
+# What only some rows have: lists of a place, a type, and a raw, both as SQL.
+# A store whose sums do not fit is to have check=off.
+
+sub extra {
+    my ($self, @rows) = @_;
+
+    if (postgres()) {
+        Lyftr::store_change($self->{db}, map {
+            "UPDATE message SET type = $_->[1],"
+            . " raw = convert_to($_->[2], 'UTF8') WHERE seq = $_->[0]"
+        } @rows);
+
+        return;
+    }
+
+    $self->sql('INSERT INTO lyftr_extra (seq, type, raw, sum) VALUES '
+               . join ', ', map { "($_->[0], $_->[1], $_->[2], 0)" } @rows);
+}
+
+
+# the newest place given
+
+sub place {
+    my ($self) = @_;
+
+    return $self->sql(postgres() ? 'SELECT n FROM ticket'
+        : 'SELECT max(max(seq), (SELECT mark FROM lyftr_state)) AS n'
+          . ' FROM lyftr_message')->[0]{n};
+}
+
+
+# ids, and when they came, in the order of arrival
+
+sub arrived {
+    my ($self) = @_;
+
+    my $stamp = q{'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'};
+
+    return @{ $self->sql(postgres()
+        ? "SELECT id || id_rest AS message_id, to_char(created_at"
+          . " AT TIME ZONE 'UTC', $stamp) AS created_at FROM message"
+          . " ORDER BY seq"
+        : 'SELECT message_id, created_at FROM lyftr_message ORDER BY seq') };
 }
 
 
@@ -418,11 +502,16 @@ sub new {
 
     $mode //= 'IMMEDIATE';
 
-    my $pid = IPC::Open2::open2(my $out, my $in, 'sqlite3', '-batch', $db);
+    my @client = Lyftr::postgres() ? Lyftr::store_client($db)
+                 : ('sqlite3', '-batch', $db);
+
+    my $pid = IPC::Open2::open2(my $out, my $in, @client);
     my $self = bless { pid => $pid, in => $in, out => $out }, $class;
 
     $in->autoflush(1);
-    print $in ".bail on\n.timeout 10000\nBEGIN $mode;\nSELECT 'locked';\n";
+    print $in Lyftr::postgres()
+        ? "BEGIN; UPDATE lyftr.ticket SET n = n; SELECT 'locked';\n"
+        : ".bail on\n.timeout 10000\nBEGIN $mode;\nSELECT 'locked';\n";
 
     my $line = <$out>;
     die "the lock was not taken\n" unless ($line // '') =~ /^locked/;

@@ -1,0 +1,162 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_postgres_backend.h>
+#include <ngx_lyftr_postgres_jobs.h>
+
+#include <stdio.h>
+
+
+static void ngx_lyftr_postgres_advice(ngx_lyftr_error_t *text);
+static const char *ngx_lyftr_postgres_version(void);
+static ngx_int_t ngx_lyftr_postgres_configure(void *data,
+    ngx_uint_t connections, ngx_lyftr_error_t *err);
+static void ngx_lyftr_postgres_renew(void *data);
+static ngx_int_t ngx_lyftr_postgres_verify(void *conn,
+    ngx_lyftr_check_t *check, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static void ngx_lyftr_postgres_leave(void *conn, ngx_msec_t deadline);
+
+
+static ngx_str_t  ngx_lyftr_postgres_schemes[] = {
+    ngx_string("postgresql"),
+    ngx_string("postgres"),
+    ngx_null_string
+};
+
+
+/* the order is that of ngx_lyftr_postgres_durability_e */
+
+static ngx_str_t  ngx_lyftr_postgres_durabilities[] = {
+    ngx_string("any"),
+    ngx_string("standby"),
+    ngx_string("storage"),
+    ngx_null_string
+};
+
+
+static ngx_lyftr_param_t  ngx_lyftr_postgres_params[] = {
+
+    { ngx_string("durability="), NGX_LYFTR_PARAM_ENUM,
+      offsetof(ngx_lyftr_postgres_dsn_t, durability),
+      0, 2, NGX_LYFTR_POSTGRES_ANY, ngx_lyftr_postgres_durabilities },
+
+    { ngx_string("prepare="), NGX_LYFTR_PARAM_FLAG,
+      offsetof(ngx_lyftr_postgres_dsn_t, prepare),
+      0, 1, 1, NULL },
+
+    { ngx_string("search="), NGX_LYFTR_PARAM_FLAG,
+      offsetof(ngx_lyftr_postgres_dsn_t, search),
+      0, 1, 0, NULL },
+
+    { ngx_null_string, 0, 0, 0, 0, 0, NULL }
+};
+
+
+/* the order is that of ngx_lyftr_postgres_job_e */
+
+static ngx_lyftr_gauge_t  ngx_lyftr_postgres_gauge[] = {
+
+    { "lyftr_store_count_lag_places", "gauge",
+      "The newest places of the log, which the counts in PostgreSQL do not "
+      "have yet; reads count them one by one, so if it grows the housekeeping "
+      "is behind.",
+      0 },
+
+    { "lyftr_store_search_lag_places", "gauge",
+      "The newest places of the log, which the search index in PostgreSQL does "
+      "not have yet, 0 if the store makes none; a search reads them, so if it "
+      "grows the housekeeping is behind.",
+      0 },
+
+    { NULL, NULL, NULL, 0 }
+};
+
+
+ngx_lyftr_backend_t  ngx_lyftr_postgres_backend = {
+    ngx_lyftr_postgres_schemes,
+    sizeof(ngx_lyftr_postgres_dsn_t),
+    ngx_lyftr_postgres_params,
+    ngx_lyftr_postgres_gauge,
+    ngx_lyftr_postgres_jobs,
+    ngx_lyftr_postgres_advice,
+    ngx_lyftr_postgres_version,
+    ngx_lyftr_postgres_init,
+    ngx_lyftr_postgres_configure,
+    ngx_lyftr_postgres_same,
+    ngx_lyftr_postgres_renew,
+    ngx_lyftr_postgres_open,
+    ngx_lyftr_postgres_close,
+    ngx_lyftr_postgres_begin,
+    ngx_lyftr_postgres_turn,
+    ngx_lyftr_postgres_write,
+    ngx_lyftr_postgres_end,
+    ngx_lyftr_postgres_watch,
+    ngx_lyftr_postgres_list,
+    ngx_lyftr_postgres_follow,
+    ngx_lyftr_postgres_stats,
+    ngx_lyftr_postgres_probe,
+    ngx_lyftr_postgres_housekeep,
+    ngx_lyftr_postgres_gauges,
+    ngx_lyftr_postgres_verify,
+    ngx_lyftr_postgres_leave
+};
+
+
+static void
+ngx_lyftr_postgres_advice(ngx_lyftr_error_t *text)
+{
+    text->len = 0;
+}
+
+
+/* that of libpq */
+
+static const char *
+ngx_lyftr_postgres_version(void)
+{
+    int          n;
+    static char  version[32];
+
+    n = PQlibVersion();
+
+    (void) snprintf(version, sizeof(version), "%d.%d", n / 10000, n % 10000);
+
+    return version;
+}
+
+
+static ngx_int_t
+ngx_lyftr_postgres_configure(void *data, ngx_uint_t connections,
+    ngx_lyftr_error_t *err)
+{
+    return NGX_OK;
+}
+
+
+/* what is there now is right, also if it is another store, or has less */
+
+static void
+ngx_lyftr_postgres_renew(void *data)
+{
+    ngx_lyftr_postgres_dsn_t *dsn = data;
+
+    ngx_memzero((void *) dsn->common.words,
+                NGX_LYFTR_POSTGRES_WORDS * sizeof(ngx_atomic_t));
+}
+
+
+/* damage of its pages is for PostgreSQL to find: its checksums, amcheck */
+
+static ngx_int_t
+ngx_lyftr_postgres_verify(void *conn, ngx_lyftr_check_t *check,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    return NGX_DECLINED;
+}
+
+
+/* all that was committed is where it belongs */
+
+static void
+ngx_lyftr_postgres_leave(void *conn, ngx_msec_t deadline)
+{
+}

@@ -1,0 +1,456 @@
+# A store in PostgreSQL that several servers share, and what befalls it.  That
+# it behaves as another one is told by the tests of behaviour, which run on both.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use File::Temp qw(tempdir);
+use IPC::Open2 ();
+use JSON::PP;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Lyftr;
+use Lyftr::Client;
+use Lyftr::Follower;
+use Lyftr::PgProxy;
+use Lyftr::Postgres;
+use Lyftr::Server;
+
+plan skip_all => 'there is no PostgreSQL' unless Lyftr::Postgres::there();
+plan skip_all => 'the module knows no PostgreSQL'
+    unless knows_it();
+
+my $stream = 'location = /messages/stream { lyftr_stream main; }';
+my $pg = Lyftr::Postgres->new;
+
+
+# is the module built with libpq?
+
+sub knows_it {
+    my $module = $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
+
+    open my $file, '<:raw', $module or return 1;
+    local $/;
+
+    return scalar <$file> =~ /PQconnectStartParams/;
+}
+
+
+sub server {
+    my ($url, %option) = @_;
+
+    return Lyftr::Server->new(url => $url, server => $stream, %option);
+}
+
+
+# the sum of a counter
+
+sub result {
+    my ($name, @servers) = @_;
+
+    my $sum = 0;
+    $sum += $_->metric(qq(webhook_requests_total{result="$name"}))
+        for @servers;
+
+    return $sum;
+}
+
+
+# the store is not ready, for this reason
+
+sub unready {
+    my ($server, $detail, $name) = @_;
+
+    my $ready;
+
+    Lyftr::Server::wait_for {
+        $ready = $server->get('/health/ready');
+        $ready->{status} == 503 && $ready->{body} =~ $detail;
+    } 15;
+
+    is($ready->{status}, 503, $name);
+    like($ready->{body}, $detail, 'and says why');
+}
+
+
+sub ready {
+    my ($server, $name) = @_;
+
+    my $ready;
+
+    Lyftr::Server::wait_for {
+        $ready = $server->get('/health/ready');
+        $ready->{status} == 200;
+    } 15;
+
+    is("$ready->{status} $ready->{body}", '200 {"status":"ready"}', $name);
+}
+
+
+# deliveries on some connections at once, by their ids; those acknowledged
+
+sub deliveries {
+    my ($servers, @ids) = @_;
+
+    my (@acked, @pending);
+    my $n = 0;
+
+    for my $id (@ids) {
+        my $client = $servers->[$n++ % @$servers]->client;
+        $client->send(Lyftr::Client::delivery(Lyftr::Client::numbered($id)));
+        push @pending, [ $id, $client ];
+    }
+
+    for (@pending) {
+        my ($id, $client) = @$_;
+        my $answer = $client->response(20);
+        push @acked, $id if ($answer->{status} // 0) == 200;
+    }
+
+    return @acked;
+}
+
+
+sub ids {
+    my ($database) = @_;
+
+    return map { $_->{id} }
+        @{ $pg->rows($database, 'SELECT id FROM message ORDER BY seq') };
+}
+
+
+# what nginx says of a store's directive
+
+sub refused {
+    my ($store) = @_;
+
+    my $home = tempdir(CLEANUP => 1);
+    my $module = $ENV{TEST_NGINX_LOAD_MODULES};
+
+    open my $conf, '>', "$home/nginx.conf" or die "nginx.conf: $!";
+    print $conf "load_module $module;\n" if $module;
+    print $conf "pid nginx.pid; events { } http { lyftr_store main $store; }\n";
+    close $conf;
+
+    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+    return scalar qx($nginx -t -p $home/ -c nginx.conf -e $home/log 2>&1);
+}
+
+
+subtest 'a directive' => sub {
+    my $form = qr/not a URL such as postgresql/;
+
+    for ([ 'postgresql://u:hunter2@host:x/db?bad=1', $form ],
+         [ 'postgres://u:hunter2@[host/db', $form ],
+         [ 'postgresql:/db', $form ],
+         [ 'postgresqls://u:hunter2@host/db', qr/unknown kind/ ],
+         [ 'postgresql://host/db durability=yes',
+           qr/invalid value in "durability=yes"/ ],
+         [ 'postgresql://host/db prepare=1', qr/invalid value in "prepare=1"/ ],
+         [ 'postgresql://host/db cache=64m',
+           qr/invalid parameter "cache=64m"/ ],
+         [ 'sqlite:///a.db prepare=on', qr/invalid parameter "prepare=on"/ ],
+         [ 'file:/nonexistent', qr/open\(\) "\/nonexistent" failed/ ])
+    {
+        my ($store, $text) = @$_;
+        my $said = refused($store);
+
+        like($said, $text, $store);
+        unlike($said, qr/hunter2/, 'and shows no password');
+    }
+
+    like(refused("$_ durability=standby prepare=off search=on"),
+         qr/test is successful/, $_)
+        for 'postgres+psycopg://u:p@a:1,b/db?sslmode=require',
+            '"postgresql://?service=x"';
+};
+
+
+subtest 'two servers' => sub {
+    my $database = $pg->database;
+    my @servers;
+
+    # both find it empty
+
+    my $other = fork // die "fork: $!";
+
+    if ($other == 0) {
+        my $server = eval { server($pg->url($database)) };
+        my $ok = $server && Lyftr::Server::wait_for(sub {
+            $server->get('/health/ready')->{status} == 200;
+        }, 10);
+
+        $server->stop if $server;
+        POSIX::_exit($ok ? 0 : 1);
+    }
+
+    push @servers, server($pg->url($database));
+    ready($servers[0], 'one has the tables');
+
+    waitpid $other, 0;
+    is($?, 0, 'so has another, which was begun at the same time');
+
+    # the URL is in a file, with a newline
+
+    my $secret = tempdir(CLEANUP => 1) . '/url';
+    open my $file, '>', $secret or die "url: $!";
+    print $file $pg->url($database), "\n";
+    close $file;
+
+    push @servers, server("file:$secret");
+    ready($servers[1], 'and one that comes later');
+
+    my @followers = map { Lyftr::Follower->new($_,
+        path => '/messages/stream?after=0') } @servers;
+
+    for my $round (1 .. 5) {
+        my @acked = deliveries(\@servers, ("same$round") x 20);
+        is(@acked, 20, "round $round: one id at the same instant, 200 to all");
+    }
+
+    is(result('created', @servers), 5, 'one is created on both together');
+    is(result('duplicate', @servers), 95, 'all others are known');
+
+    is(deliveries(\@servers, map { "own$_" } 1 .. 100), 100, 'others');
+    is(result('created', @servers), 105, 'are created');
+
+    my @ids = ids($database);
+    is(@ids, 105, 'as many rows');
+
+    for my $f (@followers) {
+        $f->until(10, sub { @{ $_[0]{ids} } >= 105 });
+        is_deeply($f->{ids}, \@ids, 'a stream has all, in the order of all');
+    }
+
+    like($_->get('/messages?limit=1')->{body}, qr/"total":105,/, 'totals')
+        for @servers;
+
+    # an event of the other one comes soon
+
+    my $start = time;
+    $servers[0]->post(message(message_id => 'soon'));
+    $followers[1]->until(5, sub { $_[0]{ids}[-1] eq 'soon' });
+    cmp_ok(time - $start, '<', 0.9, 'sooner than each second');
+
+    is_deeply([ map { $_->alarms } @servers ], [], 'no alarms');
+};
+
+
+subtest 'what cannot be a store' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database));
+
+    ready($server, 'one that can');
+    $server->stop;
+
+    $pg->psql($database, 'UPDATE lyftr.state SET version = 9');
+    $server = server($pg->url($database));
+    ready($server, 'a newer version that this one may use');
+    $server->stop;
+
+    $pg->psql($database, 'UPDATE lyftr.state SET min_version = 9');
+    $server = server($pg->url($database));
+    unready($server, qr/another schema/, 'one that it may not use');
+    is($server->post(message())->{status}, 503, 'takes nothing');
+    $server->stop;
+
+    $pg->psql($database, 'UPDATE lyftr.state SET version = 0,'
+                         . ' min_version = 0');
+    $server = server($pg->url($database));
+    unready($server, qr/another schema/, 'one that nothing brings to ours');
+    $server->stop;
+
+    $pg->psql('postgres', "CREATE DATABASE ascii ENCODING 'SQL_ASCII'"
+              . " LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    $server = server($pg->url('ascii'));
+    unready($server, qr/cannot be opened/, 'another encoding');
+    like($server->log, qr/its encoding is not UTF8/, 'which the log has');
+    $server->stop;
+
+    $server = server($pg->url($pg->database), store => 'durability=standby');
+    unready($server, qr/cannot be opened/, 'none that confirms, if one must');
+    like($server->log, qr/synchronous_standby_names is empty/,
+         'which the log has');
+    $server->stop;
+
+    my $unsafe = Lyftr::Postgres->new(settings => { fsync => 'off' });
+    $server = server($unsafe->url($unsafe->database));
+    unready($server, qr/cannot be opened/, 'fsync is off');
+    is($server->post(message())->{status}, 503, 'takes nothing');
+    like($server->log, qr/fsync is off/, 'which the log has');
+};
+
+
+subtest 'what is there no more' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database));
+
+    is(deliveries([$server], 'a' .. 'j'), 10, 'some messages');
+
+    $pg->psql($database, 'UPDATE lyftr.ticket SET n = 3;'
+                         . ' UPDATE lyftr.slot SET d = 3');
+    unready($server, qr/moved or deleted/, 'one that has less');
+    is($server->post(message())->{status}, 503, 'takes nothing');
+
+    $server->signal('HUP');
+    ready($server, 'until a reload says that it is right');
+
+    $pg->psql($database, 'UPDATE lyftr.state SET store = 1');
+    $pg->psql('postgres', 'SELECT pg_terminate_backend(pid)'
+        . " FROM pg_stat_activity WHERE datname = '$database'");
+    unready($server, qr/moved or deleted/, 'another store');
+
+    $server->signal('HUP');
+    ready($server, 'the same');
+
+    $pg->psql($database, 'SET client_min_messages = warning;'
+                         . ' DROP SCHEMA lyftr CASCADE');
+    unready($server, qr/moved or deleted/, 'none at all');
+    is($server->post(message())->{status}, 503, 'is not begun anew');
+};
+
+
+subtest 'an answer that is lost' => sub {
+    my $proxy = Lyftr::PgProxy->new($pg);
+    my $database = $pg->database;
+    my $url = "postgresql://lyftr\@/$database?host=$proxy->{dir}";
+    my $server = server($url, store => 'prepare=off');
+    my $n = 0;
+
+    for my $round (1 .. 5) {
+        for my $what ('answer', 'batch') {
+            deliveries([$server], 'before' . ++$n);
+            $proxy->drop($what);
+
+            my @ids = map { "r$round$what$_" } 1 .. 5;
+
+            is(deliveries([$server], @ids), 5, "$what: all are stored");
+            ok($proxy->dropped, 'it was');
+            $n += 5;
+            is(result('created', $server), $n, 'each is created');
+            is(ids($database), $n, 'once');
+        }
+    }
+
+    is(result('duplicate', $server), 0, 'none was known');
+    is_deeply([ $server->alarms ], [], 'no alarms');
+};
+
+
+subtest 'a server that is killed' => sub {
+    my $own = Lyftr::Postgres->new;
+    my $database = $own->database;
+    my $server = server($own->url($database));
+    my (%acked, $n);
+
+    for my $round (1 .. 4) {
+        my $killer = fork // die "fork: $!";
+
+        if ($killer == 0) {
+            sleep 0.05 + rand 0.2;
+            $own->kill;
+            $own->start;
+            POSIX::_exit(0);
+        }
+
+        do {
+            my @ids = map { "k$round." . ++$n } 1 .. 50;
+            $acked{$_} = 1 for deliveries([$server], @ids);
+        } until waitpid($killer, POSIX::WNOHANG()) == $killer;
+    }
+
+    ready($server, 'ready again');
+
+    my %row = map { $_->{id} => 1 }
+        @{ $own->rows($database, 'SELECT id FROM message') };
+
+    cmp_ok(keys %acked, '>', 100, 'many were acknowledged');
+    is(grep({ !$row{$_} } keys %acked), 0, 'none of them is lost');
+    is(result('created', $server), keys %row, 'each row was created');
+    like($server->get('/stats')->{body}, qr/"total_messages":${\ scalar keys
+         %row},/, 'and is counted');
+};
+
+
+subtest 'a lock' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database), store => 'timeout=1s');
+
+    is($server->post(message(message_id => 'a'))->{status}, 200, 'before');
+
+    my $pid = IPC::Open2::open2(my $out, my $in, $pg->client($database));
+    $in->autoflush(1);
+    print $in "BEGIN; UPDATE lyftr.ticket SET n = n; SELECT 'locked';\n";
+    like(scalar <$out>, qr/locked/, 'somebody has the ticket');
+
+    my $answer = $server->post(message(message_id => 'b'));
+    is($answer->{status}, 503, 'a delivery');
+    cmp_ok($answer->{seconds}, '<', 3, 'waits as long as it may');
+
+    close $in;
+    waitpid $pid, 0;
+
+    is($server->post(message(message_id => 'b'))->{status}, 200, 'afterwards');
+    is(result('created', $server), 2, 'each is created');
+    is(ids($database), 2, 'once');
+};
+
+
+subtest 'a standby' => sub {
+    my $primary = Lyftr::Postgres->new(settings => {
+        synchronous_standby_names => "'*'", wal_keep_size => '64MB' });
+    my $standby = $primary->standby;
+
+    my $database = $primary->database;
+    my $url = "postgresql://lyftr\@/$database?host=$primary->{dir},"
+              . "$standby->{dir}";
+    my $server = server($url, store => 'durability=standby timeout=2s');
+
+    is(deliveries([$server], 'a' .. 'e'), 5, 'with a standby');
+
+    $standby->stop('fast');
+
+    is($server->post(message(message_id => 'f'))->{status}, 503,
+       'without it, nothing is confirmed');
+    unready($server, qr/standby/, 'nor ready');
+
+    # an administrator ends the wait: the commit is told as done
+
+    my $waiting = $server->client;
+    $waiting->send(Lyftr::Client::delivery(Lyftr::Client::numbered('g')));
+    sleep 0.3;
+    $primary->psql('postgres', 'SELECT pg_cancel_backend(pid)'
+        . " FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    is($waiting->response(10)->{status}, 503, 'a wait that is cancelled');
+
+    $standby->start;
+    ready($server, 'with it again');
+
+    is(deliveries([$server], 'f' .. 'k'), 6, 'all is confirmed');
+
+    # the primary is gone, and the standby takes its place
+
+    $primary->kill;
+    $standby->psql('postgres', 'SELECT pg_promote(true, 10)');
+    $standby->psql('postgres', 'ALTER SYSTEM SET synchronous_standby_names'
+                               . " = ''");
+    $standby->psql('postgres', 'SELECT pg_reload_conf()');
+    $server->stop;
+
+    $server = server($url);
+    ready($server, 'promoted');
+
+    is(deliveries([$server], 'l' .. 'n'), 3, 'it takes messages');
+
+    my %row = map { $_->{id} => 1 }
+        @{ $standby->rows($database, 'SELECT id FROM message') };
+    is(grep({ !$row{$_} } 'a' .. 'n'), 0, 'and has what was confirmed');
+    is_deeply([ $server->alarms ], [], 'no alarms');
+};
+
+
+done_testing();
