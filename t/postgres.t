@@ -3,6 +3,7 @@
 
 use strict;
 use warnings;
+use feature qw(fc);
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
@@ -237,6 +238,186 @@ subtest 'two servers' => sub {
     cmp_ok(time - $start, '<', 0.9, 'sooner than each second');
 
     is_deeply([ map { $_->alarms } @servers ], [], 'no alarms');
+};
+
+
+# Rows in random order, some with beginnings that more than an index has of them
+# share, some of a few instants; first: the number of the first
+
+sub rows {
+    my ($database, $first, $n) = @_;
+
+    my $epoch = 62135596800 + 1736935200;
+
+    $pg->psql($database, "SET search_path = lyftr; INSERT INTO message (seq, h,"
+        . ' instant, id, id_rest, sender, sender_rest, rcpt, ts, body)'
+        . ' SELECT t.n + i, md5(i::text)::uuid,'
+        . " decode('01' || lpad(to_hex($epoch + CASE WHEN i % 7 = 0 THEN 5"
+        . " ELSE (i * 7919) % 5000 END), 10, '0'), 'hex'),"
+        . " CASE WHEN i % 7 = 0 THEN repeat('\x{c3}\x{a9}', 225)"
+        . " ELSE 'i' || md5(i::text) END,"
+        . " CASE WHEN i % 7 = 0 THEN 'r' || md5(i::text) ELSE '' END,"
+        . " CASE WHEN i % 11 = 0 THEN '+' || repeat('1', 224)"
+        . " ELSE '+' || (i * i) % 13 END,"
+        . " CASE WHEN i % 11 = 0 THEN ((i * i) % 3)::text ELSE '' END,"
+        . " '+2', '2025-01-15T10:00:00Z', NULL"
+        . " FROM generate_series($first, $first + $n - 1) i, ticket t;"
+        . " UPDATE ticket SET n = n + $n; UPDATE slot SET d = (SELECT n FROM"
+        . ' ticket)');
+}
+
+
+subtest 'totals and offsets' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database));
+
+    $server->post(message(message_id => 'first'));
+
+    my $lag = sub {
+        $server->metric('lyftr_store_count_lag_places{store="main"}') == 0;
+    };
+
+    rows($database, 1, 9000);
+    ok(Lyftr::Server::wait_for(sub { $lag->() }, 30), 'all are counted');
+    rows($database, 9001, 14000);
+    ok(Lyftr::Server::wait_for(sub { $lag->() }, 30), 'and some more');
+
+    cmp_ok($pg->psql($database, 'SELECT min(n) FROM (SELECT tree, count(*) AS n'
+                     . ' FROM lyftr.range GROUP BY 1) r'), '>', 4,
+           'in ranges that were split');
+    is($pg->psql($database, 'SELECT count(*) FROM (SELECT sum(n) AS n FROM'
+                 . ' lyftr.range GROUP BY tree) r WHERE n = (SELECT rows FROM'
+                 . ' lyftr.state)'), "2\n", 'which have each row');
+
+    # nobody counts what comes now
+
+    my $keeper = IPC::Open2::open2(my $out, my $in, $pg->client($database));
+    $in->autoflush(1);
+    print $in "BEGIN; SELECT 'locked' FROM lyftr.state FOR UPDATE;\n";
+    like(scalar <$out>, qr/locked/, 'the housekeeping is kept away');
+    rows($database, 23001, 3000);
+
+    my @all = @{ $pg->rows($database, "SELECT id || id_rest AS id, sender ||"
+        . " sender_rest AS sender, encode(instant, 'hex') AS instant"
+        . ' FROM message ORDER BY instant, message.id, id_rest') };
+    my (@faults, %counted);
+
+    for my $round (1 .. 250) {
+        my %query = (limit => 1 + int rand 100);
+        my @row = @all;
+
+        if (rand() < 0.5) {
+            $query{from} = $all[rand @all]{sender};
+            @row = grep { $_->{sender} eq $query{from} } @row;
+        }
+
+        for (['since', sub { $_[0] ge $_[1] }], ['until', sub { $_[0] lt $_[1] }])
+        {
+            my ($name, $holds) = @$_;
+            next if rand() < 0.5;
+
+            my $second = int rand 5000;
+            my $instant = sprintf '01%010x', 62135596800 + 1736935200 + $second;
+
+            $query{$name} = sprintf '2025-01-15T%02d:%02d:%02dZ',
+                10 + $second / 3600, $second / 60 % 60, $second % 60;
+            @row = grep { $holds->($_->{instant}, $instant) } @row;
+        }
+
+        if (rand() < 0.5) {
+            $query{order} = 'desc';
+            @row = reverse @row;
+        }
+
+        $query{offset} = int rand(@row + 10) if rand() < 0.8;
+
+        my $total = @row;
+        my $offset = $query{offset} // 0;
+        my @page = grep { defined } @row[$offset .. $offset + $query{limit} - 1];
+
+        my $args = join '&', map { "$_=$query{$_}" } sort keys %query;
+        my $got = decode_json($server->get("/messages?fields=message_id&$args")
+                              ->{body});
+
+        push @faults, $args if $got->{total} != $total
+            || join(' ', map { $_->{message_id} } @{ $got->{data} })
+               ne join(' ', map { $_->{id} } @page);
+    }
+
+    is("@faults", '', 'pages and totals are those of a model');
+
+    my (%sender, $stats);
+    $sender{ $_->{sender} }++ for @all;
+    $stats = decode_json($server->get('/stats')->{body});
+
+    is("$stats->{total_messages} $stats->{senders_count}",
+       @all . ' ' . keys %sender, 'so are the counts');
+    is_deeply([ map { "$_->{from} $_->{count}" }
+                @{ $stats->{messages_per_sender} } ],
+              [ (map { "$_ $sender{$_}" }
+                 sort { $sender{$b} <=> $sender{$a} || $a cmp $b }
+                 keys %sender)[0 .. 9] ], 'and the largest senders');
+
+    close $in;
+    waitpid $keeper, 0;
+};
+
+
+subtest 'search=on' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database), store => 'search=on');
+    my @texts = ("\x{c9}COLE", "\x{e9}cole 100%", 'under_score', 'back\\slash',
+                 "STRASSE", "stra\x{df}e", 'plain text', 'a', "\x{1f600}\x{1f600}");
+    my $n = 0;
+
+    my $post = sub {
+        $server->post(Lyftr::Client::encode({ message_id => sprintf('m%03d',
+            $n++), from => '+1', to => '+2', ts => '2025-01-15T10:00:00Z',
+            text => $_[0] }));
+    };
+
+    $post->($_) for @texts;
+
+    ok(Lyftr::Server::wait_for(sub {
+           $server->metric('lyftr_store_search_lag_places{store="main"}') == 0;
+       }, 15), 'the texts are folded');
+    is($pg->psql($database, "SELECT count(*) FROM pg_indexes WHERE"
+                 . " indexname = 'search_fold'"), "1\n", 'and have their index');
+
+    # and some that nobody has folded yet
+
+    my $keeper = IPC::Open2::open2(my $out, my $in, $pg->client($database));
+    $in->autoflush(1);
+    print $in "BEGIN; SELECT 'locked' FROM lyftr.state FOR UPDATE;\n";
+    like(scalar <$out>, qr/locked/, 'the housekeeping is kept away');
+
+    $post->($_) for reverse @texts;
+
+    for my $q ("\x{e9}cole", 'ecole', '0%', 'R_S', 'k\\s', 'strasse', 'SS', 'A',
+               "\x{1f600}", 'text', 'nothing', '%', '_')
+    {
+        my @want = map { sprintf 'm%03d', $_ }
+                   grep { index(fc((@texts, reverse @texts)[$_]),
+                                fc($q)) >= 0 } 0 .. $n - 1;
+        my $escaped = $q;
+
+        utf8::encode($escaped);
+        $escaped =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ge;
+
+        for my $order ('asc', 'desc') {
+            my $got = decode_json($server->get("/messages?q=$escaped&limit=5"
+                . "&order=$order&fields=message_id")->{body});
+            my @page = grep { defined } ($order eq 'asc' ? @want
+                                         : reverse @want)[0 .. 4];
+
+            is(join(' ', $got->{total}, map { $_->{message_id} }
+                                        @{ $got->{data} }),
+               join(' ', scalar @want, @page), "q=$escaped $order");
+        }
+    }
+
+    close $in;
+    waitpid $keeper, 0;
 };
 
 

@@ -295,6 +295,7 @@ ngx_lyftr_postgres_step_fold(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
     }
 
     c->jobs->indexed = 1;
+    to = 0;
 
     rc = ngx_lyftr_postgres_step_begin(c, deadline, err);
 
