@@ -10,6 +10,9 @@
 
 #define NGX_LYFTR_WHATSAPP_ITEMS        16     /* to begin with */
 
+/* what the rows of a delivery may have of their changes, all together */
+#define NGX_LYFTR_WHATSAPP_SHARED_MAX   (64 * 1024 * 1024)
+
 /* what a row has beside the parts of its item, of which two may come twice */
 #define NGX_LYFTR_WHATSAPP_ROW_LEN                                            \
     (NGX_LYFTR_WHATSAPP_DIGEST_LEN + NGX_LYFTR_WHATSAPP_TS_LEN                \
@@ -19,10 +22,20 @@
 #define NGX_LYFTR_WHATSAPP_DIGITS       12
 
 
+/* what a part of a change has become, which its elements share */
+
+typedef struct {
+    u_char                      *part;
+    ngx_str_t                    s;            /* NULL: nothing */
+} ngx_lyftr_whatsapp_shared_t;
+
+
 /* a row that is being made */
 
 typedef struct {
     u_char                      *p;            /* where its strings go on */
+    ngx_lyftr_whatsapp_shared_t  shared[NGX_LYFTR_WHATSAPP_OF_CHANGE];
+    ngx_uint_t                   apart;        /* that would be too much */
     ngx_lyftr_whatsapp_item_t   *item;
     ngx_lyftr_message_t         *m;
     ngx_str_t                   *receipt;
@@ -47,7 +60,8 @@ typedef struct {
 } ngx_lyftr_whatsapp_party_t;
 
 
-static size_t ngx_lyftr_whatsapp_len(ngx_lyftr_whatsapp_item_t *item);
+static size_t ngx_lyftr_whatsapp_len(ngx_lyftr_whatsapp_item_t *item,
+    ngx_lyftr_whatsapp_item_t *before, size_t *shared);
 static ngx_int_t ngx_lyftr_whatsapp_write(ngx_lyftr_whatsapp_t *wa,
     ngx_uint_t statuses, ngx_lyftr_whatsapp_row_t *row,
     ngx_lyftr_whatsapp_rows_t *rows);
@@ -58,6 +72,8 @@ static ngx_int_t ngx_lyftr_whatsapp_id(ngx_lyftr_whatsapp_row_t *row,
     ngx_str_t **parts, ngx_uint_t n);
 static void ngx_lyftr_whatsapp_party(ngx_lyftr_whatsapp_row_t *row,
     ngx_lyftr_whatsapp_party_t *parties, ngx_str_t *s);
+static ngx_str_t *ngx_lyftr_whatsapp_share(ngx_lyftr_whatsapp_row_t *row,
+    ngx_lyftr_whatsapp_party_t *party);
 static ngx_uint_t ngx_lyftr_whatsapp_write_party(ngx_lyftr_whatsapp_row_t *row,
     ngx_str_t *part, ngx_lyftr_whatsapp_form_e form, ngx_str_t *s);
 static void ngx_lyftr_whatsapp_ts(ngx_lyftr_whatsapp_row_t *row);
@@ -75,6 +91,10 @@ static void ngx_lyftr_whatsapp_copy(ngx_lyftr_whatsapp_row_t *row,
 #define NGX_LYFTR_WHATSAPP_THE_CONTACT                                        \
     { NGX_LYFTR_WHATSAPP_CONTACT, NGX_LYFTR_WHATSAPP_PLUS },                  \
     { NGX_LYFTR_WHATSAPP_CONTACT_USER, NGX_LYFTR_WHATSAPP_AS_IS }
+
+#define ngx_lyftr_whatsapp_of_change(part)                                    \
+    ((part) >= NGX_LYFTR_WHATSAPP_NUMBER                                      \
+     && (part) < NGX_LYFTR_WHATSAPP_NUMBER + NGX_LYFTR_WHATSAPP_OF_CHANGE)
 
 #define NGX_LYFTR_WHATSAPP_NOBODY                                             \
     { NGX_LYFTR_WHATSAPP_PARTS, NGX_LYFTR_WHATSAPP_AS_IS }
@@ -149,12 +169,12 @@ ngx_int_t
 ngx_lyftr_whatsapp_make(ngx_lyftr_whatsapp_t *wa, ngx_str_t *receipt,
     ngx_uint_t statuses, ngx_lyftr_whatsapp_rows_t *rows)
 {
-    size_t                      len;
+    size_t                      len, shared;
     ngx_int_t                   rc;
     ngx_uint_t                  i;
     ngx_lyftr_instant_t         now;
     ngx_lyftr_whatsapp_row_t    row;
-    ngx_lyftr_whatsapp_item_t  *item;
+    ngx_lyftr_whatsapp_item_t  *item, *before;
 
     ngx_memzero(rows, sizeof(ngx_lyftr_whatsapp_rows_t));
 
@@ -163,6 +183,8 @@ ngx_lyftr_whatsapp_make(ngx_lyftr_whatsapp_t *wa, ngx_str_t *receipt,
     }
 
     len = 0;
+    shared = 0;
+    before = NULL;
 
     for (i = 0; i < wa->n; i++) {
         item = &wa->items[i];
@@ -180,7 +202,9 @@ ngx_lyftr_whatsapp_make(ngx_lyftr_whatsapp_t *wa, ngx_str_t *receipt,
             }
         }
 
-        len += sizeof(ngx_lyftr_message_t) + ngx_lyftr_whatsapp_len(item);
+        len += sizeof(ngx_lyftr_message_t)
+               + ngx_lyftr_whatsapp_len(item, before, &shared);
+        before = item;
     }
 
     rows->memory = malloc(len);
@@ -193,6 +217,9 @@ ngx_lyftr_whatsapp_make(ngx_lyftr_whatsapp_t *wa, ngx_str_t *receipt,
 
     row.p = (u_char *) (rows->messages + rows->nmessages
                         + (statuses ? rows->nstatuses : 0));
+    ngx_memzero(row.shared, sizeof(row.shared));
+
+    row.apart = (shared > NGX_LYFTR_WHATSAPP_SHARED_MAX);
     row.receipt = receipt;
     row.now = &now;
 
@@ -256,10 +283,11 @@ ngx_lyftr_whatsapp_write(ngx_lyftr_whatsapp_t *wa, ngx_uint_t statuses,
 }
 
 
-/* an upper bound of what the strings of a row take */
+/* an upper bound of what the strings of a row take, after those before it */
 
 static size_t
-ngx_lyftr_whatsapp_len(ngx_lyftr_whatsapp_item_t *item)
+ngx_lyftr_whatsapp_len(ngx_lyftr_whatsapp_item_t *item,
+    ngx_lyftr_whatsapp_item_t *before, size_t *shared)
 {
     size_t      len;
     ngx_uint_t  i;
@@ -267,6 +295,15 @@ ngx_lyftr_whatsapp_len(ngx_lyftr_whatsapp_item_t *item)
     len = NGX_LYFTR_WHATSAPP_ROW_LEN;
 
     for (i = 0; i < NGX_LYFTR_WHATSAPP_PARTS; i++) {
+
+        if (ngx_lyftr_whatsapp_of_change(i)) {
+            *shared += item->part[i].len;
+
+            if (before && before->part[i].data == item->part[i].data) {
+                continue;
+            }
+        }
+
         len += item->part[i].len;
     }
 
@@ -449,19 +486,57 @@ static void
 ngx_lyftr_whatsapp_party(ngx_lyftr_whatsapp_row_t *row,
     ngx_lyftr_whatsapp_party_t *party, ngx_str_t *s)
 {
-    ngx_str_t  *part;
+    ngx_str_t  *part, *shared;
 
     for ( /* void */ ; party->part != NGX_LYFTR_WHATSAPP_PARTS; party++) {
         part = &row->item->part[party->part];
 
-        if (part->data
-            && ngx_lyftr_whatsapp_write_party(row, part, party->form, s))
+        if (part->data == NULL
+            || (row->apart && ngx_lyftr_whatsapp_of_change(party->part)))
         {
+            continue;
+        }
+
+        if (ngx_lyftr_whatsapp_of_change(party->part)) {
+            shared = ngx_lyftr_whatsapp_share(row, party);
+
+            if (shared->data) {
+                *s = *shared;
+                return;
+            }
+
+        } else if (ngx_lyftr_whatsapp_write_party(row, part, party->form, s)) {
             return;
         }
     }
 
     *s = ngx_lyftr_whatsapp_unknown;
+}
+
+
+/* once a change: a long number must not be there for each of its elements */
+
+static ngx_str_t *
+ngx_lyftr_whatsapp_share(ngx_lyftr_whatsapp_row_t *row,
+    ngx_lyftr_whatsapp_party_t *party)
+{
+    ngx_str_t                    *part;
+    ngx_lyftr_whatsapp_shared_t  *shared;
+
+    part = &row->item->part[party->part];
+    shared = &row->shared[party->part - NGX_LYFTR_WHATSAPP_NUMBER];
+
+    if (shared->part != part->data) {
+        shared->part = part->data;
+
+        if (!ngx_lyftr_whatsapp_write_party(row, part, party->form,
+                                            &shared->s))
+        {
+            ngx_str_null(&shared->s);
+        }
+    }
+
+    return &shared->s;
 }
 
 

@@ -306,6 +306,82 @@ test_parties(void **state)
 }
 
 
+/* a long number is there once, and not for each element of its change */
+
+static void
+test_shared(void **state)
+{
+    ngx_lyftr_message_t  *m;
+
+    static const char  body[] =
+        TEST_BODY(TEST_VALUE("\"messages\":[{\"id\":\"a\"},{\"id\":\"b\"}],"
+                             "\"contacts\":[{\"wa_id\":\"2\"}],"
+                             "\"statuses\":[{\"id\":\"s\",\"status\":\"x\"}]")
+                  ",{\"value\":{\"metadata\":{\"display_phone_number\":\"3\"},"
+                  "\"messages\":[{\"id\":\"c\"}]},\"field\":\"messages\"}");
+
+    assert_int_equal(test_parse(body, sizeof(body) - 1, 1), NGX_OK);
+    assert_int_equal(test_rows.nmessages, 3);
+    assert_int_equal(test_rows.nstatuses, 1);
+
+    m = test_rows.messages;
+
+    unit_equal(m[1].to.data, m[1].to.len, "+1555078");
+    assert_ptr_equal(m[0].to.data, m[1].to.data);
+    assert_ptr_equal(m[0].to.data, test_rows.statuses[0].to.data);
+
+    unit_equal(m[1].from.data, m[1].from.len, "+2");
+    assert_ptr_equal(m[0].from.data, m[1].from.data);
+
+    unit_equal(m[2].to.data, m[2].to.len, "+3");
+    unit_equal(m[2].from.data, m[2].from.len, "unknown");
+}
+
+
+/* one of a MiB stands in so many rows, and in more it would fill a disk */
+
+static void
+test_much(ngx_uint_t n, size_t len)
+{
+    u_char         *s, *p;
+
+    static u_char   before[] = "{\"object\":\"whatsapp_business_account\","
+                               "\"entry\":[{\"changes\":[{\"field\":"
+                               "\"messages\",\"value\":{\"metadata\":{"
+                               "\"display_phone_number\":\"";
+    static u_char   between[] = "\"},\"messages\":[{\"id\":\"a\"}";
+    static u_char   after[] = "]}}]}]}";
+
+    s = malloc(sizeof(before) + sizeof(between) + sizeof(after) + (1 << 20)
+               + 10 * n);
+    assert_non_null(s);
+
+    p = ngx_cpymem(s, before, sizeof(before) - 1);
+
+    ngx_memset(p, '1', 1 << 20);
+    p = ngx_cpymem(p + (1 << 20), between, sizeof(between) - 1);
+
+    while (--n) {
+        p = ngx_cpymem(p, ",[0,0,0,0]", 10);
+    }
+
+    p = ngx_cpymem(p, after, sizeof(after) - 1);
+
+    assert_int_equal(test_parse((char *) s, p - s, 1), NGX_OK);
+    assert_int_equal(test_rows.messages[0].to.len, len);
+
+    free(s);
+}
+
+
+static void
+test_much_shared(void **state)
+{
+    test_much(64, (1 << 20) + 1);
+    test_much(65, sizeof("unknown") - 1);
+}
+
+
 static void
 test_times(void **state)
 {
@@ -547,6 +623,8 @@ main(void)
         cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_parties),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_much_shared),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_malformed),
