@@ -7,6 +7,7 @@ use lib 't/lib';
 use File::Temp;
 use JSON::PP;
 use POSIX ();
+use Time::HiRes qw(time);
 
 use Lyftr qw(sign);
 use Lyftr::Asan;
@@ -19,14 +20,63 @@ use Lyftr::Server;
 my $seed = 17;
 my @http = (http => 'keepalive_requests 1000000;');
 my $copies = scale(10, 2);
+my $envelope = 4 << 20;
 my $tick = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 
 
 sub delivery {
-    my ($body) = @_;
+    my ($body, $path) = @_;
 
-    return "POST /webhook HTTP/1.1\r\nHost: a\r\nX-Signature: " . sign($body)
-           . "\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
+    my $signed = $path ? 'X-Hub-Signature-256: sha256=' : 'X-Signature: ';
+
+    return 'POST ' . ($path // '/webhook') . " HTTP/1.1\r\nHost: a\r\n$signed"
+           . sign($body) . "\r\nContent-Length: " . length($body)
+           . "\r\n\r\n$body";
+}
+
+
+# deliveries of WhatsApp of 4 MiB, whose statuses are dropped: what is walked
+
+sub envelopes {
+    my %unit = (
+        'keys in keys'      => ['{"messages":[{"id":"a","x":[',
+                                '{"a":' x 490 . '1' . '}' x 490 . ',', '1]}]}'],
+        'pits as messages'  => ['{"messages":[', '[' x 490 . ']' x 490 . ',',
+                                '1]}'],
+        'one key'           => ['{"messages":[{"id":"a",', '"type":"x",',
+                                '"type":"y"}]}'],
+        'one text'          => ['{"messages":[{"id":"a","type":"text",',
+                                '"text":{"body":"x"},', '"a":1}]}'],
+        'one list'          => ['{', '"messages":[{"id":"a"}],', '"a":1}'],
+        'many keys'         => ['{"messages":[{"id":"a",', '"key%d":1,',
+                                '"a":1}]}'],
+        'statuses'          => ['{"statuses":[', '{"id":"%d"},', '0]}'],
+        'numbers'           => ['{"statuses":[', '1%09d,', '0]}'],
+        'lone surrogates'   => ['{"messages":[{"id":"', '\\ud83d', '"}]}'],
+        'a text of them'    => ['{"messages":[{"id":"a","type":"text","text":'
+                                . '{"body":"', '\\ud83d', '"}}]}'],
+        'a number of many'  => ['{"messages":[' . '[0,0,0,0],' x 2000
+                                . '0],"metadata":{"display_phone_number":"',
+                                '1', '"}}'],
+    );
+
+    my %body = ('open objects' => '{' x $envelope,
+                'changes' => '{"object":"whatsapp_business_account","entry":[{'
+                             . '"changes":[' . '{},' x ($envelope / 3)
+                             . '0]}]}');
+
+    for my $name (keys %unit) {
+        my ($before, $again, $behind) = @{ $unit{$name} };
+        my $n = $envelope / length($again =~ s/%0?9?d/123456/r);
+        my $filled = $again =~ /%/
+            ? join '', map { sprintf $again, $_ } 1 .. $n : $again x $n;
+
+        $body{$name} = '{"object":"whatsapp_business_account","entry":[{'
+                       . '"changes":[{"field":"messages","value":'
+                       . "$before$filled$behind}]}]}";
+    }
+
+    return \%body;
 }
 
 
@@ -133,7 +183,7 @@ sub cpu {
 # the shape that costs most, and what a MiB of it costs
 
 sub costs {
-    my ($server, $shapes) = @_;
+    my ($server, $shapes, $path) = @_;
 
     my ($worker) = $server->workers;
     my ($most, $worst) = (0, '');
@@ -146,7 +196,7 @@ sub costs {
                      return if $n++ == $copies;
                      my $body = $shapes->{$name} =~ s/("message_id":")/$1$n-/r;
                      $bytes += length $body;
-                     return [ delivery($body) ];
+                     return [ delivery($body, $path) ];
                  },
                  sub { }, depth => 1);
 
@@ -189,6 +239,50 @@ my ($most, $worst) = costs(Lyftr::Server->new(workers => 1), $large);
 figure('CPU a MiB, most of ' . keys(%$large) . ' shapes',
        sprintf('%.0f ms (%s)', $most, $worst), 'at most 100 ms', $most <= 100);
 
+my %whatsapp = (workers => 1, server => 'location = /whatsapp {
+    lyftr_webhook main format=whatsapp; client_max_body_size 5m; }');
+
+my $envelopes = envelopes();
+
+($most, $worst) = costs(Lyftr::Server->new(%whatsapp), $envelopes,
+                        '/whatsapp');
+
+figure('of an envelope, most of ' . keys(%$envelopes) . ' shapes',
+       sprintf('%.0f ms (%s)', $most, $worst), 'at most 100 ms', $most <= 100);
+
+# a full delivery, and as many elements as its bytes can be
+
+my $other = Lyftr::Server->new(%whatsapp);
+my @elements = map { '{"id":"e' . $_ . '","type":"text","text":{"body":"'
+                     . 'x' x 4100 . '"}}' } 1 .. 1000;
+my $full = '{"object":"whatsapp_business_account","entry":[{"changes":[{'
+           . '"field":"messages","value":{"messages":['
+           . join(',', @elements) . ']}}]}]}';
+my $client = $other->client;
+my $start = time;
+
+$client->send(delivery($full, '/whatsapp'));
+
+my $answer = $client->response;
+my $took = time - $start;
+
+figure('a thousand messages in ' . sprintf('%.1f MB', length($full) / 1e6),
+       sprintf('%s after %.2f s', $answer->{status}, $took),
+       '200 within 4 s', $answer->{status} == 200 && $took < 4
+       && $other->created == 1);
+
+my $tiny = '{"object":"whatsapp_business_account","entry":[{"changes":[{'
+           . '"field":"messages","value":{"messages":['
+           . join(',', map { "{\"id\":\"$_\"}" } 1 .. 50_000) . ']}}]}]}';
+my ($worker) = $other->workers;
+my $before = cpu($worker);
+
+$client->send(delivery($tiny, '/whatsapp'));
+$client->response;
+
+note(sprintf '%.1f us of processor for a message of some bytes, stored',
+     (cpu($worker) - $before) * 1000 / 50_000);
+
 my $planted = planted('no_utf8', 'quadratic');
 my $last = $#bodies - keys %$large;
 my $blind = attack(Lyftr::Server->new(@http, module => $planted),
@@ -202,6 +296,14 @@ my ($slow) = costs(Lyftr::Server->new(workers => 1, module => $planted),
                    { $shape => $small->{$shape} });
 
 control('a quadratic parser', sprintf('%.0f ms', $slow),
+        'at most 100 ms', $slow > 100);
+
+$shape = 'many keys';
+($slow) = costs(Lyftr::Server->new(%whatsapp, module => $planted),
+                { $shape => substr($envelopes->{$shape}, 0, 1 << 17) },
+                '/whatsapp');
+
+control('the same of an envelope', sprintf('%.0f ms', $slow),
         'at most 100 ms', $slow > 100);
 
 if ($asan) {
