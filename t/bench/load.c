@@ -67,6 +67,8 @@ static const struct {
       "form     of message ids: uuid, wamid, or mixed" },
     { 'b', LOAD_STRING, offsetof(load_options_t, bodies),
       "bodies   valid, or refused with 422 for their ts" },
+    { 'g', LOAD_STRING, offsetof(load_options_t, scheme),
+      "scheme   of the signature: lyftr, or standard; hub with -w" },
     { 'w', LOAD_NUMBER, offsetof(load_options_t, items),
       "number   of messages in a delivery of WhatsApp; 0: one of our own" },
     { 'f', LOAD_STRING, offsetof(load_options_t, paths_name),
@@ -123,6 +125,7 @@ main(int argc, char *const *argv)
     o.method = "post";
     o.ids = "uuid";
     o.bodies = "valid";
+    o.scheme = "lyftr";
     o.connections = 64;
     o.threads = 1;
     o.patience = 30;
@@ -229,6 +232,7 @@ load_options(load_options_t *o, int argc, char *const *argv)
     o->get = strcmp(o->method, "get") == 0;
     o->uuid = strcmp(o->ids, "wamid") != 0;
     o->wamid = strcmp(o->ids, "uuid") != 0;
+    o->standard = strcmp(o->scheme, "standard") == 0;
     o->refused = strcmp(o->bodies, "refused") == 0;
     o->expected = o->refused ? 422 : 200;
 
@@ -246,6 +250,7 @@ load_check(load_options_t *o)
     if ((!o->get && strcmp(o->method, "post") != 0)
         || (o->uuid && o->wamid && strcmp(o->ids, "mixed") != 0)
         || (!o->refused && strcmp(o->bodies, "valid") != 0)
+        || (!o->standard && strcmp(o->scheme, "lyftr") != 0)
         || o->threads == 0
         || o->items > LOAD_ITEMS_MAX
         || o->connections < o->threads

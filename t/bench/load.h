@@ -33,6 +33,7 @@
 #define LOAD_BUCKETS       ((64 - LOAD_SUB_BITS + 1) * LOAD_SUB)
 
 #define LOAD_STATUSES      1000
+#define LOAD_SIGNS_SIZE    64
 
 
 typedef struct {
@@ -44,6 +45,7 @@ typedef struct {
     const char               *ids;
     const char               *paths_name;
     const char               *bodies;
+    const char               *scheme;
     const char               *acks_name;
     FILE                     *acks;
     uint64_t                  connections;
@@ -61,6 +63,7 @@ typedef struct {
     unsigned                  wamid:1;
     unsigned                  refused:1;
     unsigned                  get:1;
+    unsigned                  standard:1;
 
     struct sockaddr_storage   addr;
     socklen_t                 addrlen;
@@ -104,6 +107,8 @@ typedef struct {
     size_t                    length_at;
     int                       digits;        /* of a length */
     size_t                    signature_at;
+    char                      signs[LOAD_SIGNS_SIZE]; /* before the body */
+    size_t                    signs_len;
 
     load_message_t           *ready;
     uint64_t                  ready_n;

@@ -5,6 +5,12 @@
 #include <openssl/params.h>
 
 
+/* as many characters as a digest has in hex, and in base64 */
+#define LOAD_HEX     64
+#define LOAD_BASE64  44
+
+
+static int load_source_head(load_source_t *s);
 static int load_source_paths(load_source_t *s, unsigned index);
 static int load_source_path(load_source_t *s, const char *path);
 
@@ -12,10 +18,8 @@ static int load_source_path(load_source_t *s, const char *path);
 int
 load_source_init(load_source_t *s, const load_options_t *o, unsigned index)
 {
-    int          n;
     EVP_MAC     *mac;
     OSSL_PARAM   params[2];
-    const char  *header;
 
     s->options = o;
 
@@ -25,24 +29,9 @@ load_source_init(load_source_t *s, const load_options_t *o, unsigned index)
 
     load_body_init(s, o, index);
 
-    /* every length has so many digits: one head serves all bodies */
-
-    header = o->items ? "X-Hub-Signature-256: sha256=" : "X-Signature: ";
-    s->digits = o->items ? 5 : 3;
-
-    n = snprintf((char *) s->head, LOAD_HEAD_SIZE,
-                 "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
-                 "Content-Type: application/json\r\n"
-                 "Content-Length: %0*d\r\n%s%064d\r\n\r\n",
-                 o->path, o->host, o->port, s->digits, 0, header, 0);
-
-    if (n >= LOAD_HEAD_SIZE) {
+    if (load_source_head(s) == -1) {
         return -1;
     }
-
-    s->head_len = n;
-    s->signature_at = n - 4 - 64;
-    s->length_at = s->signature_at - strlen(header) - 2 - s->digits;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
                                                  (char *) "SHA256", 0);
@@ -62,6 +51,52 @@ load_source_init(load_source_t *s, const load_options_t *o, unsigned index)
     {
         return -1;
     }
+
+    return 0;
+}
+
+
+/* every length has so many digits: one head serves all bodies */
+
+static int
+load_source_head(load_source_t *s)
+{
+    int                    n, len;
+    char                   header[LOAD_HEAD_SIZE];
+    long                   now;
+    const load_options_t  *o;
+
+    o = s->options;
+    now = time(NULL);
+    len = o->standard ? LOAD_BASE64 : LOAD_HEX;
+
+    if (o->standard) {
+        s->signs_len = snprintf(s->signs, LOAD_SIGNS_SIZE, "msg_load.%ld.",
+                                now);
+        snprintf(header, LOAD_HEAD_SIZE,
+                 "webhook-id: msg_load\r\nwebhook-timestamp: %ld\r\n"
+                 "webhook-signature: v1,", now);
+
+    } else {
+        snprintf(header, LOAD_HEAD_SIZE, "%s", o->items
+                 ? "X-Hub-Signature-256: sha256=" : "X-Signature: ");
+    }
+
+    s->digits = o->items ? 5 : 3;
+
+    n = snprintf((char *) s->head, LOAD_HEAD_SIZE,
+                 "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
+                 "Content-Type: application/json\r\n"
+                 "Content-Length: %0*d\r\n%s%0*d\r\n\r\n",
+                 o->path, o->host, o->port, s->digits, 0, header, len, 0);
+
+    if (n >= LOAD_HEAD_SIZE) {
+        return -1;
+    }
+
+    s->head_len = n;
+    s->signature_at = n - 4 - len;
+    s->length_at = s->signature_at - strlen(header) - 2 - s->digits;
 
     return 0;
 }
@@ -164,7 +199,7 @@ void
 load_source_next(load_source_t *s, load_message_t *m, u_char *buf)
 {
     size_t   len, i;
-    u_char  *p, *body, digest[EVP_MAX_MD_SIZE];
+    u_char  *p, *body, digest[EVP_MAX_MD_SIZE], base64[LOAD_BASE64 + 1];
 
     if (s->options->get) {
         *m = s->ready[s->ready_next++ % s->ready_n];
@@ -188,6 +223,7 @@ load_source_next(load_source_t *s, load_message_t *m, u_char *buf)
     load_put_digits(buf + s->length_at, len, s->digits);
 
     if (EVP_MAC_init(s->mac, NULL, 0, NULL) != 1
+        || EVP_MAC_update(s->mac, (u_char *) s->signs, s->signs_len) != 1
         || EVP_MAC_update(s->mac, body, len) != 1
         || EVP_MAC_final(s->mac, digest, &i, sizeof(digest)) != 1)
     {
@@ -197,8 +233,14 @@ load_source_next(load_source_t *s, load_message_t *m, u_char *buf)
 
     p = buf + s->signature_at;
 
-    for (i = 0; i < 32; i++) {
-        p = load_put_hex(p, digest[i], 2);
+    if (s->options->standard) {
+        EVP_EncodeBlock(base64, digest, 32);
+        memcpy(p, base64, LOAD_BASE64);
+
+    } else {
+        for (i = 0; i < 32; i++) {
+            p = load_put_hex(p, digest[i], 2);
+        }
     }
 
     m->data = buf;

@@ -206,15 +206,17 @@ def open_loop():
 
 
 def whatsapp():
-    """Deliveries of one message and of fifty, beside our own bodies."""
+    """Another signature, and deliveries of one message and of fifty."""
 
     runs = []
+    standard = {"u": "/standard", "g": "standard"}
     one = {"u": "/whatsapp", "w": 1}
     fifty = {"u": "/whatsapp", "w": 50, "p": 6000}
 
     for number in range(1, ROUNDS + 1):
         for target, make, options in (
-                ("lyftr", Ours, {}), ("bare, whatsapp", Nginx, one),
+                ("lyftr", Ours, {}), ("lyftr, standard", Ours, standard),
+                ("bare, whatsapp", Nginx, one),
                 ("whatsapp", Ours, one), ("whatsapp, 50", Ours, fifty)):
             run = fresh(target, make, number, **options)
             run["messages"] = run["rate"] * options.get("w", 1)

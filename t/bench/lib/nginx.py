@@ -54,6 +54,12 @@ OURS = """
             lyftr_webhook main;
         }
 
+        location = /standard {
+            lyftr_webhook main;
+            lyftr_signature standard;
+            lyftr_secret %s encoding=raw;
+        }
+
         location = /whatsapp {
             lyftr_webhook main format=whatsapp;
         }
@@ -69,7 +75,7 @@ OURS = """
         location = /metrics {
             lyftr_metrics;
         }
-"""
+""" % SECRET
 
 LUA_OPEN = """
     lua_package_path '%(peers)s/?.lua;;';
