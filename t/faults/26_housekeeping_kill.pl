@@ -45,6 +45,12 @@ sub kills {
         };
     }
 
+    # on a slow machine, too, there are rows for a segment of level 2
+
+    Lyftr::Server::wait_for {
+        Lyftr::Housekeeping::state($server)->{last} > 70 * 2048
+    } 120;
+
     my $report = $load->stop;
 
     # nobody kills it any more
