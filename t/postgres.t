@@ -3,7 +3,7 @@
 
 use strict;
 use warnings;
-use feature qw(fc);
+use feature qw(fc unicode_strings);
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
@@ -336,10 +336,11 @@ subtest 'totals and offsets' => sub {
         my @page = grep { defined } @row[$offset .. $offset + $query{limit} - 1];
 
         my $args = join '&', map { "$_=$query{$_}" } sort keys %query;
-        my $got = decode_json($server->get("/messages?fields=message_id&$args")
-                              ->{body});
+        my $answer = $server->get("/messages?fields=message_id&$args");
+        my $got = decode_json($answer->{body});
 
-        push @faults, $args if $got->{total} != $total
+        push @faults, "$args: $answer->{status}"
+            if ($got->{total} // -1) != $total
             || join(' ', map { $_->{message_id} } @{ $got->{data} })
                ne join(' ', map { $_->{id} } @page);
     }
