@@ -77,12 +77,14 @@ sub rules {
 }
 
 
-# queries of the dashboard, with an interval in the place of Grafana's
+# queries of the dashboard, with an interval in the place of Grafana's, and all
+# instances and stores
 
 sub queries {
     return map {
         my $title = $_->{title};
-        map { [ $title, $_->{expr} =~ s/\$__rate_interval/5s/gr ] }
+        map { [ $title, $_->{expr} =~ s/\$__rate_interval/5s/gr
+                                   =~ s/\$(?:instance|store)\b/.*/gr ] }
             @{ $_->{targets} };
     } @{ $dashboard->{panels} };
 }
@@ -146,6 +148,36 @@ is_deeply([ grep { my $name = s/_(?:bucket|sum|count)$//r;
             grep { !/^(?:http_requests_total
                        |lyftr_store_commit_deliveries_total)$/x }
             sort keys %series ], [], 'what is measured is shown');
+
+
+# whoever looks chooses the data source, and of what all panels are
+
+my %variable = map { $_->{name} => $_ } @{ $dashboard->{templating}{list} };
+my %of_store = map { /^(\w+)\{.*\bstore="/ ? ($1 => 1) : () }
+               keys %{ $server->samples };
+
+is(join(' ', sort keys %variable), 'datasource instance store', 'variables');
+is_deeply([ grep { $_->{datasource}{uid} ne '${datasource}' }
+            @{ $dashboard->{panels} }, @variable{qw(instance store)} ], [],
+          'all ask the data source that was chosen');
+
+for (qw(instance store)) {
+    my ($query) = $variable{$_}{definition} =~ /^label_values\((.*), $_\)$/;
+
+    is_deeply([ grep { !$known{$_} } asked($query) ], [], "$_: of a series");
+}
+
+for my $panel (@{ $dashboard->{panels} }) {
+    for (map { $_->{expr} } @{ $panel->{targets} }) {
+        my %labels = /\b(\w+_\w+)(\{[^}]*\})/g;
+
+        is_deeply([ grep { $_ !~ /^__/
+                           && (($labels{$_} // '') !~ /instance=~"\$instance"/
+                               || $of_store{$_}
+                                  && $labels{$_} !~ /store=~"\$store"/) }
+                    asked($_) ], [], "$panel->{title}: of what was chosen");
+    }
+}
 
 
 # a Prometheus that scrapes the server, with its rules
