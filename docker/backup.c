@@ -101,7 +101,7 @@ static const char  *backup_derived[] = {
 };
 
 static const char  backup_reset[] =
-    "UPDATE lyftr_state SET indexed = 0, counted = 0, counting = 0,"
+    "UPDATE lyftr_state SET indexed = floor, counted = floor, counting = floor,"
     " senders = 0, next = 1, damaged = 0, rebuild = 0";
 
 

@@ -81,7 +81,13 @@ my @refused = (
          [ 'max_wal', '16777216 to 9223372036854775807 bytes', '15m',
            '16777215', '1x' ],
          [ 'cache', '1048576 to 9223372036854775807 bytes', '1023k',
+           '1x' ],
+         [ 'keep', '1000 to 3153600000000 milliseconds', '999ms', '1x' ],
+         [ 'keep_bytes', '1048576 to 9223372036854775807 bytes', '1023k',
            '1x' ]),
+    (map { [ "lyftr_store main sqlite:///a.db keep=$_;", '',
+             'store "main": keep= must be at least 8 days' ] }
+         '1s', '7d', '191h', '691199999ms'),
     (map { my ($values, $least) = @$_;
            [ "lyftr_store main sqlite:///a.db $values;", '',
              qq(store "main": cache= must be at least $least bytes) ] }
@@ -223,6 +229,9 @@ my @accepted = (
     [ 'lyftr_store main sqlite:///a.db batch=2048 readers=64 queue=1000000'
       . ' timeout=1m delay=60s max_wal=2g cache=1g thread_pool=default;',
       'lyftr_stats main;' ],
+    [ 'lyftr_store main sqlite:///a.db keep=8d keep_bytes=1m;', '' ],
+    [ 'lyftr_store main sqlite:///a.db keep_force keep=1s;', '' ],
+    [ 'lyftr_store main sqlite:///a.db keep=36500d;', '' ],
     [ 'lyftr_store main env:LYFTR_TEST_URL;', '' ],
     [ 'lyftr_store main env:LYFTR_TEST_UNSET default=sqlite:///a.db;', '' ],
     [ 'lyftr_store a sqlite:///a.db force; lyftr_store b sqlite:///b.db;', '' ],

@@ -155,7 +155,7 @@ is($code, 0, '--help: fine');
 like($text, qr/\Ausage: serve .*^    \Q$_\E\b/ms, "--help: $_")
     for qw(WEBHOOK_SECRET WEBHOOK_SECRET_FILE DATABASE_URL LOG_LEVEL PORT
            WORKERS LYFTR_READ_ALLOW LYFTR_READ_TOKEN LYFTR_READ_TOKEN_FILE
-           LYFTR_READ_PORT LYFTR_TRUSTED_PROXIES LYFTR_TLS_CERT LYFTR_CACHE);
+           LYFTR_READ_PORT LYFTR_TRUSTED_PROXIES LYFTR_TLS_CERT LYFTR_CACHE LYFTR_KEEP);
 
 for ('-x', 'nginx', '-t -t', '-T more') {
     ($text, $code) = said($_);
@@ -173,6 +173,13 @@ for my $port (8000, $taken->sockport) {
 ($text, $code) = said('-t', LYFTR_CACHE => '2m');
 like($text, qr/\[emerg\].*test failed$/s, '-t: what is wrong');
 is($code, 1, '-t: fails');
+
+($text, $code) = said('-t', LYFTR_KEEP => '7d');
+like($text, qr/keep= must be at least 8 days/, '-t: too short a time to keep');
+is($code, 1, '-t: fails');
+
+($text, $code) = said('-T', LYFTR_KEEP => '90d');
+like($text, qr/lyftr_store main \S+ cache=144m keep=90d;/, 'a time to keep');
 
 ($text, $code) = said('-T', WORKERS => 7);
 like($text, qr/^worker_processes 7;$/m, '-T: the configuration that runs');

@@ -6,6 +6,7 @@
 static ngx_int_t ngx_lyftr_bitmap_erased(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_t *sources,
     ngx_lyftr_error_t *err);
+static size_t ngx_lyftr_bitmap_size(ngx_lyftr_bitmap_t *bits, int64_t last);
 static ngx_int_t ngx_lyftr_bitmap_source(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, uint64_t *words, ngx_lyftr_merge_child_t *source,
     ngx_lyftr_error_t *err);
@@ -23,9 +24,12 @@ ngx_lyftr_bitmap_reach(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     size_t     size, had;
     uint64_t  *words;
 
-    size = ngx_lyftr_bitmap_words(index->last) * sizeof(uint64_t);
-    had = bits->words ? ngx_lyftr_bitmap_words(bits->last) * sizeof(uint64_t)
-                      : 0;
+    if (bits->words == NULL) {
+        bits->before = ngx_min(index->floor, index->last) / 64;
+    }
+
+    size = ngx_lyftr_bitmap_size(bits, index->last);
+    had = bits->words ? ngx_lyftr_bitmap_size(bits, bits->last) : 0;
 
     if (size > had) {
         words = realloc(bits->words, size);
@@ -44,6 +48,13 @@ ngx_lyftr_bitmap_reach(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
 }
 
 
+static size_t
+ngx_lyftr_bitmap_size(ngx_lyftr_bitmap_t *bits, int64_t last)
+{
+    return (ngx_lyftr_bitmap_at(bits, last) + 1) * sizeof(uint64_t);
+}
+
+
 void
 ngx_lyftr_bitmap_free(ngx_lyftr_bitmap_t *bits)
 {
@@ -53,12 +64,30 @@ ngx_lyftr_bitmap_free(ngx_lyftr_bitmap_t *bits)
 }
 
 
+void
+ngx_lyftr_bitmap_cut(ngx_lyftr_bitmap_t *bits, int64_t floor)
+{
+    int64_t  n;
+
+    floor = ngx_min(floor, bits->last);
+    n = ngx_lyftr_bitmap_at(bits, floor);
+
+    if (n < 0) {
+        return;
+    }
+
+    ngx_memzero(bits->words, n * sizeof(uint64_t));
+
+    bits->words[n] &= ~(uint64_t) 0 << floor % 64 << 1;
+}
+
+
 int64_t
 ngx_lyftr_bitmap_count(ngx_lyftr_bitmap_t *bits)
 {
     int64_t  i, n;
 
-    for (i = 0, n = 0; i < ngx_lyftr_bitmap_words(bits->last); i++) {
+    for (i = 0, n = 0; i <= ngx_lyftr_bitmap_at(bits, bits->last); i++) {
         n += __builtin_popcountll(bits->words[i]);
     }
 
@@ -72,8 +101,9 @@ ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq)
     int64_t   i, n;
     uint64_t  word;
 
-    n = ngx_lyftr_bitmap_words(bits->last);
-    i = seq / 64;
+    seq = ngx_max(seq, bits->before * 64);
+    n = ngx_lyftr_bitmap_at(bits, bits->last) + 1;
+    i = ngx_lyftr_bitmap_at(bits, seq);
 
     if (i >= n) {
         return 0;
@@ -85,7 +115,7 @@ ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq)
         word = bits->words[i];
     }
 
-    return word ? i * 64 + __builtin_ctzll(word) : 0;
+    return word ? (bits->before + i) * 64 + __builtin_ctzll(word) : 0;
 }
 
 
@@ -129,7 +159,7 @@ ngx_lyftr_bitmap_narrow(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     uint64_t    *words;
     ngx_uint_t   i;
 
-    size = ngx_lyftr_bitmap_words(bits->last) * sizeof(uint64_t);
+    size = ngx_lyftr_bitmap_size(bits, bits->last);
 
     words = malloc(size);
     if (words == NULL) {
@@ -235,7 +265,7 @@ ngx_lyftr_bitmap_copy(ngx_lyftr_bitmap_t *bits, uint64_t *words, int64_t first,
             mask &= ~(uint64_t) 0 >> (63 - last % 64);
         }
 
-        words[i] |= bits->words[i] & mask;
+        words[i - bits->before] |= bits->words[i - bits->before] & mask;
     }
 }
 
@@ -247,7 +277,7 @@ ngx_lyftr_bitmap_ranks(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
     uint64_t *words, ngx_lyftr_merge_child_t *source, int64_t low,
     int64_t high, ngx_uint_t in, ngx_lyftr_error_t *err)
 {
-    int64_t   rank;
+    int64_t   rank, at;
     uint64_t  bit;
 
     for (rank = low; rank < high; rank++) {
@@ -256,13 +286,14 @@ ngx_lyftr_bitmap_ranks(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
             return NGX_ERROR;
         }
 
+        at = ngx_lyftr_bitmap_at(bits, source->seq);
         bit = (uint64_t) 1 << source->seq % 64;
 
         if (in) {
-            words[source->seq / 64] |= bits->words[source->seq / 64] & bit;
+            words[at] |= bits->words[at] & bit;
 
         } else {
-            words[source->seq / 64] &= ~bit;
+            words[at] &= ~bit;
         }
     }
 

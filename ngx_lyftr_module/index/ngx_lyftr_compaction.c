@@ -62,7 +62,7 @@ ngx_lyftr_compaction_merge(ngx_lyftr_index_t *index,
     job->nfrom = n;
 
     job->segment.id = id;
-    job->segment.level = from[0].level + (n > 1);
+    job->segment.level = from[0].level;
     job->segment.first = from[0].first;
     job->segment.last = from[n - 1].last;
     job->segment.rows = 0;
@@ -73,15 +73,21 @@ ngx_lyftr_compaction_merge(ngx_lyftr_index_t *index,
     for (i = 0; i < n; i++) {
         job->from[i] = from[i];
         job->from[i].filter = NULL;
+        job->segment.level = ngx_max(job->segment.level, from[i].level);
         job->segment.rows += from[i].rows;
         job->segment.sum += from[i].sum;
         job->segment.summed &= from[i].summed;
+    }
+
+    if (n > 1 && job->segment.level < NGX_LYFTR_LEVELS) {
+        job->segment.level++;
     }
 
     if (leave) {
         job->leave = *leave;
         job->segment.rows -= leave->rows;
         job->segment.sum -= leave->sum;
+        job->segment.first = ngx_max(job->segment.first, leave->first);
     }
 
     if (job->segment.rows < 0) {

@@ -139,6 +139,7 @@ typedef struct {
     uint64_t             sum;              /* of the rows, */
     ngx_uint_t           summed;           /* if it is known */
     ngx_uint_t           ties;             /* ids of one hash are in order */
+    int64_t              time;             /* the caller's, of the last row */
 
     /* of the ids; the writer's */
     u_char              *filter;
@@ -229,6 +230,9 @@ ngx_int_t ngx_lyftr_key_row(ngx_lyftr_row_t *row, ngx_lyftr_buf_t *keys,
 u_char *ngx_lyftr_key_sender(u_char *p, ngx_str_t *from);
 u_char *ngx_lyftr_key_time(u_char *p, ngx_lyftr_row_t *row);
 
+/* how long the part is that a key begins with; 0: it begins with none */
+size_t ngx_lyftr_key_part_len(u_char *key, size_t len);
+
 /* the sender of such a part, in buf if need be; NGX_ERROR: no memory */
 ngx_int_t ngx_lyftr_key_read(ngx_str_t *part, ngx_lyftr_buf_t *buf,
     ngx_str_t *from);
@@ -312,6 +316,38 @@ ngx_int_t ngx_lyftr_iterator_next(ngx_lyftr_index_t *index,
     ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_iterator_prev(ngx_lyftr_index_t *index,
     ngx_lyftr_iterator_t *cursor, ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_tally.c */
+
+/* the senders of a segment in order, and how many rows of each are in it */
+
+typedef struct {
+    ngx_lyftr_iterator_t   cursor;
+    int64_t                last;           /* row that counts; all do: */
+    ngx_uint_t             whole;
+    ngx_lyftr_buf_t        part;           /* of keys: the one being counted */
+    int64_t                rows;
+    ngx_lyftr_buf_t        sender;
+} ngx_lyftr_tally_t;
+
+
+/*
+ * Begins with the first one.  The segment stays as it is until the end, but
+ * each call may be in another transaction.
+ */
+ngx_int_t ngx_lyftr_tally_begin(ngx_lyftr_index_t *index,
+    ngx_lyftr_tally_t *tally, ngx_lyftr_segment_t *segment, int64_t last,
+    ngx_lyftr_error_t *err);
+
+/*
+ * The next one, whose rows up to the last that counts may be none.  NGX_AGAIN:
+ * it has more than max entries, which are counted so far; NGX_DONE.
+ */
+ngx_int_t ngx_lyftr_tally_next(ngx_lyftr_index_t *index,
+    ngx_lyftr_tally_t *tally, ngx_uint_t max, ngx_str_t *sender,
+    int64_t *rows, ngx_lyftr_error_t *err);
+void ngx_lyftr_tally_free(ngx_lyftr_tally_t *tally);
 
 
 /* ngx_lyftr_merge_child.c */
@@ -469,17 +505,22 @@ ngx_int_t ngx_lyftr_builder_store(ngx_lyftr_index_t *index,
 /* which segments become one */
 
 typedef struct {
-    int64_t              from;             /* none of a lower number */
+    int64_t              from;             /* none of a lower number, */
+    int64_t              after;            /* nor of rows up to this one */
     int64_t              share;            /* of all rows, as many at most */
 
     /* do two neighbours stay apart, as those of two days?  NULL: none */
     ngx_uint_t         (*apart)(void *data, ngx_lyftr_segment_t *one,
                                 ngx_lyftr_segment_t *two);
     void                *data;
+    ngx_uint_t           n;                /* that are to be merged */
 } ngx_lyftr_policy_t;
 
 
-/* the first of NGX_LYFTR_FANOUT segments; NULL: there is nothing to merge */
+/*
+ * The first of them, sets n; NULL: there is nothing to merge.  Where no more
+ * will come, since those that follow stay apart, fewer become one, too.
+ */
 ngx_lyftr_segment_t *ngx_lyftr_policy_merge(ngx_lyftr_index_t *index,
     ngx_lyftr_policy_t *policy);
 
@@ -493,6 +534,7 @@ typedef struct {
     void                    *data;
     int64_t                  rows;
     uint64_t                 sum;
+    int64_t                  first;        /* if these are all up to this one */
 } ngx_lyftr_leave_t;
 
 
@@ -588,27 +630,33 @@ void ngx_lyftr_top_free(ngx_lyftr_top_t *top);
 
 /* ngx_lyftr_bitmap.c */
 
-/* a bit for each row of the log, by seq */
+/* a bit for each row of the log, by seq, from the floor on */
 
 typedef struct {
     uint64_t            *words;
+    int64_t              before;           /* that are not kept, */
     int64_t              last;             /* row */
     int64_t              first;            /* from the row after this one */
     int64_t              scanned;          /* to this one, all are known */
 } ngx_lyftr_bitmap_t;
 
 
-#define ngx_lyftr_bitmap_words(last)        ((last) / 64 + 1)
+#define ngx_lyftr_bitmap_at(bits, seq)      ((seq) / 64 - (bits)->before)
 #define ngx_lyftr_bitmap_set(bits, seq)                                       \
-    ((bits)->words[(seq) / 64] |= (uint64_t) 1 << (seq) % 64)
+    ((bits)->words[ngx_lyftr_bitmap_at(bits, seq)]                            \
+     |= (uint64_t) 1 << (seq) % 64)
 #define ngx_lyftr_bitmap_has(bits, seq)                                       \
-    ((bits)->words[(seq) / 64] >> (seq) % 64 & 1)
+    ((bits)->words[ngx_lyftr_bitmap_at(bits, seq)] >> (seq) % 64 & 1)
 
 
 /* makes room for all rows that are there */
 ngx_int_t ngx_lyftr_bitmap_reach(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, ngx_lyftr_error_t *err);
 void ngx_lyftr_bitmap_free(ngx_lyftr_bitmap_t *bits);
+
+/* clears those of the rows up to one */
+void ngx_lyftr_bitmap_cut(ngx_lyftr_bitmap_t *bits, int64_t floor);
+
 int64_t ngx_lyftr_bitmap_count(ngx_lyftr_bitmap_t *bits);
 
 /* the first that is set, from seq on; 0 if there is none */

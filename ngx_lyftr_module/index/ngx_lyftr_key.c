@@ -203,6 +203,28 @@ ngx_lyftr_key_part(u_char *p, ngx_str_t *s)
 }
 
 
+/* it ends with two zeros */
+
+size_t
+ngx_lyftr_key_part_len(u_char *key, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i + 1 < len; i++) {
+
+        if (key[i]) {
+            continue;
+        }
+
+        if (key[++i] == 0) {
+            return i + 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_lyftr_key_read(ngx_str_t *part, ngx_lyftr_buf_t *buf, ngx_str_t *from)
 {

@@ -283,11 +283,12 @@ ngx_int_t
 ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view,
     int64_t indexed, int64_t last)
 {
-    void                    *p;
-    ngx_int_t                rc;
-    ngx_uint_t               n;
-    ngx_lyftr_chunk_t       *chunk;
-    ngx_lyftr_view_chunk_t  *part;
+    void                      *p;
+    ngx_int_t                  rc;
+    ngx_uint_t                 n;
+    ngx_lyftr_chunk_t         *chunk;
+    ngx_lyftr_view_chunk_t    *part;
+    ngx_lyftr_memtable_row_t  *row;
 
     view->nchunks = 0;
     view->rows = 0;
@@ -302,7 +303,9 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view,
 
     for (chunk = memtable->head; chunk && rc == NGX_OK; chunk = chunk->next) {
 
-        if (chunk->number < indexed || chunk->number >= last) {
+        if (chunk->number + NGX_LYFTR_CHUNK <= indexed
+            || chunk->number >= last)
+        {
             continue;
         }
 
@@ -324,12 +327,17 @@ ngx_lyftr_memtable_view(ngx_lyftr_memtable_t *memtable, ngx_lyftr_view_t *view,
             /* void */
         }
 
+        for (row = chunk->row; n && row->seq <= indexed; row++) {
+            n--;
+        }
+
         if (n == 0) {
             continue;
         }
 
         part = &view->chunks[view->nchunks++];
         part->chunk = chunk;
+        part->row = row;
         part->n = n;
 
         chunk->refs++;
@@ -370,7 +378,7 @@ ngx_lyftr_memtable_view_free(ngx_lyftr_view_t *view)
 }
 
 
-/* that of a full chunk is kept; another belongs to the caller */
+/* that of a full chunk, all of it, is kept; another belongs to the caller */
 
 uint32_t *
 ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
@@ -381,7 +389,8 @@ ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_chunk_t  *chunk;
 
     chunk = part->chunk;
-    full = (chunk->row[part->n - 1].seq == chunk->number + NGX_LYFTR_CHUNK);
+    full = (part->row == chunk->row
+            && part->row[part->n - 1].seq == chunk->number + NGX_LYFTR_CHUNK);
 
     *own = 0;
 
@@ -400,7 +409,7 @@ ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
         return NULL;
     }
 
-    ngx_lyftr_memtable_sort(chunk->row, part->n, kind, order);
+    ngx_lyftr_memtable_sort(part->row, part->n, kind, order);
 
     *own = 1;
 

@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 
-/* a power of two; segments end at a multiple of it */
+/* a power of two; segments end at a multiple of it, but for short ones */
 #ifndef NGX_LYFTR_CHUNK
 #define NGX_LYFTR_CHUNK            1024
 #endif
@@ -69,8 +69,9 @@ struct ngx_lyftr_chunk_s {
 /* what a transaction sees: the rows after the segments, up to its last */
 
 typedef struct {
-    ngx_lyftr_chunk_t   *chunk;
-    ngx_uint_t           n;
+    ngx_lyftr_chunk_t        *chunk;
+    ngx_lyftr_memtable_row_t *row;         /* of it the first that is seen, */
+    ngx_uint_t                n;           /* and how many */
 } ngx_lyftr_view_chunk_t;
 
 
@@ -123,8 +124,8 @@ ngx_lyftr_memtable_key(ngx_lyftr_memtable_row_t *row, ngx_lyftr_tree_e kind,
 
 
 /*
- * The rows of a part of a view in order; NULL: no memory.  If own is set, it
- * is to be freed.
+ * The rows of a part of a view in order, by their places after its first one;
+ * NULL: no memory.  If own is set, it is to be freed.
  */
 uint32_t *ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
     ngx_lyftr_view_chunk_t *part, ngx_lyftr_tree_e kind, ngx_uint_t *own);

@@ -80,6 +80,10 @@ ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
             continue;
         }
 
+        if (segment->first < index->floor) {
+            return ngx_lyftr_index_damaged(err);
+        }
+
         ngx_lyftr_merge_child_segment(&sources->elts[sources->n++], segment,
                                       kind);
     }

@@ -26,7 +26,7 @@ ngx_lyftr_merge_child_chunk(ngx_lyftr_index_t *index,
     ngx_lyftr_tree_e kind, ngx_lyftr_error_t *err)
 {
     source->cursor.kind = kind;
-    source->row = part->chunk->row;
+    source->row = part->row;
     source->rows = part->n;
     source->most = part->n;
     source->high = part->n;

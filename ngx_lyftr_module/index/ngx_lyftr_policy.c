@@ -3,31 +3,50 @@
 #include <ngx_lyftr_index.h>
 
 
+static ngx_lyftr_segment_t *ngx_lyftr_policy_level(ngx_lyftr_index_t *index,
+    ngx_lyftr_policy_t *policy);
+static ngx_lyftr_segment_t *ngx_lyftr_policy_closed(ngx_lyftr_index_t *index,
+    ngx_lyftr_policy_t *policy);
 static ngx_uint_t ngx_lyftr_policy_together(ngx_lyftr_policy_t *policy,
     ngx_lyftr_segment_t *one, ngx_lyftr_segment_t *two);
 static ngx_uint_t ngx_lyftr_policy_small(ngx_lyftr_index_t *index,
-    ngx_lyftr_policy_t *policy, ngx_lyftr_segment_t *from);
+    ngx_lyftr_policy_t *policy, ngx_lyftr_segment_t *from, ngx_uint_t n);
+
+
+ngx_lyftr_segment_t *
+ngx_lyftr_policy_merge(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy)
+{
+    ngx_lyftr_segment_t  *from;
+
+    from = ngx_lyftr_policy_level(index, policy);
+
+    return from || policy->apart == NULL
+           ? from : ngx_lyftr_policy_closed(index, policy);
+}
 
 
 /* as many neighbours of one level become one of the next */
 
-ngx_lyftr_segment_t *
-ngx_lyftr_policy_merge(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy)
+static ngx_lyftr_segment_t *
+ngx_lyftr_policy_level(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy)
 {
     ngx_uint_t            i, n;
     ngx_lyftr_segment_t  *s;
 
     s = index->segments;
+    policy->n = NGX_LYFTR_FANOUT;
 
     for (i = 0, n = 1; i + 1 < index->nsegments; i++) {
 
-        n = ngx_lyftr_policy_together(policy, &s[i], &s[i + 1]) ? n + 1 : 1;
+        n = s[i].level == s[i + 1].level
+            && s[i].level < NGX_LYFTR_LEVELS
+            && ngx_lyftr_policy_together(policy, &s[i], &s[i + 1]) ? n + 1 : 1;
 
         if (n < NGX_LYFTR_FANOUT) {
             continue;
         }
 
-        if (ngx_lyftr_policy_small(index, policy, &s[i + 2 - n])) {
+        if (ngx_lyftr_policy_small(index, policy, &s[i + 2 - n], n)) {
             return &s[i + 2 - n];
         }
 
@@ -38,15 +57,47 @@ ngx_lyftr_policy_merge(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy)
 }
 
 
+/* the last ones before those that stay apart, of whatever levels */
+
+static ngx_lyftr_segment_t *
+ngx_lyftr_policy_closed(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy)
+{
+    ngx_uint_t            i, n;
+    ngx_lyftr_segment_t  *s;
+
+    s = index->segments;
+
+    for (i = 0, n = 1; i + 1 < index->nsegments; i++) {
+
+        if (ngx_lyftr_policy_together(policy, &s[i], &s[i + 1])) {
+            n = ngx_min(n + 1, NGX_LYFTR_FANOUT);
+            continue;
+        }
+
+        policy->n = n;
+
+        if (n > 1
+            && policy->apart(policy->data, &s[i], &s[i + 1])
+            && ngx_lyftr_policy_small(index, policy, &s[i + 1 - n], n))
+        {
+            return &s[i + 1 - n];
+        }
+
+        n = 1;
+    }
+
+    return NULL;
+}
+
+
 static ngx_uint_t
 ngx_lyftr_policy_together(ngx_lyftr_policy_t *policy, ngx_lyftr_segment_t *one,
     ngx_lyftr_segment_t *two)
 {
-    return one->level == two->level
-           && one->level < NGX_LYFTR_LEVELS
-           && one->ties == two->ties
+    return one->ties == two->ties
            && one->id >= policy->from
            && two->id >= policy->from
+           && one->first >= policy->after
            && (policy->apart == NULL
                || !policy->apart(policy->data, one, two));
 }
@@ -60,12 +111,12 @@ ngx_lyftr_policy_together(ngx_lyftr_policy_t *policy, ngx_lyftr_segment_t *one,
 
 static ngx_uint_t
 ngx_lyftr_policy_small(ngx_lyftr_index_t *index, ngx_lyftr_policy_t *policy,
-    ngx_lyftr_segment_t *from)
+    ngx_lyftr_segment_t *from, ngx_uint_t n)
 {
     int64_t     rows, all;
     ngx_uint_t  i;
 
-    for (i = 0, rows = 0; i < NGX_LYFTR_FANOUT; i++) {
+    for (i = 0, rows = 0; i < n; i++) {
         rows += from[i].rows;
     }
 

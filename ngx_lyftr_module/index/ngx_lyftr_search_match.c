@@ -76,7 +76,9 @@ ngx_lyftr_search_match(ngx_lyftr_index_t *index, ngx_str_t *needle,
 
     match.needle = needle;
 
-    /* all of what does not exist is known */
+    /* rows that were found may have left, and what does not exist is known */
+
+    ngx_lyftr_bitmap_cut(bits, index->floor);
 
     covered = ngx_max(index->floor, bits->first ? 0 : bits->scanned);
     rc = NGX_OK;

@@ -5,6 +5,10 @@
 #include <ngx_lyftr_sqlite_jobs.h>
 
 
+/* the longest keep=, a hundred years, and the shortest that needs no force */
+#define NGX_LYFTR_SQLITE_LONG      ((ngx_int_t) 36500 * 24 * 3600 * 1000)
+#define NGX_LYFTR_SQLITE_SHORT     ((ngx_int_t) 8 * 24 * 3600 * 1000)
+
 /* the least that a connection works well with */
 #define NGX_LYFTR_SQLITE_CACHE     (256 * 1024)
 
@@ -44,6 +48,18 @@ static ngx_lyftr_param_t  ngx_lyftr_sqlite_params[] = {
 
     { ngx_string("force"), NGX_LYFTR_PARAM_WORD,
       offsetof(ngx_lyftr_sqlite_dsn_t, force),
+      0, 1, 0, NULL },
+
+    { ngx_string("keep="), NGX_LYFTR_PARAM_MSEC,
+      offsetof(ngx_lyftr_sqlite_dsn_t, keep),
+      1000, NGX_LYFTR_SQLITE_LONG, 0, NULL },
+
+    { ngx_string("keep_bytes="), NGX_LYFTR_PARAM_BYTES,
+      offsetof(ngx_lyftr_sqlite_dsn_t, keep_bytes),
+      1 << 20, NGX_MAX_INT_T_VALUE, 0, NULL },
+
+    { ngx_string("keep_force"), NGX_LYFTR_PARAM_WORD,
+      offsetof(ngx_lyftr_sqlite_dsn_t, keep_force),
       0, 1, 0, NULL },
 
     { ngx_null_string, 0, 0, 0, 0, 0, NULL }
@@ -87,6 +103,24 @@ static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
     { "lyftr_store_free_bytes", "gauge",
       "Room on the disk of the database for the worker's user; when there is "
       "none deliveries are refused, so make some before.",
+      0 },
+
+    { "lyftr_store_oldest_timestamp_seconds", "gauge",
+      "When the oldest message came, 0 if there is none.",
+      0 },
+
+    { "lyftr_store_keep_lag_seconds", "gauge",
+      "For how long the oldest message should have left by keep=; up to a "
+      "twentieth of that is as it should be, beyond look at the jobs \"leave\" "
+      "and \"rebuild\".",
+      0 },
+
+    { "lyftr_store_left_rows_total", "counter",
+      "Messages that left by keep= or keep_bytes= and were deleted.",
+      0 },
+
+    { "lyftr_store_left_bytes_total", "counter",
+      "Bytes of these messages.",
       0 },
 
     { NULL, NULL, NULL, 0 }
@@ -165,6 +199,15 @@ ngx_lyftr_sqlite_configure(void *data, ngx_uint_t connections,
                                      "cache= must be at least %lld bytes with "
                                      "so many readers",
                                      (long long) n * NGX_LYFTR_SQLITE_CACHE);
+    }
+
+    /* an id that left is new again, and some deliver it for a week */
+
+    if (dsn->keep && dsn->keep < NGX_LYFTR_SQLITE_SHORT && !dsn->keep_force) {
+        return ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_OPEN,
+                                     "keep= must be at least 8 days, since "
+                                     "senders try again for 7, or needs "
+                                     "keep_force");
     }
 
     dsn->cache = dsn->caches / n;

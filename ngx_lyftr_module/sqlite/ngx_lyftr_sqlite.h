@@ -67,6 +67,16 @@ typedef enum {
     NGX_LYFTR_SQL_TALLY,
     NGX_LYFTR_SQL_COUNT,
     NGX_LYFTR_SQL_COUNTED,
+    NGX_LYFTR_SQL_LESS_ADD,
+    NGX_LYFTR_SQL_LESS_TO,
+    NGX_LYFTR_SQL_LESS_DELETE,
+    NGX_LYFTR_SQL_LESS_TAKE,
+    NGX_LYFTR_SQL_LEAVE,
+    NGX_LYFTR_SQL_AGES,
+    NGX_LYFTR_SQL_AGE,
+    NGX_LYFTR_SQL_CLEAR,
+    NGX_LYFTR_SQL_CLEAR_EXTRA,
+    NGX_LYFTR_SQL_CLEARED,
     NGX_LYFTR_SQL_COUNTS,
     NGX_LYFTR_SQL_COUNTS_AFTER,
     NGX_LYFTR_SQL_COUNT_SET,
@@ -92,6 +102,7 @@ typedef enum {
     NGX_LYFTR_SQL_SEARCH_DONE,
     NGX_LYFTR_SQL_SEARCH_RETIRE,
     NGX_LYFTR_SQL_SEARCH_FORGET,
+    NGX_LYFTR_SQL_SEARCH_LEAVE,
     NGX_LYFTR_SQL_SEARCH_DELETE,
     NGX_LYFTR_SQL_GRAM,
     NGX_LYFTR_SQL_GRAMS,
@@ -122,6 +133,9 @@ typedef struct {
     ngx_int_t            cache;            /* and of a connection */
     ngx_int_t            search;           /* an index of texts, 1: is made */
     ngx_int_t            force;            /* on any file system */
+    ngx_int_t            keep;             /* msec that rows stay, or 0 */
+    ngx_int_t            keep_bytes;       /* the most they may be, or 0 */
+    ngx_int_t            keep_force;       /* also for a short time */
 
     /* of this process */
     struct {
@@ -155,6 +169,10 @@ typedef struct {
     int64_t              rebuild;          /* segments before this one go */
     int64_t              mark;             /* the newest row that left */
     uint64_t             store;            /* its identity */
+    int64_t              floor;            /* all rows up to this one left */
+    int64_t              step;             /* of counts that become less */
+    int64_t              gone;             /* rows that were deleted, */
+    int64_t              gone_bytes;       /* and bytes of them */
 } ngx_lyftr_sqlite_state_t;
 
 
@@ -249,6 +267,7 @@ typedef struct {
     int64_t              many_to;          /* up to this one; */
     int64_t              many_after;       /* of these, after this one, */
     int64_t              many_tail;        /* as many */
+    int64_t              many_floor;
 
     ngx_lyftr_flock_t                lock;      /* ngx_lyftr_sqlite_lock.c */
     ngx_lyftr_sqlite_files_t         files;
@@ -385,6 +404,9 @@ void ngx_lyftr_segments_forget(ngx_lyftr_sqlite_t *c);
 
 
 /* ngx_lyftr_sqlite_view.c */
+
+/* sets c->index.last, the last row; the state of the transaction was read */
+ngx_int_t ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
 /* may rows be added now?  NGX_LYFTR_ERR_BEHIND, or NGX_LYFTR_ERR_STUCK */
 ngx_int_t ngx_lyftr_sqlite_admit(ngx_lyftr_sqlite_t *c,

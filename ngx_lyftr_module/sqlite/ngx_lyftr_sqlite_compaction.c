@@ -32,8 +32,8 @@ ngx_lyftr_sqlite_flush(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
 
 ngx_int_t
 ngx_lyftr_sqlite_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
-    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+    ngx_lyftr_segment_t *from, ngx_uint_t n, ngx_lyftr_leave_t *leave,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     int64_t    id;
     ngx_int_t  rc;
@@ -41,7 +41,8 @@ ngx_lyftr_sqlite_merge(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
     rc = ngx_lyftr_sqlite_segment_begin(c, &id, deadline, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_compaction_merge(&c->index, job, id, from, n, NULL, err);
+        rc = ngx_lyftr_compaction_merge(&c->index, job, id, from, n, leave,
+                                        err);
     }
 
     ngx_lyftr_sqlite_rollback(c);

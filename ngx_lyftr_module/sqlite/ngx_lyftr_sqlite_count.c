@@ -21,13 +21,25 @@ typedef struct {
 } ngx_lyftr_count_head_t;
 
 
+/* the count of a sender as it is now */
+
+typedef struct {
+    int64_t              rows;             /* 0: it had been counted already */
+    int64_t              less;             /* to be taken off, */
+    int64_t              step;             /* from this one on */
+} ngx_lyftr_counted_t;
+
+
 static ngx_int_t ngx_lyftr_count_tally(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_count_t *count, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_count_t *count, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_count_t *count, ngx_lyftr_count_head_t *head, ngx_str_t *sender,
-    int64_t *total, ngx_lyftr_error_t *err);
+    ngx_lyftr_counted_t *counted, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_count_next(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_count_next_t *next, ngx_lyftr_count_head_t *head,
+    ngx_str_t *sender, ngx_lyftr_counted_t *counted);
 
 
 ngx_int_t
@@ -50,10 +62,6 @@ ngx_lyftr_count_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
     if (rc == NGX_OK) {
         rc = ngx_lyftr_count_tally(c, count, err);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_lyftr_count_top(c, &count->top, err);
     }
 
     ngx_lyftr_sqlite_rollback(c);
@@ -180,9 +188,14 @@ ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     ngx_str_t                sender;
     ngx_uint_t               n;
     sqlite3_stmt            *st;
+    ngx_lyftr_counted_t      counted;
     ngx_lyftr_count_head_t   head;
 
     added = 0;
+
+    if (ngx_lyftr_count_top(c, &count->top, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     for (n = 0;
          n < NGX_LYFTR_COUNT_SENDERS && count->done < count->tally.len;
@@ -195,21 +208,30 @@ ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
         count->done += sizeof(head) + head.len;
 
-        if (ngx_lyftr_count_sender(c, count, &head, &sender, &total, err)
+        if (ngx_lyftr_count_sender(c, count, &head, &sender, &counted, err)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        /* it had been counted already */
-
-        if (total == 0) {
+        if (counted.rows == 0) {
             continue;
+        }
+
+        total = counted.rows;
+
+        if (counted.step == c->state.step) {
+            total -= counted.less;
         }
 
         added += (total == head.rows);
 
-        if (ngx_lyftr_top_rank(&count->top, &sender, total) != NGX_OK) {
+        if (ngx_lyftr_top_rank(&count->top, &sender, total) != NGX_OK
+            || (count->next.top
+                && ngx_lyftr_count_next(c, &count->next, &head, &sender,
+                                        &counted)
+                   != NGX_OK))
+        {
             return ngx_lyftr_index_memory(err);
         }
     }
@@ -231,8 +253,8 @@ ngx_lyftr_count_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
 
 static ngx_int_t
 ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
-    ngx_lyftr_count_head_t *head, ngx_str_t *sender, int64_t *total,
-    ngx_lyftr_error_t *err)
+    ngx_lyftr_count_head_t *head, ngx_str_t *sender,
+    ngx_lyftr_counted_t *counted, ngx_lyftr_error_t *err)
 {
     int            rc;
     sqlite3_stmt  *st;
@@ -243,12 +265,14 @@ ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     (void) sqlite3_bind_int64(st, 2, head->rows);
     (void) sqlite3_bind_int64(st, 3, count->to);
 
-    *total = 0;
+    ngx_memzero(counted, sizeof(ngx_lyftr_counted_t));
 
     rc = sqlite3_step(st);
 
     if (rc == SQLITE_ROW) {
-        *total = sqlite3_column_int64(st, 0);
+        counted->rows = sqlite3_column_int64(st, 0);
+        counted->less = sqlite3_column_int64(st, 1);
+        counted->step = sqlite3_column_int64(st, 2);
         rc = sqlite3_step(st);
     }
 
@@ -260,6 +284,29 @@ ngx_lyftr_count_sender(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_t *count,
     (void) sqlite3_clear_bindings(st);
 
     return rc == SQLITE_DONE ? NGX_OK : NGX_ERROR;
+}
+
+
+/* what the next step of leaving rows has found of it is no more so */
+
+static ngx_int_t
+ngx_lyftr_count_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_count_next_t *next,
+    ngx_lyftr_count_head_t *head, ngx_str_t *sender,
+    ngx_lyftr_counted_t *counted)
+{
+    int64_t  less;
+
+    less = (counted->step == c->state.step + 1) ? counted->less : 0;
+
+    if (less && counted->rows - head->rows == less) {
+        (*next->gone)--;
+    }
+
+    if (!*next->ranked) {
+        return NGX_OK;
+    }
+
+    return ngx_lyftr_top_rank(next->top, sender, counted->rows - less);
 }
 
 

@@ -26,9 +26,7 @@ ngx_lyftr_sqlite_follow(void *conn, ngx_lyftr_follow_t *follow,
     ngx_int_t  rc;
 
     if (ngx_lyftr_segments_read(c, err) != NGX_OK
-        || ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST],
-                                &c->index.last, err)
-           != NGX_OK)
+        || ngx_lyftr_sqlite_last(c, err) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -79,12 +77,14 @@ ngx_lyftr_follow_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
 
     st = c->stmt[NGX_LYFTR_SQL_FIRST];
 
+    (void) sqlite3_bind_int64(st, 1, c->state.floor);
+
     if (ngx_lyftr_sqlite_int(c, st, &oldest, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (oldest == 0) {
-        oldest = c->state.mark + 1;
+        oldest = ngx_max(c->state.mark, c->state.floor) + 1;
     }
 
     follow->gap = (follow->place.seq + 1 < oldest);
@@ -102,7 +102,18 @@ ngx_lyftr_follow_newest(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
 
     ngx_memzero(position, sizeof(ngx_lyftr_position_t));
 
-    if (c->index.last == 0) {
+    position->seq = ngx_max(c->index.last, c->state.mark);
+
+    if (position->seq == 0) {
+        return NGX_OK;
+    }
+
+    /* if it left, only where it stood is known */
+
+    position->store = c->state.store;
+    position->text = 1;
+
+    if (c->index.last <= c->state.floor) {
         return NGX_OK;
     }
 
@@ -115,13 +126,13 @@ ngx_lyftr_follow_newest(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
     if (rc == SQLITE_ROW) {
         ngx_lyftr_sqlite_position(c, st, position);
 
-    } else {
+    } else if (rc != SQLITE_DONE) {
         (void) ngx_lyftr_sqlite_error(c, err);
     }
 
     (void) sqlite3_reset(st);
 
-    return rc == SQLITE_ROW ? NGX_OK : NGX_ERROR;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -143,7 +154,8 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
 
     st = c->stmt[NGX_LYFTR_SQL_FOLLOW];
 
-    (void) sqlite3_bind_int64(st, 1, follow->place.seq);
+    (void) sqlite3_bind_int64(st, 1, ngx_max(follow->place.seq,
+                                             c->state.floor));
 
     for (n = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {
 

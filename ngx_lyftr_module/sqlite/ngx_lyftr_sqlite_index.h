@@ -19,14 +19,15 @@
 
 /*
  * Begin a segment, of the rows after first, up to last, or of n segments, which
- * follow each other; NGX_DECLINED: not now.
+ * follow each other, but for the rows that leave, if any; NGX_DECLINED: not
+ * now.
  */
 ngx_int_t ngx_lyftr_sqlite_flush(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_compaction_t *job, int64_t first, int64_t last,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_int_t ngx_lyftr_sqlite_merge(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_compaction_t *job, ngx_lyftr_segment_t *from, ngx_uint_t n,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+    ngx_lyftr_leave_t *leave, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 /* the next piece; NGX_DONE: it is in its place, or, aside, can be put there */
 ngx_int_t ngx_lyftr_sqlite_compact(ngx_lyftr_sqlite_t *c,
@@ -40,6 +41,15 @@ ngx_int_t ngx_lyftr_sqlite_segment_add(ngx_lyftr_sqlite_t *c,
 
 /* ngx_lyftr_sqlite_count.c */
 
+/* what will hold when the rows that are about to leave have left */
+
+typedef struct {
+    ngx_lyftr_top_t     *top;              /* NULL: there are none; */
+    ngx_uint_t          *ranked;           /* if some are already */
+    int64_t             *gone;             /* senders of whom there is none */
+} ngx_lyftr_count_next_t;
+
+
 /* counts the rows of each sender, after those that are counted */
 
 typedef struct {
@@ -48,6 +58,7 @@ typedef struct {
     ngx_lyftr_buf_t      tally;            /* of the rows, by sender */
     size_t               done;             /* bytes of it */
     ngx_lyftr_top_t      top;
+    ngx_lyftr_count_next_t  next;          /* the caller's */
 } ngx_lyftr_count_t;
 
 

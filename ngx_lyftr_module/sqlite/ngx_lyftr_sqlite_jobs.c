@@ -41,6 +41,14 @@ static ngx_lyftr_job_t  ngx_lyftr_jobs[] = {
       ngx_lyftr_job_count_active,
       ngx_lyftr_job_count_forget },
 
+    { ngx_lyftr_job_leave,
+      ngx_lyftr_job_leave_active,
+      ngx_lyftr_job_leave_forget },
+
+    { ngx_lyftr_job_clear,
+      ngx_lyftr_job_clear_active,
+      ngx_lyftr_job_clear_forget },
+
     { ngx_lyftr_job_sweep,
       ngx_lyftr_job_sweep_active,
       ngx_lyftr_job_sweep_forget },
@@ -69,6 +77,8 @@ ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
     ngx_string("checkpoint"),
     ngx_string("flush"),
     ngx_string("count"),
+    ngx_string("leave"),
+    ngx_string("clear"),
     ngx_string("sweep"),
     ngx_string("merge"),
     ngx_string("rebuild"),
@@ -153,6 +163,8 @@ ngx_lyftr_jobs_begin(ngx_lyftr_sqlite_t *c)
         ngx_lyftr_jobs_tell(c, n, NULL);
     }
 
+    ngx_lyftr_job_leave_forget(c->jobs);
+    ngx_lyftr_job_clear_forget(c->jobs);
     ngx_lyftr_job_sweep_forget(c->jobs);
 }
 
@@ -170,8 +182,7 @@ ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST],
-                                  &c->index.last, err);
+        rc = ngx_lyftr_sqlite_last(c, err);
     }
 
     if (rc == NGX_OK) {
@@ -430,6 +441,16 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     own[NGX_LYFTR_GAUGE_WAL_PAGES] = ngx_lyftr_sqlite_pages(c);
     own[NGX_LYFTR_GAUGE_WAL_BYTES] = ngx_lyftr_sqlite_wal_size(c);
     own[NGX_LYFTR_GAUGE_FREE] = ngx_lyftr_sqlite_free_bytes(c);
+
+    if (c->jobs) {
+        own[NGX_LYFTR_GAUGE_OLDEST] =
+                                 ngx_lyftr_keep_oldest(&c->jobs->steps.keep);
+        own[NGX_LYFTR_GAUGE_KEEP_LAG] =
+                                 ngx_lyftr_keep_lag(c, &c->jobs->steps.keep);
+    }
+
+    own[NGX_LYFTR_GAUGE_LEFT] = c->state.gone;
+    own[NGX_LYFTR_GAUGE_LEFT_BYTES] = c->state.gone_bytes;
     gauges->bytes = ngx_lyftr_sqlite_size(c);
     gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
 }
@@ -471,9 +492,12 @@ ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     c->many_after = c->state.indexed;
 
-    if (c->many_to <= c->many_after) {
+    /* some may have left, and have been in no segment */
+
+    if (c->many_to <= c->many_after || c->state.floor > c->many_floor) {
         c->many_to = c->many_after;
         c->many_tail = 0;
+        c->many_floor = c->state.floor;
     }
 
     to = ngx_min(c->index.last, c->many_to + NGX_LYFTR_SLOW);

@@ -9,6 +9,8 @@
 
 
 #include <ngx_lyftr_sqlite_index.h>
+#include <ngx_lyftr_sqlite_keep.h>
+#include <ngx_lyftr_sqlite_leave.h>
 #include <ngx_lyftr_sqlite_rebuild.h>
 
 
@@ -35,6 +37,8 @@ typedef enum {
     NGX_LYFTR_JOB_CHECKPOINT = 0,
     NGX_LYFTR_JOB_FLUSH,
     NGX_LYFTR_JOB_COUNT,
+    NGX_LYFTR_JOB_LEAVE,
+    NGX_LYFTR_JOB_CLEAR,
     NGX_LYFTR_JOB_SWEEP,
     NGX_LYFTR_JOB_MERGE,
     NGX_LYFTR_JOB_REBUILD,
@@ -53,7 +57,11 @@ typedef enum {
     NGX_LYFTR_GAUGE_WAL_PAGES,
     NGX_LYFTR_GAUGE_WAL_BYTES,
     NGX_LYFTR_GAUGE_WAL_LIMIT,         /* of the configuration */
-    NGX_LYFTR_GAUGE_FREE
+    NGX_LYFTR_GAUGE_FREE,
+    NGX_LYFTR_GAUGE_OLDEST,
+    NGX_LYFTR_GAUGE_KEEP_LAG,
+    NGX_LYFTR_GAUGE_LEFT,
+    NGX_LYFTR_GAUGE_LEFT_BYTES
 } ngx_lyftr_sqlite_gauge_e;
 
 
@@ -93,6 +101,11 @@ typedef struct {
     ngx_msec_t               since;        /* at this time */
     ngx_uint_t               sweep;        /* blocks may have to go, */
     int64_t                  swept;        /* from this one on */
+    ngx_lyftr_keep_t         keep;
+    ngx_lyftr_leaving_t      leaving;
+    ngx_uint_t               settle;       /* counts may have to follow, */
+    ngx_uint_t               clear;        /* rows may have to go, */
+    ngx_uint_t               adopted;      /* and a table of before */
 } ngx_lyftr_steps_t;
 
 
@@ -151,6 +164,14 @@ ngx_int_t ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_uint_t ngx_lyftr_job_count_active(ngx_lyftr_sqlite_jobs_t *jobs);
 void ngx_lyftr_job_count_forget(ngx_lyftr_sqlite_jobs_t *jobs);
+ngx_int_t ngx_lyftr_job_leave(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_uint_t ngx_lyftr_job_leave_active(ngx_lyftr_sqlite_jobs_t *jobs);
+void ngx_lyftr_job_leave_forget(ngx_lyftr_sqlite_jobs_t *jobs);
+ngx_int_t ngx_lyftr_job_clear(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_uint_t ngx_lyftr_job_clear_active(ngx_lyftr_sqlite_jobs_t *jobs);
+void ngx_lyftr_job_clear_forget(ngx_lyftr_sqlite_jobs_t *jobs);
 ngx_int_t ngx_lyftr_job_sweep(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_uint_t ngx_lyftr_job_sweep_active(ngx_lyftr_sqlite_jobs_t *jobs);

@@ -188,7 +188,7 @@ ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_str_t *id, int64_t *seq,
     hash = ngx_lyftr_sqlite_hash(id->data, id->len);
 
     for (i = 0; i < c->index.view.nchunks; i++) {
-        row = c->index.view.chunks[i].chunk->row;
+        row = c->index.view.chunks[i].row;
 
         for (n = c->index.view.chunks[i].n; n; n--, row++) {
 

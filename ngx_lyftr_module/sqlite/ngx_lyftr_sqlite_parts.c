@@ -100,8 +100,8 @@ ngx_lyftr_sqlite_parts_state(ngx_lyftr_sqlite_t *c,
     st = c->stmt[NGX_LYFTR_SQL_SEARCH_STATE];
 
     if (sqlite3_step(st) == SQLITE_ROW) {
-        state->last = sqlite3_column_int64(st, 0);
-        state->whole = sqlite3_column_int64(st, 1);
+        state->last = ngx_max(sqlite3_column_int64(st, 0), c->state.floor);
+        state->whole = ngx_max(sqlite3_column_int64(st, 1), c->state.floor);
         state->dead = sqlite3_column_int64(st, 2);
 
     } else {
@@ -282,7 +282,13 @@ ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,
         return NGX_ERROR;
     }
 
-    return *last >= 0 ? NGX_OK : ngx_lyftr_index_damaged(err);
+    if (*last < 0) {
+        return ngx_lyftr_index_damaged(err);
+    }
+
+    *last = ngx_max(*last, c->state.floor);
+
+    return NGX_OK;
 }
 
 

@@ -116,6 +116,10 @@ ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
         return NGX_DECLINED;
     }
 
+    if (position->seq <= c->state.floor) {
+        return NGX_DONE;
+    }
+
     (void) sqlite3_bind_int64(st, 1, position->seq);
 
     switch (sqlite3_step(st)) {

@@ -231,7 +231,7 @@ ngx_lyftr_rebuild_range(ngx_lyftr_sqlite_t *c, ngx_lyftr_rebuild_t *rebuild)
     ngx_uint_t            i;
     ngx_lyftr_segment_t  *s;
 
-    at = 0;
+    at = c->state.floor;
     to = c->state.indexed;
 
     for (i = 0; i < c->index.nsegments; i++) {

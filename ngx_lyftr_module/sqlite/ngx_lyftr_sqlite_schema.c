@@ -25,6 +25,12 @@ static ngx_uint_t ngx_lyftr_sqlite_dumped(ngx_lyftr_sqlite_t *c);
 static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
 
 
+/* the counts of which something is to be taken off */
+
+#define NGX_LYFTR_SQLITE_LESS                                                 \
+    "CREATE INDEX lyftr_less ON lyftr_count (from_msisdn) WHERE less > 0;"
+
+
 /*
  * instant is a blob, or the text of a ts that is not in our form: SQLite sorts
  * text before blobs.  The small columns are before text, which may be long.
@@ -52,7 +58,11 @@ static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
     "CREATE TABLE lyftr_count ("                                              \
     " from_msisdn TEXT PRIMARY KEY,"                                          \
     " count INTEGER NOT NULL,"                                                \
-    " last INTEGER NOT NULL) WITHOUT ROWID;"                                  \
+    " last INTEGER NOT NULL,"                                                 \
+    " less INTEGER NOT NULL DEFAULT 0,"                                       \
+    " step INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"                        \
+                                                                              \
+    NGX_LYFTR_SQLITE_LESS                                                     \
                                                                               \
     "CREATE TABLE lyftr_top ("                                                \
     " from_msisdn TEXT PRIMARY KEY,"                                          \
@@ -69,7 +79,11 @@ static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
     " damaged INTEGER NOT NULL DEFAULT 0,"                                    \
     " rebuild INTEGER NOT NULL DEFAULT 0,"                                    \
     " mark INTEGER NOT NULL DEFAULT 0,"                                       \
-    " store INTEGER NOT NULL DEFAULT 0);"                                     \
+    " store INTEGER NOT NULL DEFAULT 0,"                                      \
+    " floor INTEGER NOT NULL DEFAULT 0,"                                      \
+    " step INTEGER NOT NULL DEFAULT 0,"                                       \
+    " gone INTEGER NOT NULL DEFAULT 0,"                                       \
+    " gone_bytes INTEGER NOT NULL DEFAULT 0);"                                \
                                                                               \
     "CREATE TABLE lyftr_search ("                                             \
     " id INTEGER PRIMARY KEY,"                                                \
@@ -110,7 +124,8 @@ static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
 #define NGX_LYFTR_SQLITE_VIEW                                                 \
     "CREATE VIEW messages AS SELECT"                                          \
     " message_id, from_msisdn, to_msisdn, ts, text, created_at, type, raw"    \
-    " FROM lyftr_message LEFT JOIN lyftr_extra USING (seq);"
+    " FROM lyftr_message LEFT JOIN lyftr_extra USING (seq)"                   \
+    " WHERE seq > (SELECT floor FROM lyftr_state);"
 
 
 static const char  ngx_lyftr_sqlite_tables[] =
@@ -134,7 +149,7 @@ static const char  ngx_lyftr_sqlite_tables[] =
 
 #define NGX_LYFTR_SQLITE_MINE                                                 \
     "PRAGMA application_id = 0x4c594652;"                                     \
-    "PRAGMA user_version = 4;"
+    "PRAGMA user_version = 5;"
 
 static const char  ngx_lyftr_sqlite_mine[] = NGX_LYFTR_SQLITE_MINE;
 
@@ -151,7 +166,18 @@ static const char  ngx_lyftr_sqlite_mark[] =
     NGX_LYFTR_SQLITE_VIEW
 
 
-/* what version 3 lacks */
+/* what version 4 lacks but the view, and what version 3 does */
+
+#define NGX_LYFTR_SQLITE_FLOOR                                                \
+    "ALTER TABLE lyftr_state ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;"    \
+    "ALTER TABLE lyftr_state ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE lyftr_state ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE lyftr_state ADD COLUMN gone_bytes INTEGER NOT NULL"          \
+    " DEFAULT 0;"                                                             \
+    "ALTER TABLE lyftr_count ADD COLUMN less INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE lyftr_count ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"     \
+    NGX_LYFTR_SQLITE_LESS                                                     \
+    "PRAGMA user_version = 5;"
 
 #define NGX_LYFTR_SQLITE_VERSION_3                                            \
     NGX_LYFTR_SQLITE_NEWER                                                    \
@@ -159,7 +185,7 @@ static const char  ngx_lyftr_sqlite_mark[] =
     "ALTER TABLE lyftr_state ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE lyftr_state ADD COLUMN store INTEGER NOT NULL DEFAULT 0;"    \
     "UPDATE lyftr_state SET store = random();"                                \
-    "PRAGMA user_version = 4;"
+    NGX_LYFTR_SQLITE_FLOOR
 
 
 /* the log of version 1 is that of this one, as are the segments of version 2 */
@@ -173,7 +199,7 @@ static const char  ngx_lyftr_sqlite_version_1[] =
     NGX_LYFTR_SQLITE_LEAVE
     NGX_LYFTR_SQLITE_INDEXES
     NGX_LYFTR_SQLITE_NEWER
-    "PRAGMA user_version = 4;";
+    "PRAGMA user_version = 5;";
 
 
 static const char  ngx_lyftr_sqlite_version_2[] =
@@ -185,10 +211,18 @@ static const char  ngx_lyftr_sqlite_version_2[] =
     NGX_LYFTR_SQLITE_VERSION_3;
 
 
-/* its workers may be at work, and go on with the connections that they have */
+/*
+ * Workers of these may be at work, and go on with the connections that they
+ * have.
+ */
 
 static const char  ngx_lyftr_sqlite_version_3[] =
     NGX_LYFTR_SQLITE_VERSION_3;
+
+static const char  ngx_lyftr_sqlite_version_4[] =
+    "DROP VIEW messages;"
+    NGX_LYFTR_SQLITE_FLOOR
+    NGX_LYFTR_SQLITE_VIEW;
 
 
 /* what brings each version, from 1 on, to this one */
@@ -196,7 +230,8 @@ static const char  ngx_lyftr_sqlite_version_3[] =
 static const char  *ngx_lyftr_sqlite_migrations[] = {
     ngx_lyftr_sqlite_version_1,
     ngx_lyftr_sqlite_version_2,
-    ngx_lyftr_sqlite_version_3
+    ngx_lyftr_sqlite_version_3,
+    ngx_lyftr_sqlite_version_4
 };
 
 

@@ -249,9 +249,15 @@ ngx_lyftr_search_aside(ngx_lyftr_sqlite_t *c, ngx_str_t *needle,
 
     while (bits->scanned < bits->last) {
 
-        if (ngx_lyftr_sqlite_again(c, err) != NGX_OK) {
+        if (ngx_lyftr_sqlite_again(c, err) != NGX_OK
+            || ngx_lyftr_segments_read(c, err) != NGX_OK)
+        {
             return NGX_ERROR;
         }
+
+        /* rows may have left */
+
+        bits->scanned = ngx_max(bits->scanned, c->index.floor);
 
         rc = wanted ? ngx_lyftr_search_wanted(&c->index, needle, bits, wanted,
                                               NGX_LYFTR_SCAN_STEP, err)

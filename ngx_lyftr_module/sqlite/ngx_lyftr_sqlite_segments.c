@@ -35,6 +35,12 @@ ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     state->rebuild = sqlite3_column_int64(st, 7);
     state->mark = sqlite3_column_int64(st, 8);
     state->store = (uint64_t) sqlite3_column_int64(st, 9);
+    state->floor = sqlite3_column_int64(st, 10);
+    state->step = sqlite3_column_int64(st, 11);
+    state->gone = sqlite3_column_int64(st, 12);
+    state->gone_bytes = sqlite3_column_int64(st, 13);
+
+    c->index.floor = state->floor;
 
     (void) sqlite3_reset(st);
 
@@ -144,6 +150,7 @@ ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
         old = &c->index.segments[i];
 
         if (old->id == segment->id) {
+            segment->time = old->time;
             segment->filter = old->filter;
             segment->filter_len = old->filter_len;
             old->filter = NULL;

@@ -16,7 +16,6 @@ static ngx_int_t ngx_lyftr_senders_part(ngx_lyftr_buf_t *part,
     ngx_str_t *sender);
 static ngx_int_t ngx_lyftr_senders_least(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_senders_t *s, ngx_lyftr_error_t *err);
-static size_t ngx_lyftr_senders_len(ngx_lyftr_buf_t *key);
 static ngx_int_t ngx_lyftr_senders_walk(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_senders_t *s, ngx_lyftr_iterator_t *cursor,
     ngx_lyftr_error_t *err);
@@ -31,8 +30,8 @@ ngx_lyftr_senders_open(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
     ngx_memzero(s, sizeof(ngx_lyftr_senders_t));
 
     (void) snprintf(sql, sizeof(sql),
-                    "SELECT from_msisdn, count, last FROM lyftr_count%s"
-                    " ORDER BY from_msisdn",
+                    "SELECT from_msisdn, count, last, less, step"
+                    " FROM lyftr_count%s ORDER BY from_msisdn",
                     after ? " WHERE from_msisdn > ?1" : "");
 
     if (sqlite3_prepare_v2(c->db, sql, -1, &s->counts, NULL) != SQLITE_OK
@@ -215,6 +214,16 @@ ngx_lyftr_senders_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
         s->count = sqlite3_column_int64(s->counts, 1);
         last = sqlite3_column_int64(s->counts, 2);
 
+        if (sqlite3_column_int64(s->counts, 4) == c->state.step) {
+            s->count -= sqlite3_column_int64(s->counts, 3);
+        }
+
+        /* all that was counted left, and its count is to go */
+
+        if (s->count == 0 && sqlite3_column_int64(s->counts, 3)) {
+            s->count = -1;
+        }
+
         if (ngx_lyftr_senders_step(c, s->counts, &s->counted, &s->count_part,
                                    err)
             != NGX_OK)
@@ -271,7 +280,7 @@ ngx_lyftr_senders_least(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
             }
 
             key = ngx_lyftr_iterator_key(&s->cursors[i]);
-            n = ngx_lyftr_senders_len(key);
+            n = ngx_lyftr_key_part_len(key->data, key->len);
 
             if (n == 0) {
                 return ngx_lyftr_index_damaged(err);
@@ -301,28 +310,6 @@ ngx_lyftr_senders_least(ngx_lyftr_sqlite_t *c, ngx_lyftr_senders_t *s,
     return ngx_lyftr_buf_add(&s->part, p, len) == NGX_OK
            ? NGX_OK : ngx_lyftr_sqlite_fail(err, NGX_LYFTR_ERR_FAILED,
                                             "no memory");
-}
-
-
-/* of the sender in a key: it ends with two zeros; 0: it does not */
-
-static size_t
-ngx_lyftr_senders_len(ngx_lyftr_buf_t *key)
-{
-    size_t  i;
-
-    for (i = 0; i + 1 < key->len; i++) {
-
-        if (key->data[i]) {
-            continue;
-        }
-
-        if (key->data[++i] == 0) {
-            return i + 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -18,7 +18,7 @@ typedef struct {
 
     ngx_lyftr_iterator_t  *cursors;
     ngx_uint_t           ncursors;
-    sqlite3_stmt        *counts;           /* sender, count, last row */
+    sqlite3_stmt        *counts;           /* as the table has them */
     sqlite3_stmt        *tail;             /* sender, counted rows, all rows */
     ngx_uint_t           counted;          /* the first has a row, */
     ngx_uint_t           recent;           /* and the second */

@@ -13,7 +13,7 @@
 #include <ngx_lyftr_sqlite.h>
 
 
-#define NGX_LYFTR_SQLITE_VERSION   4
+#define NGX_LYFTR_SQLITE_VERSION   5
 
 
 struct ngx_lyftr_adopt_s {

@@ -191,7 +191,7 @@ ngx_lyftr_stats_group(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *groups,
         part = &c->index.view.chunks[i];
 
         for (j = 0; j < part->n; j++) {
-            row = &part->chunk->row[j];
+            row = &part->row[j];
 
             if (row->seq <= c->state.counted) {
                 continue;
@@ -315,9 +315,11 @@ ngx_lyftr_stats_count(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_group_t *group,
             *total -= group->before;
         }
 
-        *total += sqlite3_column_int64(st, 0);
+        /* all that was counted may have left */
 
-        rc = NGX_OK;
+        rc = sqlite3_column_int64(st, 0) ? NGX_OK : NGX_DECLINED;
+
+        *total += sqlite3_column_int64(st, 0);
         break;
 
     case SQLITE_DONE:

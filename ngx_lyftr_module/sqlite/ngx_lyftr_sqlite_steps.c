@@ -15,6 +15,8 @@
 
 
 static ngx_uint_t ngx_lyftr_job_counts(ngx_lyftr_sqlite_t *c, int64_t last);
+static ngx_int_t ngx_lyftr_job_leave_due(ngx_lyftr_sqlite_t *c, int64_t *to,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_job_sweep_from(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_job_wanted(void *data, int64_t segment);
@@ -101,10 +103,17 @@ ngx_lyftr_job_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     job = &c->jobs->steps.flush;
 
     if (!job->active) {
-        first = c->state.indexed;
-        last = first + NGX_LYFTR_SEGMENT;
 
-        if (c->index.last < last || ngx_lyftr_job_counts(c, last)) {
+        /* after a floor, up to where it would have ended without one */
+
+        first = c->state.indexed;
+        last = ngx_lyftr_memtable_number(first + 1) + NGX_LYFTR_SEGMENT;
+
+        if (c->index.last < last
+            || ngx_lyftr_job_counts(c, last)
+            || (c->jobs->steps.leaving.active
+                && c->jobs->steps.leaving.segment.id == 0))
+        {
             return NGX_DONE;
         }
 
@@ -179,6 +188,14 @@ ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
                                      c->state.counted + n, deadline, err);
     }
 
+    ngx_memzero(&jobs->steps.count.next, sizeof(ngx_lyftr_count_next_t));
+
+    if (jobs->steps.leaving.active) {
+        jobs->steps.count.next.top = &jobs->steps.leaving.top;
+        jobs->steps.count.next.ranked = &jobs->steps.leaving.ranked;
+        jobs->steps.count.next.gone = &jobs->steps.leaving.gone;
+    }
+
     rc = ngx_lyftr_count_step(c, &jobs->steps.count, deadline, err);
 
     return rc == NGX_DONE ? NGX_OK : rc;
@@ -197,6 +214,188 @@ ngx_lyftr_job_count_forget(ngx_lyftr_sqlite_jobs_t *jobs)
 {
     ngx_lyftr_count_free(&jobs->steps.count);
     jobs->steps.count.active = 0;
+
+    /* what it has told them may not have come to be */
+
+    if (jobs->steps.leaving.active) {
+        ngx_lyftr_job_leave_forget(jobs);
+    }
+}
+
+
+/* rows that are too old, or too many, leave */
+
+ngx_int_t
+ngx_lyftr_job_leave(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int64_t                   to;
+    ngx_int_t                 rc;
+    ngx_lyftr_sqlite_jobs_t  *jobs;
+
+    jobs = c->jobs;
+
+    if (jobs->steps.leaving.active) {
+        rc = ngx_lyftr_leave_step(c, &jobs->steps.leaving, deadline, err);
+
+        if (!jobs->steps.leaving.active) {
+            jobs->steps.settle = 1;
+            jobs->steps.clear = 1;
+
+            ngx_lyftr_job_sweep_forget(jobs);
+        }
+
+        return rc == NGX_DONE ? NGX_OK : rc;
+    }
+
+    if (jobs->steps.settle) {
+        rc = ngx_lyftr_leave_settle(c, deadline, err);
+
+        if (rc == NGX_DONE) {
+            jobs->steps.settle = 0;
+        }
+
+        return rc == NGX_DONE ? NGX_OK : rc;
+    }
+
+    to = 0;
+
+    rc = ngx_lyftr_keep_look(c, &jobs->steps.keep, deadline, err);
+
+    if (rc == NGX_DONE) {
+        rc = ngx_lyftr_job_leave_due(c, &to, deadline, err);
+    }
+
+    if (rc != NGX_DONE) {
+        return rc;
+    }
+
+    if (to == 0) {
+        return NGX_DONE;
+    }
+
+    ngx_lyftr_leave_begin(c, &jobs->steps.leaving, to);
+
+    return NGX_OK;
+}
+
+
+/* NGX_DONE: up to this row, or 0 */
+
+static ngx_int_t
+ngx_lyftr_job_leave_due(ngx_lyftr_sqlite_t *c, int64_t *to,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    ngx_int_t           rc;
+    ngx_lyftr_steps_t  *steps;
+
+    steps = &c->jobs->steps;
+
+    /* what is made anew, or is a segment soon, is waited for */
+
+    if (c->adopt
+        || c->state.rebuild
+        || c->index.nerased
+        || (c->index.nsegments == 0
+            && (steps->flush.active
+                || c->index.last - c->state.indexed >= NGX_LYFTR_SEGMENT)))
+    {
+        return NGX_DONE;
+    }
+
+    *to = ngx_lyftr_keep_due(c, &steps->keep);
+
+    /* how much is used is known when what left before is gone */
+
+    if (*to == 0 && !steps->clear && !steps->sweep) {
+        rc = ngx_lyftr_keep_large(c, &steps->keep, to, deadline, err);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (*to > c->state.counted) {
+        *to = 0;
+    }
+
+    if (*to && steps->merge.active && steps->merge.segment.first < *to) {
+        ngx_lyftr_job_merge_forget(c->jobs);
+    }
+
+    return NGX_DONE;
+}
+
+
+ngx_uint_t
+ngx_lyftr_job_leave_active(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    return jobs->steps.leaving.active || jobs->steps.settle;
+}
+
+
+void
+ngx_lyftr_job_leave_forget(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    if (jobs->steps.leaving.active) {
+        ngx_lyftr_leave_free(&jobs->steps.leaving);
+        ngx_lyftr_job_sweep_forget(jobs);
+    }
+
+    jobs->steps.settle = 1;
+}
+
+
+/* what left is deleted */
+
+ngx_int_t
+ngx_lyftr_job_clear(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t           rc;
+    ngx_lyftr_steps_t  *steps;
+
+    steps = &c->jobs->steps;
+
+    if (steps->clear) {
+        rc = ngx_lyftr_clear_step(c, deadline, err);
+
+        if (rc == NGX_DONE) {
+            steps->clear = 0;
+        }
+
+        return rc == NGX_DONE ? NGX_OK : rc;
+    }
+
+    if (steps->adopted
+        && c->adopt == NULL
+        && (c->dsn->keep || c->dsn->keep_bytes))
+    {
+        rc = ngx_lyftr_clear_adopted(c, deadline, err);
+
+        if (rc == NGX_DONE) {
+            steps->adopted = 0;
+        }
+
+        return rc == NGX_DONE ? NGX_OK : rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+ngx_uint_t
+ngx_lyftr_job_clear_active(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    return jobs->steps.clear;
+}
+
+
+void
+ngx_lyftr_job_clear_forget(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    jobs->steps.clear = 1;
+    jobs->steps.adopted = 1;
 }
 
 
@@ -267,6 +466,7 @@ ngx_lyftr_job_wanted(void *data, int64_t segment)
             && jobs->steps.flush.segment.id == segment)
            || (jobs->steps.merge.active
                && jobs->steps.merge.segment.id == segment)
+           || ngx_lyftr_leave_wants(&jobs->steps.leaving, segment)
            || ngx_lyftr_rebuild_wants(&jobs->rebuild, segment);
 }
 
@@ -316,9 +516,24 @@ ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     policy.from = c->state.rebuild;
     policy.share = c->jobs->steps.share;
 
+    if (c->dsn->keep) {
+        policy.apart = ngx_lyftr_keep_apart;
+        policy.data = c;
+    }
+
+    /* a segment is what leaves in one go */
+
+    if (c->dsn->keep_bytes) {
+        policy.share = ngx_max(policy.share, NGX_LYFTR_KEEP_PIECES / 2);
+    }
+
+    if (c->jobs->steps.leaving.active) {
+        policy.after = c->jobs->steps.leaving.to;
+    }
+
     from = ngx_lyftr_policy_merge(&c->index, &policy);
 
-    return from ? ngx_lyftr_sqlite_merge(c, job, from, NGX_LYFTR_FANOUT,
+    return from ? ngx_lyftr_sqlite_merge(c, job, from, policy.n, NULL,
                                          deadline, err)
                 : NGX_DONE;
 }

@@ -3,6 +3,16 @@
 #include <ngx_lyftr_sqlite.h>
 
 
+/*
+ * What a count is worth: what is to be taken off it counts from the step on
+ * that the state is at.
+ */
+
+#define NGX_LYFTR_SQLITE_WORTH                                                \
+    "count - CASE WHEN less > 0 AND step = (SELECT step FROM lyftr_state)"    \
+    " THEN less ELSE 0 END"
+
+
 static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_BEGIN_WRITE */
@@ -16,7 +26,7 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_STATE */
     "SELECT generation, indexed, counted, counting, senders, next, damaged,"
-    " rebuild, mark, store FROM lyftr_state",
+    " rebuild, mark, store, floor, step, gone, gone_bytes FROM lyftr_state",
 
     /* NGX_LYFTR_SQL_SEGMENTS */
     "SELECT id, level, first, last, rows, id_height, time_height,"
@@ -26,7 +36,7 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "SELECT ifnull(max(seq), 0) FROM lyftr_message",
 
     /* NGX_LYFTR_SQL_FIRST */
-    "SELECT ifnull(min(seq), 0) FROM lyftr_message",
+    "SELECT ifnull(min(seq), 0) FROM lyftr_message WHERE seq > ?1",
 
     /* NGX_LYFTR_SQL_FOLLOW */
     "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
@@ -93,18 +103,59 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "INSERT INTO lyftr_count (from_msisdn, count, last) VALUES (?1, ?2, ?3)"
     " ON CONFLICT (from_msisdn) DO UPDATE"
     " SET count = count + excluded.count, last = excluded.last"
-    " WHERE last < excluded.last RETURNING count",
+    " WHERE last < excluded.last RETURNING count, less, step",
 
     /* NGX_LYFTR_SQL_COUNTED */
     "UPDATE lyftr_state SET counting = ?1, counted = ?2,"
     " senders = senders + ?3",
 
+    /* NGX_LYFTR_SQL_LESS_ADD: a count that is damaged is not below zero */
+    "UPDATE lyftr_count SET less = min(count, ?2), step = ?3"
+    " WHERE from_msisdn = ?1 RETURNING count - less",
+
+    /* NGX_LYFTR_SQL_LESS_TO */
+    "SELECT max(from_msisdn) FROM (SELECT from_msisdn FROM lyftr_count"
+    " INDEXED BY lyftr_less WHERE less > 0 ORDER BY from_msisdn LIMIT ?1)",
+
+    /* NGX_LYFTR_SQL_LESS_DELETE */
+    "DELETE FROM lyftr_count INDEXED BY lyftr_less WHERE less > 0"
+    " AND from_msisdn <= ?1 AND step = ?2 AND count <= less",
+
+    /* NGX_LYFTR_SQL_LESS_TAKE */
+    "UPDATE lyftr_count INDEXED BY lyftr_less SET less = 0,"
+    " count = count - CASE WHEN step = ?2 THEN less ELSE 0 END"
+    " WHERE less > 0 AND from_msisdn <= ?1",
+
+    /* NGX_LYFTR_SQL_LEAVE */
+    "UPDATE lyftr_state SET floor = ?1, step = step + 1,"
+    " generation = generation + 1, indexed = max(indexed, ?1),"
+    " senders = senders - ?2",
+
+    /* NGX_LYFTR_SQL_AGES: milliseconds, or null */
+    "SELECT seq, CAST(round((julianday(created_at) - 2440587.5) * 86400000)"
+    " AS INTEGER) FROM lyftr_message WHERE seq > ?1 ORDER BY seq",
+
+    /* NGX_LYFTR_SQL_AGE */
+    "SELECT CAST(round((julianday(created_at) - 2440587.5) * 86400000)"
+    " AS INTEGER) FROM lyftr_message WHERE seq <= ?1"
+    " ORDER BY seq DESC LIMIT 1",
+
+    /* NGX_LYFTR_SQL_CLEAR */
+    "DELETE FROM lyftr_message WHERE seq <= ?1",
+
+    /* NGX_LYFTR_SQL_CLEAR_EXTRA */
+    "DELETE FROM lyftr_extra WHERE seq <= ?1",
+
+    /* NGX_LYFTR_SQL_CLEARED */
+    "UPDATE lyftr_state SET gone = gone + ?1, gone_bytes = gone_bytes + ?2",
+
     /* NGX_LYFTR_SQL_COUNTS */
-    "SELECT from_msisdn, count FROM lyftr_count ORDER BY from_msisdn",
+    "SELECT from_msisdn, " NGX_LYFTR_SQLITE_WORTH ", less, step"
+    " FROM lyftr_count ORDER BY from_msisdn",
 
     /* NGX_LYFTR_SQL_COUNTS_AFTER */
-    "SELECT from_msisdn, count FROM lyftr_count WHERE from_msisdn > ?1"
-    " ORDER BY from_msisdn",
+    "SELECT from_msisdn, " NGX_LYFTR_SQLITE_WORTH ", less, step"
+    " FROM lyftr_count WHERE from_msisdn > ?1 ORDER BY from_msisdn",
 
     /* NGX_LYFTR_SQL_COUNT_SET */
     "INSERT OR REPLACE INTO lyftr_count (from_msisdn, count, last)"
@@ -124,7 +175,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "DELETE FROM lyftr_segment WHERE id < (SELECT rebuild FROM lyftr_state)",
 
     /* NGX_LYFTR_SQL_COUNT_OF */
-    "SELECT count, last FROM lyftr_count WHERE from_msisdn = ?1",
+    "SELECT " NGX_LYFTR_SQLITE_WORTH ", last FROM lyftr_count"
+    " WHERE from_msisdn = ?1",
 
     /* NGX_LYFTR_SQL_UNCOUNTED: before and after the counts' next step */
     "SELECT from_msisdn, sum(seq <= ?2), sum(seq > ?2) FROM lyftr_message"
@@ -187,6 +239,9 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SEARCH_FORGET */
     "UPDATE lyftr_search SET level = -1",
+
+    /* NGX_LYFTR_SQL_SEARCH_LEAVE */
+    "UPDATE lyftr_search SET level = -1 WHERE level >= 0 AND last <= ?1",
 
     /* NGX_LYFTR_SQL_SEARCH_DELETE */
     "DELETE FROM lyftr_search WHERE id = ?1",

@@ -53,16 +53,18 @@ static const char  *ngx_lyftr_verify_faults[] = {
     /* segments follow each other */
 
     "SELECT (SELECT count(*) FROM"
-    " (SELECT first, last, rows, lag(last, 1, 0) OVER (ORDER BY first)"
+    " (SELECT first, last, rows, lag(last, 1, floor) OVER (ORDER BY first)"
     " AS before FROM lyftr_segment)"
     " WHERE first <> before OR last <= first OR rows > last - first)"
-    " + (indexed <> (SELECT ifnull(max(last), 0) FROM lyftr_segment))"
+    " + (indexed <> (SELECT ifnull(max(last), floor) FROM lyftr_segment))"
     " FROM lyftr_state",
 
     /* the largest senders are counted as the others are */
 
     "SELECT count(*) FROM lyftr_top AS t LEFT JOIN lyftr_count AS c"
-    " ON c.from_msisdn = t.from_msisdn WHERE c.count IS NOT t.count",
+    " ON c.from_msisdn = t.from_msisdn WHERE c.count - CASE"
+    " WHEN c.less > 0 AND c.step = (SELECT step FROM lyftr_state)"
+    " THEN c.less ELSE 0 END IS NOT t.count",
 
     /* parts of a level do not overlap, and all of them have no gap */
 
@@ -72,8 +74,10 @@ static const char  *ngx_lyftr_verify_faults[] = {
     " AS same, max(last) OVER (ORDER BY first, level DESC"
     " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
     " FROM lyftr_search WHERE level >= 0)"
-    " WHERE last <= first OR first < same OR first > ifnull(before, 0)"
-    " OR last > (SELECT max(seq) FROM lyftr_message)",
+    " WHERE last <= first OR first < same OR first > max(ifnull(before, 0),"
+    " (SELECT floor FROM lyftr_state))"
+    " OR last > (SELECT max(ifnull(max(seq), 0), (SELECT floor FROM"
+    " lyftr_state)) FROM lyftr_message)",
 
     NULL
 };
@@ -308,7 +312,7 @@ ngx_lyftr_verify_extra(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     rc = SQLITE_ROW;
     st = c->stmt[NGX_LYFTR_SQL_EXTRAS];
 
-    (void) sqlite3_bind_int64(st, 1, v->seq);
+    (void) sqlite3_bind_int64(st, 1, ngx_max(v->seq, c->state.floor));
 
     while (ok == NGX_OK
            && !ngx_lyftr_verify_full(v)
@@ -382,10 +386,7 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     ngx_lyftr_top_t      top;
     ngx_lyftr_senders_t  s;
 
-    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->index.last,
-                             err)
-        != NGX_OK)
-    {
+    if (ngx_lyftr_sqlite_last(c, err) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -405,6 +406,7 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
         v->seq = 0;
         v->senders = 0;
         v->before = c->state.senders;
+        v->leave = c->state.step;
     }
 
     after.data = v->sender.data;
@@ -435,8 +437,8 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 
 
 /*
- * Senders that came, or went, meanwhile may have been passed already: so their
- * number is between what it was and what it is.
+ * Senders that came meanwhile may have been passed already: so their number is
+ * between what it was and what it is, if no rows have left.
  */
 
 static ngx_int_t
@@ -474,6 +476,10 @@ ngx_lyftr_verify_senders(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 
     if (rc != NGX_DONE) {
         return rc;
+    }
+
+    if (v->leave != c->state.step) {
+        return NGX_DONE;
     }
 
     return v->senders >= ngx_min(v->before, c->state.senders)

@@ -72,7 +72,8 @@ struct ngx_lyftr_sqlite_verify_s {
     /* the counts of senders */
     ngx_lyftr_buf_t      sender;           /* the last one */
     int64_t              senders;
-    int64_t              before;           /* as the state said at first */
+    int64_t              before;           /* as the state said at first, */
+    int64_t              leave;            /* which also was at this step */
 
     /* the part of the search index that is read */
     int64_t              part;             /* 0: none */

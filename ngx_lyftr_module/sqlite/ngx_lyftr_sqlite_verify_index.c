@@ -293,14 +293,13 @@ ngx_lyftr_verify_tail(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 
     if (!v->begun) {
         v->begun = 1;
-        v->seq = v->done;
+        v->seq = ngx_max(v->done, c->state.floor);
 
-        if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &v->target,
-                                 err)
-            != NGX_OK)
-        {
+        if (ngx_lyftr_sqlite_last(c, err) != NGX_OK) {
             return NGX_ERROR;
         }
+
+        v->target = c->index.last;
     }
 
     ok = NGX_OK;

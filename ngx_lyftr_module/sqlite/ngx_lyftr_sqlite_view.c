@@ -8,17 +8,25 @@
 #define NGX_LYFTR_SQLITE_TRIES     8
 
 
-static ngx_int_t ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_view_read(ngx_lyftr_sqlite_t *c,
     int64_t from, ngx_lyftr_error_t *err);
 
 
-static ngx_int_t
+/* the rows that the segments have, or that left, may be gone from the log */
+
+ngx_int_t
 ngx_lyftr_sqlite_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->index.last,
-                                err);
+    if (ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_LAST], &c->index.last,
+                             err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    c->index.last = ngx_max(c->index.last, c->state.indexed);
+
+    return NGX_OK;
 }
 
 

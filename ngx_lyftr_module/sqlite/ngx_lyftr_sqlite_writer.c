@@ -155,7 +155,6 @@ ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     uint64_t                    mark;
     ngx_int_t                   rc;
     ngx_uint_t                  i, n;
-    ngx_lyftr_chunk_t          *chunk;
     ngx_lyftr_memtable_row_t   *row;
     ngx_lyftr_sqlite_writer_t  *w;
 
@@ -179,23 +178,17 @@ ngx_lyftr_sqlite_ids_refresh(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_OK;
     }
 
-    rc = ngx_lyftr_memtable_view(c->index.memtable, &c->index.view,
-                                 w->seen & ~(int64_t)
-                                 (NGX_LYFTR_CHUNK - 1), c->index.last);
+    rc = ngx_lyftr_memtable_view(c->index.memtable, &c->index.view, w->seen,
+                                 c->index.last);
 
     for (i = 0; i < c->index.view.nchunks && rc == NGX_OK; i++) {
-        chunk = c->index.view.chunks[i].chunk;
+        row = c->index.view.chunks[i].row;
 
-        for (n = 0; n < c->index.view.chunks[i].n && rc == NGX_OK; n++) {
-            row = &chunk->row[n];
+        for (n = c->index.view.chunks[i].n; n && rc == NGX_OK; n--, row++) {
+            ngx_lyftr_sqlite_see(c, row->seq, row->size);
 
-            if (row->seq > w->seen) {
-                ngx_lyftr_sqlite_see(c, row->seq, row->size);
-
-                mark = ngx_lyftr_siphash(c->secret, row->key + row->id,
-                                         row->nid);
-                rc = ngx_lyftr_sqlite_idset_add(&w->ids, mark, row->seq);
-            }
+            mark = ngx_lyftr_siphash(c->secret, row->key + row->id, row->nid);
+            rc = ngx_lyftr_sqlite_idset_add(&w->ids, mark, row->seq);
         }
     }
 
@@ -359,14 +352,12 @@ ngx_lyftr_sqlite_insert_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
 
     /* long ids take many numbers */
 
-    if (ngx_max(seq, w->seen + 1) - c->state.indexed > NGX_LYFTR_LAST) {
+    if (seq - c->state.indexed > NGX_LYFTR_LAST) {
         (void) sqlite3_clear_bindings(st);
         return ngx_lyftr_sqlite_behind(c, w->seen - c->state.indexed, err);
     }
 
-    if (seq) {
-        (void) sqlite3_bind_int64(st, 9, seq);
-    }
+    (void) sqlite3_bind_int64(st, 9, seq);
 
     if (rc != SQLITE_OK
         || ngx_lyftr_sqlite_bind(st, 3, &m->message_id) != SQLITE_OK
@@ -415,7 +406,7 @@ ngx_lyftr_sqlite_number(ngx_lyftr_sqlite_t *c)
 
     w = &c->writer;
 
-    seq = (c->state.mark > w->seen) ? c->state.mark + 1 : 0;
+    seq = ngx_max(c->state.mark, w->seen) + 1;
 
     if (w->weight < NGX_LYFTR_CHUNK_LEN) {
         return seq;

@@ -20,8 +20,8 @@
  * words, gauges and jobs, and for so many words of the reason why one fails.
  */
 #define NGX_LYFTR_WORDS            9
-#define NGX_LYFTR_GAUGES_MAX       8
-#define NGX_LYFTR_JOBS_MAX         8
+#define NGX_LYFTR_GAUGES_MAX       16
+#define NGX_LYFTR_JOBS_MAX         12
 #define NGX_LYFTR_JOB_REASON       12
 
 /* flags of open() */

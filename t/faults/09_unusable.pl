@@ -73,8 +73,8 @@ my @cases = (
      'the store is damaged', 'malformed'],
     ['another application', sub { pragma($_[0], 'application_id = 7') },
      'the store has another schema', 'another application'],
-    ['a newer version', sub { pragma($_[0], 'user_version = 5') },
-     'the store has another schema', 'the schema is newer: version 5, not 4'],
+    ['a newer version', sub { pragma($_[0], 'user_version = 6') },
+     'the store has another schema', 'the schema is newer: version 6, not 5'],
     ['other tables', sub { unlink $_[0]; pragma($_[0], 'user_version = 0;'
                                                 . 'CREATE TABLE a (b)') },
      'the store has another schema', 'not a database of messages'],

@@ -215,7 +215,7 @@ test_bits(void)
                      NGX_OK);
     assert_int_equal(ngx_lyftr_bitmap_reach(&tree, &all, &err), NGX_OK);
     ngx_memset(all.words, 0xff,
-               ngx_lyftr_bitmap_words(all.last) * sizeof(uint64_t));
+               (ngx_lyftr_bitmap_at(&all, all.last) + 1) * sizeof(uint64_t));
     assert_int_equal(ngx_lyftr_bitmap_narrow(&tree, &all, &merge, &err),
                      NGX_OK);
 
@@ -464,6 +464,74 @@ test_erased(void **state)
 }
 
 
+/* of each sender of a segment, in order, as many rows as there are */
+
+static void
+test_tally(void **state)
+{
+    u_char                before[128], key[128];
+    size_t                len, nbefore;
+    int64_t               n, last, all, here;
+    ngx_int_t             rc;
+    ngx_str_t             sender;
+    ngx_uint_t            i, round, max;
+    ngx_lyftr_tally_t     tally;
+    ngx_lyftr_segment_t  *s;
+
+    ngx_memzero(&tally, sizeof(ngx_lyftr_tally_t));
+
+    for (round = 0; round < 12; round++) {
+        seed = 40 + round;
+        unit_index_begin(300);
+        unit_index_flush(16 * NGX_LYFTR_CHUNK);
+
+        s = tree.segments;
+        last = round % 3 ? rand_r(&seed) % s->last : s->last;
+        max = round % 2 ? 1 : 1000;
+        nbefore = 0;
+
+        assert_int_equal(ngx_lyftr_tally_begin(&tree, &tally, s, last, &err),
+                         NGX_OK);
+
+        for (all = 0; /* void */ ; all += n) {
+
+            do {
+                rc = ngx_lyftr_tally_next(&tree, &tally, max, &sender, &n,
+                                          &err);
+            } while (rc == NGX_AGAIN);
+
+            if (rc == NGX_DONE) {
+                break;
+            }
+
+            assert_int_equal(rc, NGX_OK);
+
+            len = ngx_lyftr_key_sender(key, &sender) - key;
+            assert_true(ngx_lyftr_key_cmp(before, nbefore, key, len) < 0);
+            ngx_memcpy(before, key, len);
+            nbefore = len;
+
+            for (i = 0, here = 0; i < nrows && rows[i].seq <= last; i++) {
+                here += (ngx_lyftr_key_cmp(rows[i].from.data, rows[i].from.len,
+                                           sender.data, sender.len)
+                         == 0);
+            }
+
+            assert_int_equal(n, here);
+        }
+
+        for (i = 0, here = 0; i < nrows && rows[i].seq <= last; i++) {
+            here++;
+        }
+
+        assert_int_equal(all, here);
+
+        ngx_lyftr_tally_free(&tally);
+        unit_index_end();
+    }
+}
+
+
 static ngx_uint_t
 test_day(void *data, ngx_lyftr_segment_t *one, ngx_lyftr_segment_t *two)
 {
@@ -525,15 +593,46 @@ test_policy(void **state)
 
     policy.apart = test_day;
     policy.data = &day;
+    policy.share = 1;
     day = 200;
-    assert_null(ngx_lyftr_policy_merge(&tree, &policy));
+    assert_ptr_equal(ngx_lyftr_policy_merge(&tree, &policy), s);
+    assert_int_equal(policy.n, 2);
 
     day = NGX_LYFTR_FANOUT * 100;
     assert_ptr_equal(ngx_lyftr_policy_merge(&tree, &policy), s);
+    assert_int_equal(policy.n, NGX_LYFTR_FANOUT);
 
     s[0].level = 1;
     assert_ptr_equal(ngx_lyftr_policy_merge(&tree, &policy),
                      s + NGX_LYFTR_FANOUT);
+
+    /* what follows a day is its end: then all of it becomes one */
+
+    s[NGX_LYFTR_FANOUT].level = 1;
+    assert_ptr_equal(ngx_lyftr_policy_merge(&tree, &policy), s);
+    assert_int_equal(policy.n, NGX_LYFTR_FANOUT);
+    policy.share = 3;
+    assert_null(ngx_lyftr_policy_merge(&tree, &policy));
+    policy.share = 1;
+
+    tree.nsegments = NGX_LYFTR_FANOUT;
+    assert_null(ngx_lyftr_policy_merge(&tree, &policy));
+
+    /* of so many rows, the last ones first, and none that are leaving */
+
+    day = (n - 1) * 100;
+    tree.nsegments = n;
+    s[1].level = 2;
+    s[n - 3].level = 1;
+    from = ngx_lyftr_policy_merge(&tree, &policy);
+    assert_ptr_equal(from, s + n - 1 - NGX_LYFTR_FANOUT);
+
+    policy.after = s[n - 3].first;
+    assert_ptr_equal(ngx_lyftr_policy_merge(&tree, &policy), s + n - 3);
+    assert_int_equal(policy.n, 2);
+
+    policy.after = s[n - 2].first;
+    assert_null(ngx_lyftr_policy_merge(&tree, &policy));
 
     ngx_memzero(&tree, sizeof(ngx_lyftr_index_t));
 }
@@ -609,6 +708,7 @@ main(void)
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_floor),
         cmocka_unit_test(test_erased),
+        cmocka_unit_test(test_tally),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_top)
     };

@@ -63,14 +63,13 @@ test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
     int64_t                    seq;
     uint32_t                  *order;
     ngx_uint_t                 i, k, kind, own;
-    ngx_lyftr_chunk_t         *chunk;
-    ngx_lyftr_memtable_row_t  *row[2];
+    ngx_lyftr_memtable_row_t  *rows, *row[2];
 
     for (i = 0, seq = from; i < view->nchunks; i++) {
-        chunk = view->chunks[i].chunk;
+        rows = view->chunks[i].row;
 
         for (k = 0; k < view->chunks[i].n; k++) {
-            if (chunk->row[k].seq != ++seq) {
+            if (rows[k].seq != ++seq) {
                 return 0;
             }
         }
@@ -80,8 +79,8 @@ test_view(ngx_lyftr_view_t *view, int64_t from, int64_t to)
                                              &own);
 
             for (k = 1; k < view->chunks[i].n; k++) {
-                row[0] = &chunk->row[order[k - 1]];
-                row[1] = &chunk->row[order[k]];
+                row[0] = &rows[order[k - 1]];
+                row[1] = &rows[order[k]];
 
                 key[0] = ngx_lyftr_memtable_key(row[0], kind, &len[0]);
                 key[1] = ngx_lyftr_memtable_key(row[1], kind, &len[1]);
@@ -141,10 +140,13 @@ test_rows(void **state)
     }
 
     for (last = 0; last <= 200; last++) {
-        assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, 0, last),
-                         NGX_OK);
-        assert_true(test_view(&view, 0, last));
-        ngx_lyftr_memtable_leave(memtable, &view);
+        for (seq = 0; seq <= last; seq += 1 + last / 20) {
+            assert_int_equal(ngx_lyftr_memtable_view(memtable, &view, seq,
+                                                     last),
+                             NGX_OK);
+            assert_true(test_view(&view, seq, last));
+            ngx_lyftr_memtable_leave(memtable, &view);
+        }
     }
 
     /* what a view has stays, and what was indexed before stays to be seen */

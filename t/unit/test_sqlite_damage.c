@@ -123,7 +123,7 @@ static struct {
       " (SELECT from_msisdn FROM lyftr_top))", "the counts of senders" },
     { "DELETE FROM lyftr_count WHERE from_msisdn ="
       " (SELECT max(from_msisdn) FROM lyftr_count)", NULL },
-    { "INSERT INTO lyftr_count VALUES ('+zz', 0, 1)",
+    { "INSERT INTO lyftr_count VALUES ('+zz', 0, 1, 0, 0)",
       "the counts of senders" },
     { "UPDATE lyftr_state SET senders = senders + 1",
       "the counts of senders" },

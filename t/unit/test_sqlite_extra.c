@@ -163,23 +163,42 @@ test_page_ends(void **state)
 }
 
 
-/* a connection of a worker of version 3: the one statement that it had other */
+/* a connection of a worker of version 3: the statements that it had other */
 
 static void *
 test_open_3(void)
 {
+    ngx_uint_t            i;
     sqlite3_stmt        **st;
     ngx_lyftr_sqlite_t   *c;
 
-    static const char  state[] = "SELECT generation, indexed, counted,"
-        " counting, senders, next, damaged, rebuild, 0, 0 FROM lyftr_state";
+    static struct {
+        ngx_lyftr_sql_e   n;
+        const char       *sql;
+    } old[] = {
+        { NGX_LYFTR_SQL_STATE,
+          "SELECT generation, indexed, counted, counting, senders, next,"
+          " damaged, rebuild, 0, 0, 0, 0 FROM lyftr_state" },
+
+        { NGX_LYFTR_SQL_COUNT,
+          "INSERT INTO lyftr_count (from_msisdn, count, last)"
+          " VALUES (?1, ?2, ?3) ON CONFLICT (from_msisdn) DO UPDATE"
+          " SET count = count + excluded.count, last = excluded.last"
+          " WHERE last < excluded.last RETURNING count, 0, 0" },
+
+        { NGX_LYFTR_SQL_COUNT_OF,
+          "SELECT count, last FROM lyftr_count WHERE from_msisdn = ?1" }
+    };
 
     c = unit_open();
-    st = &c->stmt[NGX_LYFTR_SQL_STATE];
 
-    (void) sqlite3_finalize(*st);
-    assert_int_equal(sqlite3_prepare_v2(c->db, state, -1, st, NULL),
-                     SQLITE_OK);
+    for (i = 0; i < unit_count(old); i++) {
+        st = &c->stmt[old[i].n];
+
+        (void) sqlite3_finalize(*st);
+        assert_int_equal(sqlite3_prepare_v2(c->db, old[i].sql, -1, st, NULL),
+                         SQLITE_OK);
+    }
 
     return c;
 }
@@ -221,7 +240,7 @@ test_version_3(void **state)
         assert_int_equal(unit_sql_int("PRAGMA user_version"), 3);
 
         r = unit_open();
-        assert_int_equal(unit_sql_int("PRAGMA user_version"), 4);
+        assert_int_equal(unit_sql_int("PRAGMA user_version"), 5);
         assert_int_equal(unit_sql_int("SELECT count(type) FROM messages"), 0);
         unit_check(r, 4, 1);
 
@@ -303,7 +322,7 @@ test_dump(void **state)
 
     (void) snprintf(cmd, sizeof(cmd), "cd '%s' && sqlite3 t.db .dump"
                     " | sqlite3 new.db && sqlite3 new.db 'PRAGMA"
-                    " application_id = 0x4c594652; PRAGMA user_version = 4'"
+                    " application_id = 0x4c594652; PRAGMA user_version = 5'"
                     " && rm t.db* && mv new.db t.db", dir);
     assert_int_equal(system(cmd), 0);
 

@@ -148,7 +148,8 @@ test_mend(void **state)
         "DELETE FROM lyftr_segment",
         "DELETE FROM lyftr_count",
         "UPDATE lyftr_count SET count = count + 1",
-        "INSERT INTO lyftr_count VALUES ('', 7, 1), ('+zz', 3, 1)",
+        "INSERT INTO lyftr_count (from_msisdn, count, last)"
+        " VALUES ('', 7, 1), ('+zz', 3, 1)",
         "DELETE FROM lyftr_count WHERE count < 20",
         "DELETE FROM lyftr_top",
         "UPDATE lyftr_top SET count = 1000000",

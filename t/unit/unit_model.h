@@ -19,17 +19,21 @@ typedef struct {
     ngx_str_t            raw;
     ngx_uint_t           none;             /* ts is none */
     ngx_lyftr_instant_t  t;
+    int64_t              seq;              /* its place, once it has one */
 } unit_row_t;
 
 
 static unit_row_t    model[UNIT_ROWS];     /* in order when it is checked */
 static ngx_uint_t    nmodel;
+static ngx_uint_t    nids;                 /* that were made up */
 static unsigned      seed;
 
 
 static ngx_inline void
 unit_model_clear(void)
 {
+    nids = 0;
+
     while (nmodel) {
         nmodel--;
         free(model[nmodel].id.data);
@@ -134,7 +138,7 @@ unit_model_random(void)
                                     : rand_r(&seed) % 20;
 
     ngx_memset(id, 'p', len);
-    (void) sprintf(id + len, "%x.%u", rand_r(&seed) % 16, (unsigned) nmodel);
+    (void) sprintf(id + len, "%x.%u", rand_r(&seed) % 16, (unsigned) nids++);
     (void) sprintf(from, "+%d",
                    10 + rand_r(&seed) % (1 + rand_r(&seed) % 90));
     (void) sprintf(ts, rand_r(&seed) % 2 ? "2025-01-15T10:00:%02dZ"
@@ -179,6 +183,10 @@ unit_model_insert(void *c, unit_row_t *r)
 
     if (rc == NGX_ERROR) {
         fail_msg("insert: %.*s", (int) err.len, err.text);
+    }
+
+    if (rc == NGX_OK) {
+        r->seq = ((ngx_lyftr_sqlite_t *) c)->writer.seen;
     }
 
     return rc;

@@ -133,8 +133,29 @@ unit_sql(const char *sql)
 /* brings the schema back to versions of before */
 
 static ngx_inline void
+unit_version_4(void)
+{
+    unit_sql("BEGIN;"
+             "DROP VIEW messages;"
+             "DROP INDEX lyftr_less;"
+             "ALTER TABLE lyftr_count DROP COLUMN less;"
+             "ALTER TABLE lyftr_count DROP COLUMN step;"
+             "ALTER TABLE lyftr_state DROP COLUMN floor;"
+             "ALTER TABLE lyftr_state DROP COLUMN step;"
+             "ALTER TABLE lyftr_state DROP COLUMN gone;"
+             "ALTER TABLE lyftr_state DROP COLUMN gone_bytes;"
+             "CREATE VIEW messages AS SELECT message_id, from_msisdn,"
+             " to_msisdn, ts, text, created_at, type, raw"
+             " FROM lyftr_message LEFT JOIN lyftr_extra USING (seq);"
+             "PRAGMA user_version = 4;"
+             "COMMIT");
+}
+
+
+static ngx_inline void
 unit_version_3(void)
 {
+    unit_version_4();
     unit_sql("BEGIN;"
              "DROP VIEW messages;"
              "DROP TABLE lyftr_extra;"
