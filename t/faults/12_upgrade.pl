@@ -8,60 +8,12 @@ use File::Temp qw(tempdir);
 use List::Util qw(max min sum);
 use Time::HiRes qw(sleep time);
 
+use Lyftr::Daemon;
 use Lyftr::Fault;
 use Lyftr::Load;
 use Lyftr::Scenario qw(held_up);
 use Lyftr::Server;
 use Lyftr::Housekeeping;
-
-
-my %masters;
-
-END { kill 'KILL', map { (children($_), $_) } keys %masters }
-
-
-sub children {
-    my ($pid) = @_;
-    my @pids = map { /(\d+)/ } `ps -o pid= --ppid $pid`;
-
-    return @pids;
-}
-
-
-# the process in one of nginx's files, 0 if there is none
-
-sub master {
-    my ($server, $file) = @_;
-
-    open my $in, '<', "$server->{dir}/$file" or return 0;
-    my $pid = (<$in> // 0) + 0;
-
-    $masters{$pid} = 1 if $pid;
-
-    return $pid;
-}
-
-
-# only a daemon lets its workers go on WINCH; what starts it stays until it is
-# up, for Lyftr::Server
-
-sub daemon {
-    my (%server) = @_;
-
-    my $dir = tempdir(CLEANUP => 1);
-
-    open my $file, '>', "$dir/start" or die "start: $!";
-    print $file "#!/bin/sh\n'$ENV{TEST_NGINX_BINARY}' \"\$\@\"; sleep 1\n";
-    close $file;
-    chmod 0755, "$dir/start";
-
-    local $ENV{TEST_NGINX_BINARY} = "$dir/start";
-    my $server = Lyftr::Server->new(%server, daemon => 'on');
-
-    waitpid delete $server->{pid}, 0;
-
-    return $server;
-}
 
 
 # the least that one of these has written in so many seconds
@@ -95,7 +47,7 @@ sub upgrade {
         local $ENV{DATABASE_URL} = "sqlite:///$server{db}";
         local $ENV{WEBHOOK_SECRET} = 'of the environment';
 
-        daemon(%server,
+        Lyftr::Daemon->new(%server,
             url => 'env:DATABASE_URL',
             server => 'lyftr_secret env:WEBHOOK_SECRET;
                        location = /kept { lyftr_webhook main; }
@@ -108,16 +60,16 @@ sub upgrade {
                                          k => 'of the environment') }
                     qw(/kept /once);
 
-    my $old = master($server, 'nginx.pid');
-    my @old = children($old);
+    my $old = $server->master;
+    my @old = $server->workers;
     my ($new, @new, $together, $keeping);
 
     sleep $seconds;
     kill 'USR2', $old;
 
     Lyftr::Server::wait_for {
-        $new = master($server, 'nginx.pid');
-        @new = $new && $new != $old ? children($new) : ();
+        $new = $server->master;
+        @new = $new && $new != $old ? $server->workers : ();
         @new == @old || $server->logged('new binary process \d+ exited');
     };
 
@@ -137,20 +89,18 @@ sub upgrade {
         Lyftr::Server::wait_for { Lyftr::Housekeeping::owner($server, @new) };
         $keeping = time - $start;
 
-        Lyftr::Server::wait_for { children($old) == 1 };
+        Lyftr::Server::wait_for { Lyftr::Daemon::children($old) == 1 };
 
         kill 'QUIT', $old;
-        Lyftr::Server::wait_for { !master($server, 'nginx.pid.oldbin') };
+        Lyftr::Server::wait_for { !$server->master('nginx.pid.oldbin') };
 
         sleep $seconds;
     }
 
     my @reports = map { $_->stop } @loads;
-    my $ended = !master($server, 'nginx.pid.oldbin');
+    my $ended = !$server->master('nginx.pid.oldbin');
 
-    kill 'QUIT', master($server, 'nginx.pid');
-    Lyftr::Server::wait_for { !master($server, 'nginx.pid') };
-    %masters = ();
+    $server->stop;
 
     return { new => scalar @new, together => $together // 0, ended => $ended,
              keeping => $keeping // 9**9**9,

@@ -13,13 +13,15 @@ use Lyftr::Client;
 
 
 # path: of the stream; id: where it goes on; headers: more of them; each: takes
-# an event, which is not kept then
+# an event, which is not kept then; forgets: it comes back to where it began
 
 sub new {
     my ($class, $server, %self) = @_;
 
     my $self = bless { server => $server, path => '/messages/stream',
                        events => [], ids => [], %self }, $class;
+
+    $self->{first} = $self->{id};
 
     $self->open;
 
@@ -30,13 +32,15 @@ sub new {
 sub open {
     my ($self) = @_;
 
+    my $id = $self->{forgets} ? $self->{first} : $self->{id};
+
     delete @$self{qw(head)};
     $self->{in} = $self->{body} = '';
 
     $self->{client} = eval { $self->{server}->client } or return;
 
     $self->{client}->send(join "\r\n", "GET $self->{path} HTTP/1.1", 'Host: a',
-        defined $self->{id} ? "Last-Event-ID: $self->{id}" : (),
+        defined $id ? "Last-Event-ID: $id" : (),
         @{ $self->{headers} // [] }, '', '');
 }
 
@@ -53,6 +57,8 @@ sub take {
         $client->{in} =~ s/\A(.*?\r\n)\r\n//s or return $n;
         $self->{head} = $1;
     }
+
+    return 0 if $self->{head} !~ m{\AHTTP/1\.1 200 };
 
     while ($client->{in} =~ /\A([0-9a-f]+)\r\n/) {
         my ($len, $skip) = (hex $1, $+[0]);

@@ -77,6 +77,59 @@ NEW
          'if (version != NGX_LYFTR_SQLITE_VERSION) {', 'if (version == 0) {'],
     ],
 
+    # a read for streams that follow begins a row too late now and then
+
+    stream_skips => [['ngx_lyftr_hub.c', 'feed->follow.place = hub->place;',
+        'feed->follow.place = hub->place;'
+        . ' feed->follow.place.seq += (ngx_random() % 20 == 0);']],
+
+    # a stream that is ahead of others, whose read is slow, gets what it has
+
+    stream_repeats => [
+        ['ngx_lyftr_stream.c',
+         'i < n && event[i].seq <= s->follow.place.seq; i++', '0; i++'],
+        ['ngx_lyftr_hub.c', "    feed = op->data;\n\n    return",
+         "    feed = op->data;\n"
+         . "    ngx_int_t rc = backend->follow(conn, &feed->follow,"
+         . " ngx_lyftr_feed_row, feed, err);\n"
+         . "    ngx_msleep(feed->stream ? 0 : 100);\n    return rc;\n    return"],
+    ],
+
+    # what a client does not take is kept for it, and more is read
+
+    stream_unbounded => [
+        ['ngx_lyftr_stream.h', "((s)->busy || (s)->request->buffered"
+         . ' ' x 38 . "\\\n     || (s)->request->connection->buffered)",
+         '(0)'],
+        ['ngx_lyftr_stream.c', <<'OLD', <<'NEW'],
+    if (s->text) {
+        ngx_lyftr_hub_release(s->text);
+        s->text = NULL;
+OLD
+    if (0) {
+NEW
+    ],
+
+    # a read of the log does not end
+
+    stream_snapshot => [['ngx_lyftr_sqlite_follow.c', <<'OLD', <<'NEW']],
+    (void) sqlite3_reset(st);
+
+    return result;
+OLD
+    return result;
+NEW
+
+    # a stream that has ended counts, and its filters and descriptor stay
+
+    stream_left_behind => [
+        ['ngx_lyftr_stream.c',
+         'ngx_lyftr_counters_stream(s->hub->main, -1);', ''],
+        ['ngx_lyftr_stream.c', 's->open = 1;',
+         's->open = 1; if (dup(r->connection->fd) == -1) { return NGX_ERROR; }'],
+        ['ngx_lyftr_hub.c', 'ngx_free(view);', ''],
+    ],
+
     # damage passes for a fault of the message
 
     damage_as_data => [['ngx_lyftr_sqlite_error.c',
