@@ -201,6 +201,56 @@ def processor(r):
     return spent(runs(r, "ingest", target="ours", connections=256))
 
 
+def streams(r, name):
+    return r["parts"].get("stream", {}).get(name, [])
+
+
+def event(r):
+    return median(streams(r, "soon"), "p99")
+
+
+def idle(r):
+    value = median(streams(r, "idle"), "memory")
+    return value and value / 1024
+
+
+def asleep(r):
+    value = median(streams(r, "idle"), "processor")
+    return value and value * 100
+
+
+def live(r):
+    found = [median(pick(streams(r, "ingest"), streams=n), "rate")
+             for n in (100, 0)]
+    return ratio(*found)
+
+
+def catching_up(r):
+    return median(streams(r, "behind"), "rate")
+
+
+def exports(r, name):
+    return r["parts"].get("export", {}).get(name, [])
+
+
+def exported(r):
+    return median(exports(r, "runs"), "rate")
+
+
+def flat(r):
+    return worst(run["growth"] / 1e6 for run in exports(r, "runs"))
+
+
+def beside_export(r):
+    return ratio(*(median(pick(exports(r, "full"), exports=n), "rate")
+                   for n in (1, 0)))
+
+
+def later(r):
+    found = [typical(pick(exports(r, "open"), exports=n)) for n in (1, 0)]
+    return found[0] - found[1] if None not in found else None
+
+
 # number, name, unit, goal, floor, if more is better, how it is had
 
 FIGURES = (
@@ -251,6 +301,22 @@ FIGURES = (
     ("16", "p99.9 at 20,000 a second", " ms", 8, 12, False, fast_last),
     ("17", "processor a message, 256 connections", " µs", 10, 13, False,
      processor),
+    ("18", "from the 200 to the event at 1,000 a second, two workers: p99",
+     " ms", 50, 50, False, event),
+    ("18", "memory of an idle stream, of 1,000", " KB", 16, 16, False, idle),
+    ("18", "processor of 1,000 idle streams", " %", 1, 2, False, asleep),
+    ("18", "ingest beside 100 live streams, to ingest alone", "",
+     0.8, 0.8, True, live),
+    ("18", "catching up, one connection, a second", "", 100000, 100000, True,
+     catching_up),
+    ("19", "export at the most rows, rows a second", "", 200000, 200000, True,
+     exported),
+    ("19", "memory of the workers meanwhile, growth", " MB", 2, 4, False,
+     flat),
+    ("19", "ingest beside an export, to ingest alone", "", 0.8, 0.8, True,
+     beside_export),
+    ("19", "p99 at 1,000 a second beside an export, more than alone", " ms",
+     5, 5, False, later),
 )
 
 

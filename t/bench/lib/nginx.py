@@ -68,6 +68,14 @@ OURS = """
             lyftr_messages main;
         }
 
+        location = /messages/stream {
+            lyftr_stream main;
+        }
+
+        location = /messages/export {
+            lyftr_export main;
+        }
+
         location = /stats {
             lyftr_stats main;
         }

@@ -54,6 +54,14 @@ def resident(pids, name="VmRSS"):
     return max(fields(pid, "status")[name] for pid in pids) * 1024
 
 
+def private(pid):
+    """Bytes of memory that are no file's, shared ones by their part."""
+
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        return sum(int(line.split()[1]) * 1024 for line in f
+                   if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
+
+
 def device(path):
     """Bytes written to the block device under a path, by whomever."""
 

@@ -277,6 +277,48 @@ def scale(part):
                  "64 connections; bare nginx has as many workers as ours.")
 
 
+def stream(part):
+    rows = [["from the 200 to the event", number(median(part["soon"], "p50")),
+             number(median(part["soon"], "p99")),
+             number(max(run["max"] for run in part["soon"]))]]
+
+    beside = ", ".join("%s a second with %d" % (
+        number(median(pick(part["ingest"], streams=n), "rate")), n)
+        for n in (0, 100))
+    last = pick(part["ingest"], streams=100)
+    idle = part["idle"][0]
+    return table(
+        "Streams", ("ms", "p50", "p99", "max"), rows,
+        "1,000 messages a second, two workers, eight streams.\n"
+        "Ingest with 64 connections beside streams: %s; these had %s %% of "
+        "the events\nwhen it ended, and the rest %s s later.\n"
+        "%s idle streams: %s KB of memory each, %s %% of a processor.\n"
+        "One that catches up with %s rows: %s events a second." % (
+            beside, number(100 * (1 - median(last, "behind"))),
+            number(median(last, "caught")), number(idle["streams"]),
+            number(idle["memory"] / 1024), number(100 * idle["processor"]),
+            number(part["rows"]), number(median(part["behind"], "rate"))))
+
+
+def export(part):
+    rows = []
+    for name in ("full", "open"):
+        for n in (0, 1):
+            runs = pick(part[name], exports=n)
+            rows.append(["%s, %d" % ("full speed" if name == "full"
+                                     else "1,000 a second", n),
+                         number(median(runs, "rate")), *latencies(runs)])
+
+    runs = part["runs"]
+    return table(
+        "Exports at %s rows" % number(part["rows"]),
+        ("ingest, exports beside it", "/s", *LATENCIES), rows,
+        "An export: %s rows a second; the workers' memory grew by %s MB at "
+        "most from the first\nquarter of it to the last." % (
+            number(median(runs, "rate")),
+            number(max(run["growth"] for run in runs) / 1e6)))
+
+
 def machine(m):
     return "%d processors (%s), %s of memory, %s, kernel %s, %s. nginx %s " \
         "with %d workers, %s, %s." % (
@@ -287,7 +329,7 @@ def machine(m):
 
 PARTS = {"ingest": ingest, "peers": peers, "open": open_loop, "reads": reads,
          "grown": grown, "search": search, "sustained": sustained,
-         "whatsapp": whatsapp,
+         "whatsapp": whatsapp, "stream": stream, "export": export,
          "scale": scale}
 
 
