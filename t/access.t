@@ -467,6 +467,58 @@ is_deeply([ $server->alarms ], [], 'TLS: no alarms in the log');
 $server->stop;
 
 
+# by a certificate, as the operator's guide tells, and by that of a stranger
+
+{
+    my $dir = tempdir(CLEANUP => 1);
+    my $port = Lyftr::Server::free_port();
+
+    local $ENV{DIR} = $dir;
+
+    is(system(<<'END'), 0, 'certificates');
+cd "$DIR" && exec 2>openssl.log
+
+make() {
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+        -subj "/CN=$1" -keyout "$1.key" -out "$1.csr"
+}
+
+for name in authority stranger; do
+    make $name
+    openssl x509 -req -in $name.csr -signkey $name.key -out $name.crt
+done
+
+make consumer
+openssl x509 -req -in consumer.csr -CA authority.crt -CAkey authority.key \
+    -CAcreateserial -out consumer.crt
+END
+
+    my $own = Lyftr::Server->new(
+        http => 'map $ssl_client_verify $lyftr_certified'
+                . ' { default 0; SUCCESS 1; } geo $lyftr_reader { default 0; }',
+        server => "listen 127.0.0.1:$port ssl;"
+                  . " ssl_certificate $dir/authority.crt;"
+                  . " ssl_certificate_key $dir/authority.key;"
+                  . " ssl_client_certificate $dir/authority.crt;"
+                  . ' ssl_verify_client optional;'
+                  . ' lyftr_read_allow $lyftr_reader $lyftr_certified;'
+                  . ' location = /messages/stream { lyftr_stream main; }');
+
+    $server = { port => $port };
+
+    my ($good, $bad) = map { [ '-k', '--cert', "$dir/$_.crt",
+                               '--key', "$dir/$_.key" ] } qw(consumer stranger);
+
+    is(curl('/stats', @how, @$good), '1.1 200', 'a certificate');
+    is(curl('/stats', @how, '-k'), '1.1 403', 'none');
+    is(curl('/stats', @how, @$bad), '1.1 400', 'that of a stranger');
+    like(curl('/messages/stream?after=0', '-N', '-m', 2, @$good),
+         qr/^event: progress$/m, 'a stream by a certificate');
+    is(curl('/messages/stream', @how, '-k'), '1.1 403', 'and none without');
+    is_deeply([ $own->alarms ], [], 'no alarms in the log');
+}
+
+
 # a password, and another service, in a configuration of one's own
 
 sub answers {
