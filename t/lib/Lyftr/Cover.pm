@@ -8,7 +8,6 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha1_hex);
-use JSON::PP qw(decode_json);
 
 use Lyftr::Plant;
 
@@ -109,14 +108,21 @@ sub lines {
     my ($self) = @_;
 
     my @data = grep { -s } @{ $self->{data} };
-    my %ran;
+    my (%ran, $name);
 
-    for (@data ? split /\n/, `gcov -j -t @data 2>/dev/null` : ()) {
-        for my $file (@{ decode_json($_)->{files} }) {
-            my ($name) = $file->{file} =~ m{(ngx_lyftr_module/.*\.c)$} or next;
+    # the names of sources are those that make -C t/unit knows
 
-            $ran{$name}{$_->{line_number}} += $_->{count}
-                for @{ $file->{lines} };
+    my $gcov = "cd $self->{tree}/t/unit && gcov -t @data 2>/dev/null";
+
+    for (@data ? split /\n/, `$gcov` : ()) {
+        my ($count, $line, $text) = /^ *([^:]+): *(\d+):(.*)/ or next;
+
+        if ($line == 0) {
+            ($name) = $text =~ m{(ngx_lyftr_module/.*\.c)$}
+                if $text =~ /^Source:/;
+
+        } elsif (defined $name && $count ne '-') {
+            $ran{$name}{$line} += $count =~ /^\d/ ? 1 : 0;
         }
     }
 
