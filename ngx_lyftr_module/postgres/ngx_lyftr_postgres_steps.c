@@ -15,6 +15,11 @@
 #define NGX_LYFTR_POSTGRES_PLACES  16384
 #endif
 
+/* from so many on they are sorted, and below looked up one by one */
+#ifndef NGX_LYFTR_POSTGRES_MANY
+#define NGX_LYFTR_POSTGRES_MANY    1024
+#endif
+
 /* the most rows of a range, and those of the ranges it is split into */
 #ifndef NGX_LYFTR_POSTGRES_LONG
 #define NGX_LYFTR_POSTGRES_LONG    4096
@@ -185,16 +190,22 @@ ngx_lyftr_postgres_counted(ngx_lyftr_postgres_t *c, int64_t to,
 {
     PGresult                   *res[3];
     ngx_int_t                   rc;
+    ngx_uint_t                  many;
     ngx_lyftr_postgres_args_t   args;
+
+    many = (to - c->state.counted >= NGX_LYFTR_POSTGRES_MANY);
 
     args.n = 0;
     ngx_lyftr_postgres_arg_int(&args, c->state.counted);
     ngx_lyftr_postgres_arg_int(&args, to);
     ngx_lyftr_postgres_arg_int(&args, NGX_LYFTR_POSTGRES_LONG);
 
-    if (ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_JOB_TIME, &args, err)
+    if (ngx_lyftr_postgres_send(c, many ? NGX_LYFTR_PG_JOB_TIME_MANY
+                                        : NGX_LYFTR_PG_JOB_TIME, &args, err)
         != NGX_OK
-        || ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_JOB_SENDER, &args, err)
+        || ngx_lyftr_postgres_send(c, many ? NGX_LYFTR_PG_JOB_SENDER_MANY
+                                           : NGX_LYFTR_PG_JOB_SENDER, &args,
+                                   err)
            != NGX_OK)
     {
         return NGX_ERROR;

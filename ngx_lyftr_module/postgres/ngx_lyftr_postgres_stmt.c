@@ -134,6 +134,27 @@
     " SELECT s, i, id FROM u WHERE n > $3::bigint"
 
 /*
+ * The same for many rows: they are sorted among the ranges, where each belongs
+ * to the last one before it.
+ */
+
+#define NGX_LYFTR_PG_COUNT_MANY(tree, s)                                      \
+    "WITH k AS (SELECT s, i, id, 1 AS r FROM lyftr.range"                     \
+    " WHERE tree = " tree " UNION ALL"                                        \
+    " SELECT " s ", instant, id, 0 FROM lyftr.message"                        \
+    " WHERE seq > $1::bigint AND seq <= $2::bigint),"                         \
+    " g AS (SELECT s, i, id, r, sum(r) OVER (ORDER BY s, i, id, r DESC"       \
+    " ROWS UNBOUNDED PRECEDING) AS g FROM k),"                                \
+    " x AS (SELECT (array_agg(s) FILTER (WHERE r = 1))[1] AS s,"              \
+    " (array_agg(i) FILTER (WHERE r = 1))[1] AS i,"                           \
+    " (array_agg(id) FILTER (WHERE r = 1))[1] AS id,"                         \
+    " (count(*) - 1)::int AS n FROM g GROUP BY g HAVING count(*) > 1),"       \
+    " u AS (UPDATE lyftr.range r SET n = r.n + x.n FROM x"                    \
+    " WHERE r.tree = " tree " AND r.s = x.s AND r.i = x.i AND r.id = x.id"    \
+    " RETURNING r.s, r.i, r.id, r.n)"                                         \
+    " SELECT s, i, id FROM u WHERE n > $3::bigint"
+
+/*
  * Ranges of $5 rows take the place of one.  Rows whose keys are the same are
  * never parted, so a range of theirs may be long.
  */
@@ -339,6 +360,12 @@ const char  *ngx_lyftr_postgres_sql[] = {
 
     /* NGX_LYFTR_PG_JOB_SENDER */
     NGX_LYFTR_PG_COUNT("1", "m.sender"),
+
+    /* NGX_LYFTR_PG_JOB_TIME_MANY */
+    NGX_LYFTR_PG_COUNT_MANY("0", "''::text"),
+
+    /* NGX_LYFTR_PG_JOB_SENDER_MANY */
+    NGX_LYFTR_PG_COUNT_MANY("1", "sender"),
 
     /* NGX_LYFTR_PG_JOB_SENDERS */
     "WITH m AS MATERIALIZED (SELECT sender, sender_rest, count(*) AS n"
