@@ -7,6 +7,7 @@ use feature qw(fc unicode_strings);
 
 use lib 't/lib';
 use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
 use IPC::Open2 ();
 use JSON::PP;
 use POSIX ();
@@ -524,9 +525,10 @@ subtest 'an answer that is lost' => sub {
 
 
 subtest 'a server that is killed' => sub {
-    my $own = Lyftr::Postgres->new;
+    my $own = Lyftr::Postgres->new(listen => '127.0.0.1',
+                                   port => Lyftr::Server::free_port());
     my $database = $own->database;
-    my $server = server($own->url($database));
+    my $server = server("postgresql://lyftr\@127.0.0.1:$own->{port}/$database");
     my (%acked, $n);
 
     for my $round (1 .. 4) {
@@ -588,7 +590,14 @@ subtest 'a standby' => sub {
     my $standby = $primary->standby;
 
     my $database = $primary->database;
-    my $url = "postgresql://lyftr\@/$database?host=$primary->{dir},"
+
+    # and before them one that says nothing
+
+    my $silent = tempdir(CLEANUP => 1);
+    my $socket = IO::Socket::UNIX->new(Local => "$silent/.s.PGSQL.5432",
+                                       Listen => 8) or die "socket: $!";
+
+    my $url = "postgresql://lyftr\@/$database?host=$silent,$primary->{dir},"
               . "$standby->{dir}";
     my $server = server($url, store => 'durability=standby timeout=2s');
 

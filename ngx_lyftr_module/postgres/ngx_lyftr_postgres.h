@@ -17,6 +17,9 @@
 /* of a URL, with its zero */
 #define NGX_LYFTR_POSTGRES_URL     2048
 
+/* of a list of hosts, or of their ports */
+#define NGX_LYFTR_POSTGRES_HOSTS   1024
+
 /* bytes of a row: of its own columns, and of type and raw */
 #define NGX_LYFTR_POSTGRES_LENGTH  (16 * 1024 * 1024)
 
@@ -112,7 +115,12 @@ typedef struct {
     ngx_int_t            prepare;          /* statements by name */
     ngx_int_t            search;
 
+    char                 hosts[NGX_LYFTR_POSTGRES_HOSTS];   /* those of the */
+    char                 ports[NGX_LYFTR_POSTGRES_HOSTS];   /* URL, if many */
+    ngx_uint_t           nhosts;           /* 0: one, or libpq knows */
+
     /* of this process */
+    ngx_uint_t           host;             /* which took writes last */
     ngx_uint_t           alone;            /* no standby is waited for, */
     ngx_uint_t           told;             /* and the log has it */
     ngx_atomic_t         slots[NGX_LYFTR_POSTGRES_SLOTS];
@@ -268,6 +276,10 @@ ngx_int_t ngx_lyftr_postgres_init(void *data, ngx_str_t *url,
     ngx_lyftr_error_t *err);
 ngx_uint_t ngx_lyftr_postgres_same(void *a, void *b);
 
+/* copies the nth part of a list with commas; the only one is that of all */
+void ngx_lyftr_postgres_part(const char *list, ngx_uint_t n, char *buf,
+    size_t size);
+
 
 /* ngx_lyftr_postgres_buf.c */
 
@@ -316,9 +328,10 @@ extern const char  *ngx_lyftr_postgres_sql[];
 
 /* ngx_lyftr_postgres_call.c */
 
-/* connects, until the deadline; and ends that */
+/* connects, until the deadline, to one host of those of the URL, or NULL */
 ngx_int_t ngx_lyftr_postgres_call_open(ngx_lyftr_postgres_t *c,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+    const char *host, const char *port, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
 void ngx_lyftr_postgres_call_close(ngx_lyftr_postgres_t *c);
 
 /* has the server gone, as far as is known without asking it? */

@@ -36,24 +36,27 @@ static ngx_int_t ngx_lyftr_postgres_sent(ngx_lyftr_postgres_t *c, int what,
 
 
 ngx_int_t
-ngx_lyftr_postgres_call_open(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_postgres_call_open(ngx_lyftr_postgres_t *c, const char *host,
+    const char *port, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
-    PGconn                      *pg;
-    ngx_lyftr_postgres_call_t   *call;
+    short                         events;
+    PGconn                       *pg;
+    ngx_lyftr_postgres_call_t    *call;
+    PostgresPollingStatusType     polling;
 
     /* what the URL says comes after what we would rather have */
 
     const char  *names[] = {
         "target_session_attrs", "fallback_application_name",
-        "tcp_user_timeout", "options", "dbname", "client_encoding", NULL
+        "tcp_user_timeout", "options", "dbname", "client_encoding",
+        host ? "host" : NULL, "port", NULL
     };
 
     const char  *values[] = {
         "read-write", "lyftr", "10000",
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
         " -c tcp_keepalives_count=3",
-        c->dsn->url, "UTF8", NULL
+        c->dsn->url, "UTF8", host, port, NULL
     };
 
     call = &c->call;
@@ -68,45 +71,26 @@ ngx_lyftr_postgres_call_open(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
 
     call->pg = pg;
 
-    for ( ;; ) {
+    (void) PQsetNoticeReceiver(pg, ngx_lyftr_postgres_notice, c);
 
-        if (PQstatus(pg) == CONNECTION_BAD) {
-            break;
+    polling = PGRES_POLLING_WRITING;
+
+    while (PQstatus(pg) != CONNECTION_BAD
+           && (polling == PGRES_POLLING_WRITING
+               || polling == PGRES_POLLING_READING))
+    {
+        events = (polling == PGRES_POLLING_READING) ? POLLIN : POLLOUT;
+
+        if (ngx_lyftr_postgres_wait(c, events, deadline, err) != NGX_OK) {
+            ngx_lyftr_postgres_call_close(c);
+            return NGX_ERROR;
         }
 
-        switch (PQconnectPoll(pg)) {
+        polling = PQconnectPoll(pg);
+    }
 
-        case PGRES_POLLING_READING:
-
-            if (ngx_lyftr_postgres_wait(c, POLLIN, deadline, err) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            continue;
-
-        case PGRES_POLLING_WRITING:
-
-            if (ngx_lyftr_postgres_wait(c, POLLOUT, deadline, err) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            continue;
-
-        case PGRES_POLLING_OK:
-
-            (void) PQsetNoticeReceiver(pg, ngx_lyftr_postgres_notice, c);
-
-            if (PQsetnonblocking(pg, 1) == 0) {
-                return NGX_OK;
-            }
-
-            break;
-
-        default:
-            break;
-        }
-
-        break;
+    if (polling == PGRES_POLLING_OK && PQsetnonblocking(pg, 1) == 0) {
+        return NGX_OK;
     }
 
     (void) ngx_lyftr_postgres_lost(c->dsn, pg, err);

@@ -14,6 +14,8 @@
 #define NGX_LYFTR_POSTGRES_SERVER  130000
 
 
+static ngx_int_t ngx_lyftr_postgres_reach(ngx_lyftr_postgres_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_check(ngx_lyftr_postgres_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
@@ -70,7 +72,7 @@ ngx_lyftr_postgres_connect(ngx_lyftr_postgres_t *c, ngx_uint_t flags,
 
     c->reads = 0;
 
-    if (ngx_lyftr_postgres_call_open(c, deadline, err) == NGX_OK
+    if (ngx_lyftr_postgres_reach(c, deadline, err) == NGX_OK
         && ngx_lyftr_postgres_check(c, deadline, err) == NGX_OK
         && ngx_lyftr_postgres_schema(c, flags, deadline, err) == NGX_OK
         && ngx_lyftr_postgres_pipeline(c, err) == NGX_OK)
@@ -79,6 +81,46 @@ ngx_lyftr_postgres_connect(ngx_lyftr_postgres_t *c, ngx_uint_t flags,
     }
 
     ngx_lyftr_postgres_call_close(c);
+
+    return NGX_ERROR;
+}
+
+
+/* the host that took writes last comes first; each has its share of the time */
+
+static ngx_int_t
+ngx_lyftr_postgres_reach(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    char                       host[NGX_LYFTR_POSTGRES_HOSTS];
+    char                       port[NGX_LYFTR_POSTGRES_HOSTS];
+    ngx_uint_t                 i, n, first;
+    ngx_msec_t                 until;
+    ngx_lyftr_postgres_dsn_t  *dsn;
+
+    dsn = c->dsn;
+
+    if (dsn->nhosts == 0) {
+        return ngx_lyftr_postgres_call_open(c, NULL, NULL, deadline, err);
+    }
+
+    first = __atomic_load_n(&dsn->host, __ATOMIC_RELAXED);
+
+    for (i = 0; i < dsn->nhosts; i++) {
+        n = (first + i) % dsn->nhosts;
+
+        ngx_lyftr_postgres_part(dsn->hosts, n, host, sizeof(host));
+        ngx_lyftr_postgres_part(dsn->ports, n, port, sizeof(port));
+
+        until = ngx_lyftr_clock()
+                + ngx_lyftr_postgres_left(deadline) / (dsn->nhosts - i);
+
+        if (ngx_lyftr_postgres_call_open(c, host, port, until, err) == NGX_OK)
+        {
+            __atomic_store_n(&dsn->host, n, __ATOMIC_RELAXED);
+            return NGX_OK;
+        }
+    }
 
     return NGX_ERROR;
 }

@@ -8,6 +8,8 @@
 static char *ngx_lyftr_postgres_scheme(ngx_str_t *url, size_t *left);
 static void ngx_lyftr_postgres_name(ngx_lyftr_postgres_dsn_t *dsn,
     PQconninfoOption *options);
+static void ngx_lyftr_postgres_hosts(ngx_lyftr_postgres_dsn_t *dsn,
+    PQconninfoOption *options);
 static const char *ngx_lyftr_postgres_option(PQconninfoOption *options,
     const char *name, const char *other);
 
@@ -52,6 +54,7 @@ ngx_lyftr_postgres_init(void *data, ngx_str_t *url, ngx_lyftr_error_t *err)
     }
 
     ngx_lyftr_postgres_name(dsn, options);
+    ngx_lyftr_postgres_hosts(dsn, options);
 
     PQconninfoFree(options);
 
@@ -116,6 +119,60 @@ ngx_lyftr_postgres_name(ngx_lyftr_postgres_dsn_t *dsn,
                     ngx_lyftr_postgres_option(options, "host", "local"),
                     ngx_lyftr_postgres_option(options, "port", "5432"),
                     ngx_lyftr_postgres_option(options, "dbname", ""));
+}
+
+
+/*
+ * libpq goes on to the next host when one refuses, but waits for one that is
+ * silent as long as it is let; so each has its own time.
+ */
+
+static void
+ngx_lyftr_postgres_hosts(ngx_lyftr_postgres_dsn_t *dsn,
+    PQconninfoOption *options)
+{
+    const char  *hosts, *ports, *p;
+
+    hosts = ngx_lyftr_postgres_option(options, "host", "");
+    ports = ngx_lyftr_postgres_option(options, "port", "");
+
+    if (strchr(hosts, ',') == NULL
+        || ngx_lyftr_postgres_option(options, "hostaddr", NULL)
+        || ngx_strlen(hosts) >= NGX_LYFTR_POSTGRES_HOSTS
+        || ngx_strlen(ports) >= NGX_LYFTR_POSTGRES_HOSTS)
+    {
+        return;
+    }
+
+    (void) strcpy(dsn->hosts, hosts);
+    (void) strcpy(dsn->ports, ports);
+
+    dsn->nhosts = 1;
+
+    for (p = hosts; *p; p++) {
+        dsn->nhosts += (*p == ',');
+    }
+}
+
+
+void
+ngx_lyftr_postgres_part(const char *list, ngx_uint_t n, char *buf, size_t size)
+{
+    size_t       len;
+    const char  *end;
+
+    if (strchr(list, ',') == NULL) {
+        n = 0;
+    }
+
+    for ( /* void */ ; n && (end = strchr(list, ',')) != NULL; n--) {
+        list = end + 1;
+    }
+
+    len = ngx_min(strcspn(list, ","), size - 1);
+
+    ngx_memcpy(buf, list, len);
+    buf[len] = '\0';
 }
 
 

@@ -84,6 +84,44 @@ test_urls(void **state)
 }
 
 
+/* of several hosts, each is tried for a time of its own */
+
+static void
+test_hosts(void **state)
+{
+    char        part[8];
+    ngx_str_t   url;
+
+    url = test_str("postgresql://a:1,b,c:3/db");
+    assert_int_equal(b->init(&dsn, &url, &err), NGX_OK);
+    assert_int_equal(dsn.nhosts, 3);
+
+    ngx_lyftr_postgres_part(dsn.hosts, 0, part, sizeof(part));
+    assert_string_equal(part, "a");
+    ngx_lyftr_postgres_part(dsn.hosts, 2, part, sizeof(part));
+    assert_string_equal(part, "c");
+    ngx_lyftr_postgres_part(dsn.ports, 1, part, sizeof(part));
+    assert_string_equal(part, "");
+    ngx_lyftr_postgres_part(dsn.ports, 2, part, sizeof(part));
+    assert_string_equal(part, "3");
+
+    url = test_str("postgresql:///db?host=/x,/y&port=7");
+    assert_int_equal(b->init(&dsn, &url, &err), NGX_OK);
+    assert_int_equal(dsn.nhosts, 2);
+
+    ngx_lyftr_postgres_part(dsn.hosts, 1, part, sizeof(part));
+    assert_string_equal(part, "/y");
+    ngx_lyftr_postgres_part(dsn.ports, 1, part, sizeof(part));
+    assert_string_equal(part, "7");
+    ngx_lyftr_postgres_part("0123456789,x", 0, part, sizeof(part));
+    assert_string_equal(part, "0123456");
+
+    url = test_str("postgresql://a/db");
+    assert_int_equal(b->init(&dsn, &url, &err), NGX_OK);
+    assert_int_equal(dsn.nhosts, 0);
+}
+
+
 static void
 test_errors(void **state)
 {
@@ -316,6 +354,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_cut),
