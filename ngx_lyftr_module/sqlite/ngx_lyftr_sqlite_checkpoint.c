@@ -10,9 +10,20 @@
 /* nsec between two tries of the last one */
 #define NGX_LYFTR_SQLITE_WAL_PAUSE 10000000
 
+/* bytes that are copied beside commits, and then synced */
+#define NGX_LYFTR_SQLITE_TRICKLE   (128 * 1024)
+
 
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static void ngx_lyftr_sqlite_trickle(ngx_lyftr_sqlite_t *c);
+static int ngx_lyftr_sqlite_trickle_write(sqlite3_file *file, const void *data,
+    int n, sqlite3_int64 offset);
+
+
+/* of the checkpoint that a thread makes */
+static __thread const sqlite3_io_methods  *ngx_lyftr_sqlite_plain;
+static __thread int                        ngx_lyftr_sqlite_copied;
 
 
 /*
@@ -94,13 +105,66 @@ ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_t *guard,
     ngx_lyftr_sqlite_rollback(c);
 
     if (rc == NGX_OK) {
-        (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
+        ngx_lyftr_sqlite_trickle(c);
         rc = ngx_lyftr_sqlite_sync_db(c, err);
     }
 
     ngx_lyftr_sqlite_rollback(guard);
 
     return rc;
+}
+
+
+/*
+ * The disk writes what is copied as it comes: a commit's sync would wait behind
+ * all of it.
+ */
+
+static void
+ngx_lyftr_sqlite_trickle(ngx_lyftr_sqlite_t *c)
+{
+    sqlite3_file        *file;
+    sqlite3_io_methods   methods;
+
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &file)
+        != SQLITE_OK)
+    {
+        return;
+    }
+
+    methods = *file->pMethods;
+    methods.xWrite = ngx_lyftr_sqlite_trickle_write;
+
+    ngx_lyftr_sqlite_plain = file->pMethods;
+    ngx_lyftr_sqlite_copied = 0;
+
+    file->pMethods = &methods;
+
+    (void) ngx_lyftr_sqlite_checkpoint_as(c, SQLITE_CHECKPOINT_PASSIVE);
+
+    file->pMethods = ngx_lyftr_sqlite_plain;
+}
+
+
+static int
+ngx_lyftr_sqlite_trickle_write(sqlite3_file *file, const void *data, int n,
+    sqlite3_int64 offset)
+{
+    int  rc;
+
+    rc = ngx_lyftr_sqlite_plain->xWrite(file, data, n, offset);
+
+    ngx_lyftr_sqlite_copied += n;
+
+    if (rc != SQLITE_OK
+        || ngx_lyftr_sqlite_copied < NGX_LYFTR_SQLITE_TRICKLE)
+    {
+        return rc;
+    }
+
+    ngx_lyftr_sqlite_copied = 0;
+
+    return ngx_lyftr_sqlite_plain->xSync(file, SQLITE_SYNC_NORMAL);
 }
 
 

@@ -4,6 +4,20 @@
 #include <ngx_lyftr_sqlite_setup.h>
 #include <ngx_lyftr_sqlite_jobs.h>
 
+#include <time.h>
+
+
+/*
+ * After a step it rests for so many times what that took of a processor, and
+ * so many nsec at most, while rows come; unless so many have no segment, or for
+ * so many msec there always was something to do.
+ */
+#define NGX_LYFTR_JOBS_REST        2
+#define NGX_LYFTR_JOBS_REST_MOST   20000000
+#define NGX_LYFTR_JOBS_REST_ROWS   (3 * NGX_LYFTR_SEGMENT / 2)
+#define NGX_LYFTR_JOBS_REST_BUSY   5000
+#define NGX_LYFTR_JOBS_REST_QUIET  100
+
 
 static ngx_int_t ngx_lyftr_jobs_create(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
@@ -12,6 +26,8 @@ static ngx_int_t ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_jobs_step(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static void ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c, int64_t began);
+static int64_t ngx_lyftr_jobs_cost(void);
 static ngx_int_t ngx_lyftr_job_rebuild(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_job_rebuild_active(ngx_lyftr_sqlite_jobs_t *jobs);
@@ -94,10 +110,13 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
+    int64_t     began;
     ngx_int_t   rc;
     ngx_uint_t  n, owner;
 
     err->code = NGX_LYFTR_ERR_NONE;
+
+    began = ngx_lyftr_jobs_cost();
 
     rc = ngx_lyftr_jobs_create(c, err);
 
@@ -128,7 +147,58 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
         return NGX_DECLINED;
     }
 
+    if (rc == NGX_OK) {
+        ngx_lyftr_jobs_rest(c, began);
+
+    } else if (rc == NGX_DONE) {
+        c->jobs->idle = ngx_lyftr_clock();
+    }
+
     return rc;
+}
+
+
+/*
+ * What it has to do comes in bursts, and in each a message would wait for a
+ * processor, and a batch for its turn.
+ */
+
+static void
+ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c, int64_t began)
+{
+    int64_t          rest;
+    ngx_msec_t       now;
+    struct timespec  ts;
+
+    now = ngx_lyftr_clock();
+
+    if (now - c->jobs->steps.since >= NGX_LYFTR_JOBS_REST_QUIET
+        || now - c->jobs->idle >= NGX_LYFTR_JOBS_REST_BUSY
+        || c->index.last - c->state.indexed >= NGX_LYFTR_JOBS_REST_ROWS
+        || c->adopt)
+    {
+        return;
+    }
+
+    rest = (ngx_lyftr_jobs_cost() - began) * NGX_LYFTR_JOBS_REST;
+
+    ts.tv_sec = 0;
+    ts.tv_nsec = ngx_min(rest, NGX_LYFTR_JOBS_REST_MOST);
+
+    (void) nanosleep(&ts, NULL);
+}
+
+
+/* nsec of a processor that the thread has had */
+
+static int64_t
+ngx_lyftr_jobs_cost(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+
+    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
 

@@ -2,13 +2,29 @@
 
 #include "unit_store.h"
 
+#include <ngx_lyftr_sqlite_jobs.h>
+
 #include <sys/stat.h>
 
 
 #define TEST_WAL   (1024 * 1024)
 
 
+int __real_nanosleep(const struct timespec *ts, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *ts, struct timespec *left);
+
+
 static ngx_uint_t  added;
+static ngx_uint_t  rests;
+
+
+int
+__wrap_nanosleep(const struct timespec *ts, struct timespec *left)
+{
+    rests++;
+
+    return __real_nanosleep(ts, left);
+}
 
 
 static int
@@ -214,6 +230,59 @@ test_checkpoint(void **state)
 }
 
 
+/* it rests between two steps, while rows come and it can follow */
+
+static void
+test_rest(void **state)
+{
+    void                *c, *keeper;
+    ngx_lyftr_sqlite_t  *s;
+
+    dsn.max_wal = 256 << 20;
+
+    c = unit_open();
+    keeper = unit_open();
+    s = keeper;
+
+    /* nothing is known yet of how it gets on */
+
+    rests = 0;
+    assert_int_equal(test_add(c, NGX_LYFTR_SEGMENT + 5), NGX_OK);
+    unit_housekeep_all(keeper);
+    assert_int_equal(rests, 0);
+
+    assert_int_equal(test_add(c, NGX_LYFTR_SEGMENT), NGX_OK);
+    assert_int_equal(unit_housekeep(keeper), NGX_OK);
+    assert_int_equal(rests, 1);
+
+    /* nobody writes any more */
+
+    s->jobs->steps.since -= 1000;
+    assert_int_equal(unit_housekeep(keeper), NGX_OK);
+    assert_int_equal(rests, 1);
+    unit_housekeep_all(keeper);
+
+    /* many rows have no segment */
+
+    rests = 0;
+    assert_int_equal(test_add(c, 3 * NGX_LYFTR_SEGMENT), NGX_OK);
+    assert_int_equal(unit_housekeep(keeper), NGX_OK);
+    assert_int_equal(rests, 0);
+    unit_housekeep_all(keeper);
+
+    /* it has had no pause for long */
+
+    rests = 0;
+    assert_int_equal(test_add(c, NGX_LYFTR_SEGMENT), NGX_OK);
+    s->jobs->idle -= 10000;
+    assert_int_equal(unit_housekeep(keeper), NGX_OK);
+    assert_int_equal(rests, 0);
+
+    b->close(c);
+    b->close(keeper);
+}
+
+
 /* one of all connections, until it is closed */
 
 static void
@@ -270,6 +339,7 @@ main(void)
         test_fresh(test_limit),
         test_fresh(test_content),
         test_fresh(test_checkpoint),
+        test_fresh(test_rest),
         test_fresh(test_owner),
         cmocka_unit_test(test_advice)
     };

@@ -4,6 +4,8 @@
 
 #include <ngx_lyftr_sqlite_jobs.h>
 
+#include <sys/stat.h>
+
 
 /* one sync a commit, and the next writer's turn comes after it */
 
@@ -201,6 +203,68 @@ test_cuts(void **state)
 }
 
 
+/* what a checkpoint copies beside the commits is synced in small parts */
+
+static void
+test_trickle(void **state)
+{
+    char         id[16], path[160], text[3000];
+    void        *c, *keeper;
+    ngx_str_t    s, t;
+    ngx_uint_t   i;
+    struct stat  sb;
+
+    ngx_memset(text, 'x', sizeof(text));
+    t.data = (u_char *) text;
+    t.len = sizeof(text);
+
+    watched = 1;
+
+    c = unit_open();
+    keeper = unit_open();
+
+    /* its first transaction copies what it finds */
+
+    (void) unit_housekeep(keeper);
+
+    for (i = 0; i < 200; i++) {
+        (void) sprintf(id, "i%d", (int) i);
+        s = unit_str(id);
+
+        assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
+        assert_true(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &t));
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
+    }
+
+    most = 0;
+    assert_int_equal(ngx_lyftr_sqlite_checkpoint(keeper, c, unit_in(1000),
+                                                 &err), NGX_OK);
+    assert_in_range(most, 1, 128 * 1024 / UNIT_DISK_PAGE);
+
+    /* if one of these syncs fails, the log is emptied into the database */
+
+    for (i = 200; i < 400; i++) {
+        (void) sprintf(id, "i%d", (int) i);
+        s = unit_str(id);
+
+        assert_int_equal(b->turn(c, unit_in(2000), &err), NGX_OK);
+        assert_true(unit_insert(c, &s, "+1", "2025-01-15T10:00:00Z", &t));
+        assert_int_equal(unit_commit(c, &err), NGX_OK);
+    }
+
+    bad_sync = 3;
+    (void) ngx_lyftr_sqlite_checkpoint(keeper, c, unit_in(1000), &err);
+    assert_int_equal(bad_sync, 0);
+
+    (void) snprintf(path, sizeof(path), "%s/t.db-wal", dir);
+    assert_int_equal(stat(path, &sb), 0);
+    assert_in_range(sb.st_size, 0, 20 * UNIT_DISK_PAGE);
+
+    b->close(c);
+    b->close(keeper);
+}
+
+
 int
 main(void)
 {
@@ -209,6 +273,7 @@ main(void)
         unit_fresh_disks(test_housekeeping),
         unit_fresh_disks(test_cut_off),
         unit_fresh_disks(test_reader),
+        unit_fresh_disks(test_trickle),
         unit_fresh_disks(test_cuts)
     };
 

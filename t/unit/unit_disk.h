@@ -29,6 +29,7 @@ static ngx_uint_t            bad_sync;     /* which call fails, from now on */
 static ngx_lyftr_sqlite_t   *other;        /* tries the lock at each sync */
 static ngx_uint_t            locked;
 static ngx_uint_t            watched;
+static ngx_uint_t            most;         /* pages of the database at once */
 
 static unit_disk_t           disks[UNIT_DISKS] = {
     { .suffix = "t.db" },
@@ -47,7 +48,7 @@ unit_disk_sync(int fd, ngx_uint_t ok)
     char           name[64], path[256];
     size_t         at;
     ssize_t        n;
-    ngx_uint_t     i;
+    ngx_uint_t     i, pages;
     unit_disk_t   *d;
     static u_char  now[UNIT_DISK_MAX];
 
@@ -72,6 +73,8 @@ unit_disk_sync(int fd, ngx_uint_t ok)
     n = pread(fd, now, UNIT_DISK_MAX, 0);
     assert_in_range(n, 0, UNIT_DISK_MAX - 1);
 
+    pages = 0;
+
     for (at = 0; at < UNIT_DISK_MAX; at += UNIT_DISK_PAGE) {
 
         if (memcmp(now + at, d->clean + at, UNIT_DISK_PAGE) == 0) {
@@ -83,6 +86,12 @@ unit_disk_sync(int fd, ngx_uint_t ok)
         if (ok) {
             ngx_memcpy(d->disk + at, now + at, UNIT_DISK_PAGE);
         }
+
+        pages++;
+    }
+
+    if (i == 0) {
+        most = ngx_max(most, pages);
     }
 
     if (ok) {
@@ -147,6 +156,7 @@ unit_setup_disks(void **state)
     other = NULL;
     locked = 0;
     watched = 0;
+    most = 0;
 
     return 0;
 }
