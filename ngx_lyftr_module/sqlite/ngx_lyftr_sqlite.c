@@ -225,6 +225,8 @@ ngx_lyftr_sqlite_renew(void *data)
 
     ngx_memzero((void *) dsn->common.words,
                 NGX_LYFTR_FILE_N * sizeof(ngx_atomic_t));
+
+    dsn->common.words[NGX_LYFTR_WORD_SYNCED] = 0;
 }
 
 

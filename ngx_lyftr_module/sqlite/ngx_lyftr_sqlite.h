@@ -154,6 +154,7 @@ typedef struct {
 #define NGX_LYFTR_WORD_GENERATION  (NGX_LYFTR_FILE_N + 2) /* of segments */
 #define NGX_LYFTR_WORD_BEAT        (NGX_LYFTR_FILE_N + 3) /* of the lease */
 #define NGX_LYFTR_WORD_COMMIT      (NGX_LYFTR_FILE_N + 4) /* one has begun */
+#define NGX_LYFTR_WORD_SYNCED      (NGX_LYFTR_FILE_N + 5) /* by a writer */
 
 
 /* what lyftr_state says in this transaction */

@@ -77,11 +77,11 @@ int ngx_lyftr_sqlite_wal_hook(void *data, sqlite3 *db, const char *name,
 int ngx_lyftr_sqlite_pages(ngx_lyftr_sqlite_t *c);
 
 /*
- * Makes durable what was committed before the connection was opened, or before
- * a sync failed; under the file lock.
+ * Makes durable what was committed before any of these processes wrote, or
+ * before a sync failed; under the file lock.
  */
-ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 /* the database, of which a part was copied */
 ngx_int_t ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c,

@@ -66,7 +66,7 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     }
 
     if (t->write) {
-        if (ngx_lyftr_sqlite_sync(c, t->deadline, err) != NGX_OK
+        if (ngx_lyftr_sqlite_sync(c, t->write, t->deadline, err) != NGX_OK
             || ngx_lyftr_sqlite_room(c, t->write, err) != NGX_OK)
         {
             return NGX_ERROR;

@@ -130,15 +130,18 @@ ngx_lyftr_sqlite_sync_db(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
  * the kernel may take those of the log for written, and empties the log, for
  * nothing that follows such a page there would be found again.  A reader may
  * hold that up; if no write has failed, a sync of the log will do.
+ *
+ * Once a writer has done that, all that these processes commit is synced, or a
+ * word tells.
  */
 
 ngx_int_t
-ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
-    ngx_lyftr_error_t *err)
+ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     int            rc, mode, wait;
     ngx_uint_t     failed, cut;
-    ngx_atomic_t  *word, *commit;
+    ngx_atomic_t  *word, *commit, *synced;
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_UNSYNCED);
 
@@ -149,6 +152,12 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     commit = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_COMMIT);
 
     cut = commit && __atomic_load_n(commit, __ATOMIC_SEQ_CST);
+
+    synced = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_SYNCED);
+
+    if (synced && __atomic_load_n(synced, __ATOMIC_SEQ_CST)) {
+        c->wal.synced = 1;
+    }
 
     if (c->wal.synced && !failed && !cut) {
         return NGX_OK;
@@ -194,6 +203,10 @@ ngx_lyftr_sqlite_sync(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     if (failed && word) {
         __atomic_store_n(word, 0, __ATOMIC_SEQ_CST);
+    }
+
+    if (synced && write == NGX_LYFTR_SQLITE_WRITE) {
+        __atomic_store_n(synced, 1, __ATOMIC_SEQ_CST);
     }
 
     ngx_lyftr_sqlite_committing(c, 0);

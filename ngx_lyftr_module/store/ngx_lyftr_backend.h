@@ -19,7 +19,7 @@
  * What all processes share of a store has room for so many of a backend's
  * words, gauges and jobs, and for so many words of the reason why one fails.
  */
-#define NGX_LYFTR_WORDS            9
+#define NGX_LYFTR_WORDS            10
 #define NGX_LYFTR_GAUGES_MAX       16
 #define NGX_LYFTR_JOBS_MAX         12
 #define NGX_LYFTR_JOB_REASON       12

@@ -85,6 +85,7 @@ test_failed_checkpoint(void **state)
 
         } else {
             b->close(c);
+            words[NGX_LYFTR_WORD_SYNCED] = 0;
             c = unit_open();
             assert_int_equal(b->turn(c, unit_in(1000), &err), NGX_ERROR);
             b->close(c);

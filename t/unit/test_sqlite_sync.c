@@ -117,6 +117,61 @@ test_cut_off(void **state)
 }
 
 
+/*
+ * What there was before is made durable once: a writer that is new then knows
+ * that all others, if they have ended, have synced what they committed.
+ */
+
+static void
+test_synced(void **state)
+{
+    void  *c, *keeper;
+
+    /* not by the housekeeping, which adopts rows and syncs none of them */
+
+    keeper = unit_open();
+    (void) unit_housekeep(keeper);
+    assert_int_equal(words[NGX_LYFTR_WORD_SYNCED], 0);
+
+    c = unit_open();
+    syncs = 0;
+    assert_int_equal(unit_one(c, "a"), NGX_OK);
+    assert_true(syncs > 1);
+    assert_int_equal(words[NGX_LYFTR_WORD_SYNCED], 1);
+    b->close(c);
+
+    c = unit_open();
+    syncs = 0;
+    assert_int_equal(unit_one(c, "a"), NGX_DECLINED);
+    assert_int_equal(syncs, 0);
+    assert_int_equal(unit_one(c, "b"), NGX_OK);
+    assert_in_range(syncs, 1, 2);
+    b->close(c);
+
+    /* but for one that was killed within a commit, or failed */
+
+    words[NGX_LYFTR_WORD_COMMIT] = 1;
+
+    c = unit_open();
+    syncs = 0;
+    assert_int_equal(unit_one(c, "b"), NGX_DECLINED);
+    assert_int_equal(syncs, 1);
+    b->close(c);
+
+    c = unit_open_as(NGX_LYFTR_OPEN_FAILED);
+    syncs = 0;
+    assert_int_equal(unit_one(c, "b"), NGX_DECLINED);
+    assert_true(syncs > 1);
+    b->close(c);
+    b->close(keeper);
+
+    /* after a reload the files may be others */
+
+    b->renew(&dsn);
+    assert_int_equal(words[NGX_LYFTR_WORD_SYNCED], 0);
+}
+
+
 /* a reader holds the checkpoint up: then a sync does, if no write has failed */
 
 static void
@@ -140,6 +195,8 @@ test_reader(void **state)
     assert_int_equal(b->turn(d, unit_in(300), &err), NGX_DECLINED);
     assert_int_equal(err.code, NGX_LYFTR_ERR_BUSY);
     b->close(d);
+
+    words[NGX_LYFTR_WORD_SYNCED] = 0;
 
     d = unit_open_as(0);
     syncs = 0;
@@ -272,6 +329,7 @@ main(void)
         unit_fresh_disks(test_order),
         unit_fresh_disks(test_housekeeping),
         unit_fresh_disks(test_cut_off),
+        unit_fresh_disks(test_synced),
         unit_fresh_disks(test_reader),
         unit_fresh_disks(test_trickle),
         unit_fresh_disks(test_cuts)
