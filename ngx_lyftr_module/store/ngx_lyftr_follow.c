@@ -9,7 +9,7 @@
  */
 
 /* msec after which is looked whether there still is a leader */
-#define NGX_LYFTR_FOLLOW_LOOK      10
+#define NGX_LYFTR_FOLLOW_LOOK      4
 
 
 static void ngx_lyftr_follow_handler(ngx_event_t *ev);
