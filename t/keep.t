@@ -142,6 +142,8 @@ cmp_ok($samples->{'lyftr_store_left_bytes_total{store="main"}'}, '>', 12 * 50,
 cmp_ok(abs(time - 80 * 86400 - $samples->{
            'lyftr_store_oldest_timestamp_seconds{store="main"}'}), '<', 3600,
        'when the oldest came');
+is($samples->{'lyftr_store_keep_seconds{store="main"}'}, 90 * 86400,
+   'for how long they stay');
 is($samples->{'lyftr_store_keep_lag_seconds{store="main"}'}, 0, 'and the lag');
 
 # after a restart, and a reload by which all leave, while others come
@@ -150,6 +152,24 @@ $server->stop;
 $server = Lyftr::Server->new(dir => $server->{dir}, server => $conf,
                              store => 'keep=90d');
 is(json($server, '/messages')->{total}, 9, 'the same after a restart');
+
+# a copy has what is left, and goes on behind it
+
+my $copy = "$server->{dir}/copy.db";
+
+is(system('docker/backup --verify ' . $server->{db} . " $copy >/dev/null 2>&1"),
+   0, 'a copy is made');
+
+my $other = Lyftr::Server->new(db => $copy, server => $conf,
+                               store => 'check=1s');
+is(ids($other, '/messages'), ids($server, '/messages'), 'of what is left');
+is(ids($other, "/messages?after=$cursor[3]"), $left, 'and of what follows');
+$other->post(message(message_id => 'copied'));
+ok(wait_for {
+       $other->metric('lyftr_store_uncounted_rows{store="main"}') == 0
+   }, 'it is counted');
+is(json($other, '/stats')->{total_messages}, 10, 'with what comes then');
+$other->stop;
 
 $server->{store} = 'keep=2s keep_force';
 $server->configure;

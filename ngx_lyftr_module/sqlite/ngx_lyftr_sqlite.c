@@ -109,6 +109,10 @@ static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
       "When the oldest message came, 0 if there is none.",
       0 },
 
+    { "lyftr_store_keep_seconds", "gauge",
+      "keep= of the store, 0 if messages stay for ever.",
+      0 },
+
     { "lyftr_store_keep_lag_seconds", "gauge",
       "For how long the oldest message should have left by keep=; up to a "
       "twentieth of that is as it should be, beyond look at the jobs \"leave\" "

@@ -519,6 +519,7 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
                                  ngx_lyftr_keep_lag(c, &c->jobs->steps.keep);
     }
 
+    own[NGX_LYFTR_GAUGE_KEEP] = c->dsn->keep / 1000;
     own[NGX_LYFTR_GAUGE_LEFT] = c->state.gone;
     own[NGX_LYFTR_GAUGE_LEFT_BYTES] = c->state.gone_bytes;
     gauges->bytes = ngx_lyftr_sqlite_size(c);

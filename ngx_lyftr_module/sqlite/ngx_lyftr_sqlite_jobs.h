@@ -59,6 +59,7 @@ typedef enum {
     NGX_LYFTR_GAUGE_WAL_LIMIT,         /* of the configuration */
     NGX_LYFTR_GAUGE_FREE,
     NGX_LYFTR_GAUGE_OLDEST,
+    NGX_LYFTR_GAUGE_KEEP,              /* of the configuration */
     NGX_LYFTR_GAUGE_KEEP_LAG,
     NGX_LYFTR_GAUGE_LEFT,
     NGX_LYFTR_GAUGE_LEFT_BYTES

@@ -1,5 +1,6 @@
 # fast: random requests of each kind against a model in memory, between and
-# beside reloads, kills, backups, and search that is switched off and on.
+# beside reloads, kills, backups, rows that leave, and search that is switched
+# off and on.
 # MODEL_SECONDS, MODEL_ROWS and MODEL_SEED choose how long, how large, and what.
 
 use strict;
@@ -44,6 +45,7 @@ my @operations = (
     [ 'all killed',      2, \&kills_all ],
     [ 'search on, off',  3, \&toggles ],
     [ 'backups',         1, \&backups ],
+    [ 'rows leave',      1, \&leaves ],
 );
 
 # so many faults are told, and then it ends
@@ -773,6 +775,63 @@ sub backups {
 
     alarms($run);
     $copy->stop;
+}
+
+
+# the oldest rows, until what is used of the file is less by a tenth
+
+sub leaves {
+    my ($run) = @_;
+
+    my ($server, $model) = @$run{qw(server model)};
+    my $store = $server->{store};
+    my $most = int(used($server) * 0.9);
+
+    return if $most < 1 << 20;
+
+    changed($run, "$store keep_bytes=$most");
+
+    Lyftr::Server::wait_for { used($server) <= $most } $patience
+        or fault($run, 'rows leave', "it is larger than $most");
+
+    changed($run, $store);
+
+    my $left = Lyftr::Housekeeping::settled($server, $patience);
+    my $n = $server->sql('SELECT count(*) AS n FROM messages')->[0]{n};
+
+    fault($run, 'rows leave', "$left of them stay") if $left;
+
+    $model->leave(@{ $model->{arrived} } - $n);
+}
+
+
+sub used {
+    my ($server) = @_;
+
+    return $server->sql('SELECT (page_count - freelist_count) * page_size AS n'
+        . ' FROM pragma_page_count, pragma_freelist_count,'
+        . ' pragma_page_size')->[0]{n};
+}
+
+
+# other parameters of the store, once the workers of before are gone
+
+sub changed {
+    my ($run, $store) = @_;
+
+    my $server = $run->{server};
+    my %before = map { $_ => 1 } $server->workers;
+
+    $server->{store} = $store;
+    $server->configure;
+    $server->signal('HUP');
+
+    Lyftr::Server::wait_for {
+        my @workers = $server->workers;
+        @workers == 3 && !grep { $before{$_} } @workers;
+    } $patience;
+
+    ready($run);
 }
 
 

@@ -254,6 +254,31 @@ test_rest(void *c, int64_t oldest)
 }
 
 
+/* all that follows the log is made of the rows that are left */
+
+static void
+test_anew(void *keeper)
+{
+    char   name[NGX_MAX_PATH + 16];
+    FILE  *f;
+
+    (void) snprintf(name, sizeof(name), "%s-rebuild", dsn.common.path);
+
+    f = fopen(name, "w");
+    assert_non_null(f);
+    (void) fclose(f);
+
+    while (access(name, F_OK) == 0) {
+        if (unit_housekeep(keeper) == NGX_DONE) {
+            (void) usleep(10000);
+        }
+    }
+
+    unit_check(keeper, 10, 1);
+    assert_true(unit_pass(keeper) > 0);
+}
+
+
 /* none is there that is too old; then all leave, and others come */
 
 static void
@@ -278,6 +303,7 @@ test_end(void *c, void *r, void *keeper)
         assert_true(unit_pass(r) > 0);
 
         if (i < 2) {
+            test_anew(keeper);
             test_add(c, 100);
         }
     }

@@ -40,7 +40,9 @@ SELECT *, (SELECT max(seq) FROM lyftr_message) AS last,
     (SELECT count(*) FROM lyftr_segment) AS segments,
     (SELECT ifnull(max(level), 0) FROM lyftr_segment) AS level,
     (SELECT count(*) FROM lyftr_block WHERE no >> 36
-        NOT IN (SELECT id FROM lyftr_segment)) AS orphans
+        NOT IN (SELECT id FROM lyftr_segment))
+    + (SELECT count(*) FROM lyftr_count WHERE less > 0)
+    + (SELECT count(*) FROM lyftr_message WHERE seq <= floor) AS orphans
 FROM lyftr_state
 END
 
@@ -48,8 +50,8 @@ END
 }
 
 
-# waits until all rows are counted, and no block is left of what is no segment;
-# how many are left otherwise
+# waits until all rows are counted, and no block is left of what is no segment,
+# and nothing of rows that left; how many are left otherwise
 
 sub settled {
     my ($server, $seconds) = @_;
@@ -79,7 +81,7 @@ sub faults {
 
 sub segments {
     my ($server) = @_;
-    my ($end, @faults) = (0);
+    my ($end, @faults) = (state($server)->{floor});
 
     my $segments = $server->sql('SELECT *, (SELECT count(*) FROM lyftr_message
         WHERE seq > first AND seq <= last) AS messages

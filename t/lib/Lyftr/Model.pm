@@ -97,6 +97,27 @@ sub arrives {
 }
 
 
+# the oldest, so many
+
+sub leave {
+    my ($self, $n) = @_;
+
+    my @left = splice @{ $self->{arrived} }, 0, $n;
+    my %left = map { $_->[ID] => 1 } @left;
+    my %from = map { $_->[FROM] => 1 } @left;
+    my $stays = sub { [ grep { !$left{$_->[ID]} } @{ $_[0] } ] };
+
+    delete @{ $self->{id} }{ keys %left };
+
+    $self->{rows} = $stays->($self->{rows});
+    $self->{from}{$_} = $stays->($self->{from}{$_}) for keys %from;
+
+    delete @{ $self->{from} }{ grep { !@{ $self->{from}{$_} } } keys %from };
+
+    $_->[PLACE] -= $n for @{ $self->{arrived} };
+}
+
+
 # how many of sorted rows are before a key
 
 sub before {
