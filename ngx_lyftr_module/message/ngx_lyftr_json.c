@@ -88,6 +88,12 @@ ngx_lyftr_json_string_len(u_char *s, size_t len)
             continue;
         }
 
+        if (*s < 0x80) {
+            n++;
+            s++;
+            continue;
+        }
+
         start = s;
 
         if (ngx_lyftr_utf8_decode(&s, last) == NGX_LYFTR_UTF8_INVALID) {

@@ -101,6 +101,15 @@ ngx_lyftr_line_growth(ngx_str_t *s)
     growth = 0;
     last = s->data + s->len;
 
+    /* few texts have any of these */
+
+    if (s->len == 0
+        || (memchr(s->data, 0xc2, s->len) == NULL
+            && memchr(s->data, 0xe2, s->len) == NULL))
+    {
+        return 0;
+    }
+
     for (p = s->data; p < last; p++) {
 
         if (*p < 0xc2 || *p > 0xe2) {

@@ -141,6 +141,7 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
     ngx_lyftr_row_pt row, void *data, ngx_lyftr_error_t *err)
 {
     int                    rc;
+    int64_t                extra;
     ngx_int_t              result;
     ngx_msec_t             start;
     ngx_uint_t             n;
@@ -151,6 +152,15 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
     start = ngx_lyftr_clock();
     result = NGX_OK;
     follow->end = 0;
+    extra = 0;
+
+    if (follow->extra
+        && ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_EXTRA_LAST], &extra,
+                                err)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     st = c->stmt[NGX_LYFTR_SQL_FOLLOW];
 
@@ -170,7 +180,7 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
         ngx_lyftr_sqlite_column(st, 7, &m.text);
         ngx_lyftr_sqlite_column(st, 8, &m.created_at);
 
-        result = follow->extra
+        result = (position.seq <= extra)
                  ? ngx_lyftr_sqlite_extra_read(c, position.seq, &m, err)
                  : NGX_OK;
 

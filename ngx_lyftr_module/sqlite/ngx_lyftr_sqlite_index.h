@@ -115,6 +115,7 @@ typedef struct {
     ngx_str_t             from;            /* if the page is after a row */
     size_t                nafter;          /* its length, in keys */
     ngx_int_t             n;               /* rows of the page */
+    int64_t               extra;           /* the last row that may have any */
     ngx_lyftr_position_t  last;
 } ngx_lyftr_list_t;
 

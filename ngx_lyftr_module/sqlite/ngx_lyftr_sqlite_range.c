@@ -30,6 +30,11 @@ ngx_lyftr_sqlite_bounds(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         rc = ngx_lyftr_sqlite_after(c, list, err);
     }
 
+    if (rc == NGX_OK && (list->query->fields & NGX_LYFTR_FIELDS_EXTRA)) {
+        rc = ngx_lyftr_sqlite_int(c, c->stmt[NGX_LYFTR_SQL_EXTRA_LAST],
+                                  &list->extra, err);
+    }
+
     return rc == NGX_OK ? ngx_lyftr_sqlite_keys(c, list, err) : rc;
 }
 
@@ -409,7 +414,8 @@ ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 {
     ngx_int_t  rc;
 
-    rc = (list->query->fields & NGX_LYFTR_FIELDS_EXTRA)
+    rc = ((list->query->fields & NGX_LYFTR_FIELDS_EXTRA)
+          && position->seq <= list->extra)
          ? ngx_lyftr_sqlite_extra_read(c, position->seq, m, err) : NGX_OK;
 
     if (rc == NGX_OK) {

@@ -198,6 +198,9 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     /* NGX_LYFTR_SQL_EXTRA */
     "SELECT type, raw FROM lyftr_extra WHERE seq = ?1",
 
+    /* NGX_LYFTR_SQL_EXTRA_LAST */
+    "SELECT ifnull(max(seq), 0) FROM lyftr_extra",
+
     /* NGX_LYFTR_SQL_EXTRA_ADD */
     "INSERT INTO lyftr_extra (seq, type, raw, sum) VALUES (?1, ?2, ?3, ?4)",
 
