@@ -61,6 +61,30 @@ for my $name (@documents) {
 }
 
 
+# Each block of them is run below, or elsewhere, or cannot be run by a test.
+
+my %run;
+my %elsewhere = (
+    'make test'           => 'this runs in it',
+    'make build NGINX_SRC=' => 'there is no other nginx; make build is run',
+    './configure --with-' => 'what the Makefile does',
+    'sudo apt-get install nginx nginx-dev' => 't/setup, by its own list',
+    'sudo install -d -o www-data' => 'needs a machine of its own; t/deb/run',
+    'sudo install -D -m 600 lyftr.secret' => 'needs systemd; t/launch.t',
+    'export WEBHOOK_SECRET=testsecret' => 't/docker/compose.t',
+    'docker build -f'     => 't/docker/run',
+    'docker compose -f'   => 't/docker/compose.t',
+    'kubectl create'      => 'needs a cluster; t/kubernetes.t',
+    'make deb'            => 't/deb/run',
+    'sudo apt-get install nginx ./lib' => 't/deb/run',
+    'xdg-open http'       => 'needs a desktop; t/console.t',
+    'curl http://127.0.0.1:8000/openapi.json' => 't/openapi.t, t/docs.t',
+    'OPENAPI_RUNS=6000'   => 't/openapi.t, with fewer',
+);
+
+sub ran { $run{$_} = 1 for @_ }
+
+
 # the reference, from one block to the next
 
 mkdir "$dir/data";
@@ -68,6 +92,7 @@ mkdir "$dir/data";
 my $server = Lyftr::Shipped->new(db => "$dir/data/app.db");
 my @blocks = blocks($reference, 'sh');
 
+ran(@blocks);
 s{127\.0\.0\.1:8000}{127.0.0.1:$server->{port}}g for @blocks;
 
 # a stream has no end: it is read up to its first empty line
@@ -96,16 +121,21 @@ for (grep { !/"detail"/ } blocks($reference, 'json')) {
 
 # the operator's guide: what can be done to a store of make run
 
-my ($backup, $restore, $dump) = map {
+my ($backup, $restore, $dump, $capacity) = map {
     my $line = $_;
     grep { /$line/m } blocks($operation, 'sh');
-} '^docker/backup', '^mv data', '\.dump';
+} '^docker/backup', '^mv data', '\.dump', 'bytes a message';
 my ($look) = text($operation) =~ /`(sqlite3 -readonly [^`\n]*SELECT[^`\n]*)`/;
 my ($rebuild) = text($operation) =~ /`(touch data\/[^`\n]*)`/;
 
+ran($backup, $restore, $dump, $capacity);
 symlink getcwd . '/docker', "$dir/docker" or die "symlink: $!\n";
 
 is((shell($dir, $backup))[1], 0, "$operation: a backup");
+$capacity =~ s/127\.0\.0\.1:8000/127.0.0.1:$server->{port}/;
+like((shell($dir, $capacity))[0],
+     qr/\A[1-9]\d* bytes a message\n *\d+ +[1-9]\d* nginx: worker/,
+     'what a message takes, and a worker');
 is((shell($dir, $dump))[1], 0, "$operation: a dump");
 is((shell($dir, "$look\n"))[0],
    (shell($dir, "sqlite3 -readonly backup.db 'SELECT * FROM messages'"))[0],
@@ -144,6 +174,7 @@ my %env = $start =~ /(WHATSAPP_(?:APP_SECRET|VERIFY_TOKEN))=(\S+)/g;
 $server = Lyftr::Shipped->new(env => {
     %env, WHATSAPP_STATUSES => "sqlite:///$dir/receipts.db" });
 
+ran(@steps);
 s{127\.0\.0\.1:8000}{127.0.0.1:$server->{port}}g for @steps;
 
 ($said, $code) = shell('.', join '', @steps);
@@ -154,6 +185,64 @@ like($said, qr/\A1158201444\{"status":"ok"\}\{"data":\[\{"message_id":"wamid\./,
 is(() = $said =~ /[a-z]+: 200 \{"status":"ok"\}$/mg, 7, 'and the samples');
 
 $server->stop;
+
+
+# make run, in a folder that is like a clone, with what it is given there; what
+# it builds is there
+
+mkdir "$dir/clone";
+symlink getcwd . "/$_", "$dir/clone/$_" or die "symlink: $!\n"
+    for qw(Makefile docker t ngx_lyftr_module config);
+mkdir "$dir/clone/data";
+
+system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+       . " -days 2 -subj /CN=localhost -keyout $dir/clone/key.pem"
+       . " -out $dir/clone/chain.pem 2>/dev/null") == 0
+    or die "no certificate\n";
+
+my $make = "make() { exec make -s -o build \"\$\@\""
+           . " MODULE=$ENV{TEST_NGINX_LOAD_MODULES}"
+           . " NGINX_BIN=$ENV{TEST_NGINX_BINARY}; }\n";
+
+for (map { blocks($_, 'sh') } 'README.md', $operation) {
+    next if !/make run$/;
+
+    my ($command) = /(.*)\n\z/;
+    my $tls = /LYFTR_TLS/ ? 's' : '';
+
+    ran($_);
+
+    my $made = Lyftr::Shipped->new(
+        env => { DATABASE_URL => undef, WEBHOOK_SECRET => undef,
+                 BUILD => $ENV{BUILD} || getcwd . '/build' },
+        cwd => "$dir/clone", tls => $tls,
+        command => ['bash', '-ec', "$make$_"]);
+
+    my $curl = "curl -sk -o /dev/null -w '%{http_code}'";
+
+    is(qx($curl http$tls://127.0.0.1:$made->{port}/health/live), 200,
+       "$command: serves");
+    $made->stop;
+}
+
+
+# nothing is left that nobody runs
+
+my %known;
+
+for my $name (@documents) {
+    for my $block (grep { !$run{$_} } blocks($name, 'sh')) {
+        my ($known) = grep { index($block, $_) == 0 } keys %elsewhere;
+
+        ok($known, "$name: " . substr $block, 0, 40);
+        $known{$known // ''} = 1;
+    }
+}
+
+is_deeply([ grep { !$known{$_} } sort keys %elsewhere ], [],
+          'and what is run elsewhere is there');
+is_deeply([ grep { !-e } map { m{\b(t/[\w/.]+)}g } values %elsewhere ], [],
+          'by files that are there');
 
 
 # pieces of a configuration, by themselves or in a server of a store
