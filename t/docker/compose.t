@@ -117,7 +117,13 @@ cmp_ok(make('up'), '<', 10, 'within ten seconds');
 
     isnt($code, 0, 'without a secret: it is not replaced');
     like($text, qr/has a WEBHOOK_SECRET/, 'which is told');
+
+    said('make', 'stop');
+    ($code) = said('make', 'up');
+    isnt($code, 0, 'nor when it is stopped');
 }
+
+make('up');
 
 my $url = "http://localhost:$port";
 my $status = "curl -s -o /dev/null -w '%{http_code}'";
