@@ -255,6 +255,11 @@ sub taken {
     my $store = $piece =~ /lyftr_store/ ? ''
         : 'lyftr_store main sqlite:///x; lyftr_store receipts sqlite:///y;';
 
+    # what another piece defines
+
+    $store .= " map \$uri \$$_ { default 0; }"
+        for grep { $piece !~ /^map .*\$$_ \{/m } $piece =~ /\$(by_\w+)/g;
+
     for my $conf ("$store lyftr_secret x; server { location /one { $piece } }",
                   "$store lyftr_secret x; server { $piece }",
                   "$store $piece")
