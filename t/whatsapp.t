@@ -428,6 +428,12 @@ subtest 'what is refused' => sub {
         is_deeply(\@got, \@faults, 'with all faults');
     }
 
+    # the end of the body cuts a number
+
+    my $cut = messages('{"id":"c","timestamp":' . '1' x (3 << 20))
+              =~ s/\D+\z//r;
+    is(whatsapp($server, $cut)->{status}, 422, 'refused: cut');
+
     my $long = messages(text('l', 'x' x (4 << 20)));
     is(whatsapp($server, $long)->{status}, 413, 'too long');
     is($server->get('/health/ready')->{status}, 503, 'one has no secret');

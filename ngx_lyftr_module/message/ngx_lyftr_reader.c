@@ -30,6 +30,7 @@ typedef struct {
     size_t                        token;   /* where the last one ended */
     size_t                        end;     /* and the value of the whole */
     ngx_uint_t                    stopped; /* by a handler */
+    ngx_uint_t                    ended;   /* all of the body is consumed */
 } ngx_lyftr_reader_t;
 
 
@@ -147,6 +148,7 @@ ngx_lyftr_reader_yajl(ngx_lyftr_reader_t *reader, size_t *position)
     rc = ngx_lyftr_reader_rest(reader, position);
 
     if (rc == NGX_OK && status == yajl_status_ok) {
+        reader->ended = 1;
         status = yajl_complete_parse(reader->yajl);
     }
 
@@ -236,6 +238,13 @@ ngx_lyftr_reader_literal(ngx_lyftr_reader_t *reader, size_t len)
 {
     u_char     *p;
     ngx_str_t   text;
+
+    if (reader->ended && reader->depth > 0) {
+
+        /* yajl counts anew, and what it is in has no end */
+
+        return 0;
+    }
 
     p = reader->body + yajl_get_bytes_consumed(reader->yajl) - len;
 

@@ -580,6 +580,11 @@ test_refused(void **state)
     test_fault("[]", TEST_DETAIL(TEST_AT("model_attributes_type", "",
                                          "Input should be a JSON object",
                                          "[]")));
+    test_fault("{\"object\":\"whatsapp_business_account\",\"entry\":[{"
+               "\"changes\":[{\"value\":{\"messages\":[{\"timestamp\":17",
+               TEST_DETAIL("{\"type\":\"json_invalid\",\"loc\":[\"body\",96],"
+                           "\"msg\":\"Body should be valid JSON in UTF-8\","
+                           "\"input\":{}}"));
     test_fault("{}", TEST_DETAIL(TEST_AT("missing", TEST_OBJECT,
                                          "Field required", "{}") ","
                                  TEST_AT("missing", TEST_ENTRY,
