@@ -486,7 +486,8 @@ NEW
          qq(    " current_setting('synchronous_commit'),"\n),
          qq(    " set_config('synchronous_commit', 'off', true),"\n)],
         ['ngx_lyftr_postgres_barrier.c',
-         'if (ngx_strcmp(sync, "on") != 0', 'if (sync == NULL'],
+         'if (ngx_strcmp(sync, "on") != 0',
+         'if (ngx_strcmp(sync, "never") == 0'],
     ],
 
     # workers kill themselves now and then: in the midst of a message that is
