@@ -18,15 +18,13 @@ my $rounds = 50;
 
 # Kills so many times, each time the successor has got some way; then what is
 # wrong, and how many rows and blocks the housekeeping has left alone.  Segments
-# are small, so that each life of a worker makes and merges many.  With a time
-# to keep rows leave meanwhile, and at the end none do any more.
+# are small, so that each life of a worker makes and merges many.
 
 sub kills {
-    my ($rounds, $keep, @planted) = @_;
+    my ($rounds, @planted) = @_;
 
     my $server = Lyftr::Server->new(
-        module => planted('small_segments', @planted),
-        store => $keep ? "keep=$keep keep_force" : '');
+        module => planted('small_segments', @planted));
     my $load = Lyftr::Load->start($server->{port}, r => 12000, c => 64,
                                   d => 3600);
     my ($killed, $slowest, $level, $from) = (0, 0, 0);
@@ -57,15 +55,8 @@ sub kills {
 
     # nobody kills it any more
 
-    if ($keep) {
-        $server->{store} = '';
-        $server->configure;
-        $server->signal('HUP');
-        Lyftr::Server::wait_for { $server->workers == 2 };
-    }
-
     Lyftr::Server::wait_for {
-        $keep || Lyftr::Housekeeping::state($server)->{level} > 1
+        Lyftr::Housekeeping::state($server)->{level} > 1
     } 60;
 
     my $left = Lyftr::Housekeeping::settled($server, 20);
@@ -85,7 +76,7 @@ sub kills {
 }
 
 
-my $seen = kills($rounds, undef);
+my $seen = kills($rounds);
 my ($found, $state) = @$seen{qw(found state)};
 
 figure("$rounds kills of the housekeeping, lost",
@@ -103,21 +94,11 @@ figure('blocks and counts that stay behind', $seen->{left}, '0',
        $seen->{left} == 0);
 figure('integrity', $seen->{integrity}, 'ok', $seen->{integrity} eq 'ok');
 
-$seen = kills(15, '2s');
-$state = $seen->{state};
-
-figure("$state->{gone} rows left meanwhile, wrong rows and totals",
-       $seen->{faults}, '0',
-       $seen->{faults} == 0 && $state->{gone} > 10000
-       && $state->{last} > $state->{floor});
-figure('blocks, counts and rows that stay behind', $seen->{left}, '0',
-       $seen->{left} == 0);
-
-$seen = kills(15, undef, 'no_sweep');
+$seen = kills(15, 'no_sweep');
 
 control('no sweep, what stays behind', $seen->{left}, '0', $seen->{left} > 0);
 
-$seen = kills(15, undef, 'counted_again');
+$seen = kills(15, 'counted_again');
 
 control('a step is counted again, wrong', $seen->{faults}, '0',
         $seen->{faults} > 0);
