@@ -94,7 +94,7 @@ sub kills {
 }
 
 
-for my $workers (2, 4) {
+for my $workers (2, 8) {
     my ($found, $damaged, $killed, $seconds) =
         kills($rounds, workers => $workers);
 

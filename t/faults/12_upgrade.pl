@@ -47,7 +47,7 @@ sub upgrade {
         local $ENV{DATABASE_URL} = "sqlite:///$server{db}";
         local $ENV{WEBHOOK_SECRET} = 'of the environment';
 
-        Lyftr::Daemon->new(%server,
+        Lyftr::Daemon->new(workers => 8, %server,
             url => 'env:DATABASE_URL',
             server => 'lyftr_secret env:WEBHOOK_SECRET;
                        location = /kept { lyftr_webhook main; }
