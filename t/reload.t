@@ -8,6 +8,8 @@ use lib 't/lib';
 use Test::More;
 
 use Lyftr;
+use Lyftr::Client;
+use Lyftr::Flock;
 use Lyftr::Scenario qw(held_up reloads);
 use Lyftr::Server;
 
@@ -37,6 +39,41 @@ is($server->created, $created, 'counters survive a reload');
 $server->signal('QUIT');
 is($server->wait_exit, 0, 'quit ends with 0');
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+
+
+# A worker that ends copies what the WAL has, and holds the writers' lock while it
+# does, but not while a reader keeps it from that.
+
+SKIP: {
+    my $flock = Lyftr::Flock->new // skip 'no shared object can be used', 3;
+    my $server = Lyftr::Server->new(preload => $flock);
+    my $client = $server->client;
+    my $deliver = sub {
+        $client->send(Lyftr::Client::delivery(
+                          Lyftr::Client::numbered($_[0])));
+        $client->response->{status};
+    };
+
+    $deliver->('before');
+
+    my @old = $server->workers;
+    my $reader = Lyftr::Server::Lock->new($server->{db},
+        'DEFERRED; CREATE TEMP TABLE seen AS SELECT * FROM messages');
+
+    is($deliver->('unseen'), 200, 'a reader does not see the newest message');
+
+    $server->signal('HUP');
+
+    ok(Lyftr::Server::wait_for(sub {
+        !grep { my $pid = $_; grep { $_ == $pid } @old } $server->workers;
+    }), 'the old workers end');
+
+    my %old = map { $_ => 1 } @old;
+    my ($longest) = sort { $b <=> $a } map { $_->{held} }
+                    grep { $old{$_->{pid}} } $flock->processes;
+
+    cmp_ok($longest, '<', 500, 'and keep no writer from its turn meanwhile');
+}
 
 
 # A reload that fails, for an address that another process has, touches nothing

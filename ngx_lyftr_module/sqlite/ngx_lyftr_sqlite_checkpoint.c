@@ -16,6 +16,8 @@
 
 static ngx_int_t ngx_lyftr_sqlite_copy(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_t *guard, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_rest(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
 static void ngx_lyftr_sqlite_trickle(ngx_lyftr_sqlite_t *c);
 static int ngx_lyftr_sqlite_trickle_write(sqlite3_file *file, const void *data,
     int n, sqlite3_int64 offset);
@@ -169,8 +171,8 @@ ngx_lyftr_sqlite_trickle_write(sqlite3_file *file, const void *data, int n,
 
 
 /*
- * Under the file lock, so that no writer starts the WAL anew.  Another process
- * may be in the middle of a checkpoint, or of a read.
+ * Others may go on to commit, as after a reload: they have the file lock while
+ * another process is in the middle of a checkpoint, or of a read.
  */
 
 void
@@ -178,35 +180,55 @@ ngx_lyftr_sqlite_settle(void *conn, ngx_msec_t deadline)
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    int                rc, frames, copied;
+    ngx_int_t          rc;
     struct timespec    ts;
     ngx_lyftr_error_t  err;
 
     ts.tv_sec = 0;
     ts.tv_nsec = NGX_LYFTR_SQLITE_WAL_PAUSE;
 
-    if (ngx_lyftr_sqlite_lock(c, deadline, &err) != NGX_OK) {
-        return;
-    }
+    for ( ;; ) {
 
-    while (ngx_lyftr_sqlite_files(c, &err) == NGX_OK) {
-
-        rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                       &frames, &copied);
-
-        if ((rc == SQLITE_OK && copied == frames)
-            || ngx_lyftr_flock_left(deadline) == 0)
-        {
-            break;
+        if (ngx_lyftr_sqlite_lock(c, deadline, &err) != NGX_OK) {
+            return;
         }
 
-        if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
-            ngx_lyftr_sqlite_unsynced(c);
-            break;
+        rc = ngx_lyftr_sqlite_rest(c, &err);
+
+        ngx_lyftr_sqlite_unlock(c);
+
+        if (rc != NGX_AGAIN || ngx_lyftr_flock_left(deadline) == 0) {
+            return;
         }
 
         (void) nanosleep(&ts, NULL);
     }
+}
 
-    ngx_lyftr_sqlite_unlock(c);
+
+/* under the file lock, so that no writer starts the WAL anew */
+
+static ngx_int_t
+ngx_lyftr_sqlite_rest(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
+{
+    int  rc, frames, copied;
+
+    if (ngx_lyftr_sqlite_files(c, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+                                   &frames, &copied);
+
+    if (rc == SQLITE_OK) {
+        return (copied == frames) ? NGX_OK : NGX_AGAIN;
+    }
+
+    if ((rc & 0xff) == SQLITE_BUSY) {
+        return NGX_AGAIN;
+    }
+
+    ngx_lyftr_sqlite_unsynced(c);
+
+    return NGX_ERROR;
 }
