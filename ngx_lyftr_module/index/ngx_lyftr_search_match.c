@@ -306,9 +306,12 @@ ngx_lyftr_search_match_block(void *data, int64_t no, u_char *p, size_t len,
         return ngx_lyftr_index_damaged(err);
     }
 
-    /* the block is that of a gram before, of this part or another */
+    /* the block is that of a gram before, of this part, or of another part */
 
-    if (rc != NGX_OK || no < ngx_lyftr_postings_no(list->id, 0, 0)) {
+    if (rc != NGX_OK
+        || no < ngx_lyftr_postings_no(list->id, 0, 0)
+        || no >= ngx_lyftr_postings_no(list->id + 1, 0, 0))
+    {
         return NGX_DONE;
     }
 
