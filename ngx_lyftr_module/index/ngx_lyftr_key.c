@@ -24,7 +24,7 @@ static u_char *ngx_lyftr_key_part(u_char *p, ngx_str_t *s);
 
 /*
  * Which trees there are, in the order of ngx_lyftr_tree_e: another order is a
- * row more, and no new format.
+ * row more.  Segments that were made before have to be made anew.
  */
 
 ngx_lyftr_tree_t  ngx_lyftr_trees[] = {

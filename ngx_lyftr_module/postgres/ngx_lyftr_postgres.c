@@ -13,7 +13,7 @@ static ngx_int_t ngx_lyftr_postgres_configure(void *data,
 static void ngx_lyftr_postgres_renew(void *data);
 static ngx_int_t ngx_lyftr_postgres_verify(void *conn,
     ngx_lyftr_check_t *check, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static void ngx_lyftr_postgres_leave(void *conn, ngx_msec_t deadline);
+static void ngx_lyftr_postgres_settle(void *conn, ngx_msec_t deadline);
 
 
 static ngx_str_t  ngx_lyftr_postgres_schemes[] = {
@@ -97,7 +97,7 @@ ngx_lyftr_backend_t  ngx_lyftr_postgres_backend = {
     .housekeep = ngx_lyftr_postgres_housekeep,
     .gauges = ngx_lyftr_postgres_gauges,
     .check = ngx_lyftr_postgres_verify,
-    .settle = ngx_lyftr_postgres_leave
+    .settle = ngx_lyftr_postgres_settle
 };
 
 
@@ -157,6 +157,6 @@ ngx_lyftr_postgres_verify(void *conn, ngx_lyftr_check_t *check,
 /* all that was committed is where it belongs */
 
 static void
-ngx_lyftr_postgres_leave(void *conn, ngx_msec_t deadline)
+ngx_lyftr_postgres_settle(void *conn, ngx_msec_t deadline)
 {
 }

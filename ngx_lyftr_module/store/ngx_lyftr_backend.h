@@ -185,7 +185,9 @@ typedef struct {
 /*
  * init(), configure() and same() are called while the configuration is parsed,
  * in this order, and open no file; dsn is what a backend keeps of a store.
- * All others run in a pool thread, one at a time a connection.
+ * advice(), version() and renew() are called outside of threads, and so are
+ * settle() and the last close(), when no thread runs any more.  All others run
+ * in a pool thread, one at a time a connection.
  *
  * Deadlines are milliseconds of CLOCK_MONOTONIC, as ngx_current_msec is.
  * Functions return NGX_OK, or NGX_ERROR with *err filled; after any NGX_ERROR

@@ -2,20 +2,20 @@
 
 
 /* msec between two tries of housekeeping, or of a check, if it fails */
-#define NGX_LYFTR_JOBS_REST        5000
+#define NGX_LYFTR_KEEPER_REST      5000
 
 /* the same if a database cannot be adopted, which may have been read whole */
-#define NGX_LYFTR_JOBS_REFUSED     60000
+#define NGX_LYFTR_KEEPER_REFUSED   60000
 
 /* the same if something is locked, or there was nothing to do */
-#define NGX_LYFTR_JOBS_PAUSE       1000
-#define NGX_LYFTR_JOBS_IDLE        50
+#define NGX_LYFTR_KEEPER_PAUSE     1000
+#define NGX_LYFTR_KEEPER_IDLE      50
 
 /* msec between two probes, of whatever worker */
-#define NGX_LYFTR_JOBS_PROBE       1000
+#define NGX_LYFTR_KEEPER_PROBE     1000
 
 /* msec of housekeeping before the event loop is asked if it is to go on */
-#define NGX_LYFTR_JOBS_SPELL       100
+#define NGX_LYFTR_KEEPER_SPELL     100
 
 /* msec between two parts of a check, at the least */
 #define NGX_LYFTR_CHECK_HASTE      10
@@ -99,7 +99,7 @@ ngx_lyftr_housekeeping_step(ngx_lyftr_lane_t *lane)
 
     } while (rc == NGX_OK
              && lane->job_err.code == NGX_LYFTR_ERR_NONE
-             && ngx_lyftr_clock() - start < NGX_LYFTR_JOBS_SPELL);
+             && ngx_lyftr_clock() - start < NGX_LYFTR_KEEPER_SPELL);
 
     lane->news = (rc == NGX_AGAIN);
 
@@ -125,17 +125,17 @@ ngx_lyftr_housekeeping_step(ngx_lyftr_lane_t *lane)
         break;
 
     case NGX_DONE:
-        rest = NGX_LYFTR_JOBS_IDLE;
+        rest = NGX_LYFTR_KEEPER_IDLE;
         break;
 
     case NGX_BUSY:
     case NGX_DECLINED:
-        rest = NGX_LYFTR_JOBS_PAUSE;
+        rest = NGX_LYFTR_KEEPER_PAUSE;
         break;
 
     default: /* NGX_ERROR */
         rest = (lane->job_err.code == NGX_LYFTR_ERR_BUSY)
-               ? NGX_LYFTR_JOBS_PAUSE : NGX_LYFTR_JOBS_REST;
+               ? NGX_LYFTR_KEEPER_PAUSE : NGX_LYFTR_KEEPER_REST;
 
         if (lane->seat->conn) {
             ngx_lyftr_lane_close(lane);
@@ -144,7 +144,7 @@ ngx_lyftr_housekeeping_step(ngx_lyftr_lane_t *lane)
         if (lane->job_err.code == NGX_LYFTR_ERR_CORRUPT
             && ngx_lyftr_store_unopened(channel->store))
         {
-            rest = NGX_LYFTR_JOBS_REFUSED;
+            rest = NGX_LYFTR_KEEPER_REFUSED;
         }
     }
 
@@ -209,7 +209,7 @@ ngx_lyftr_housekeeping_probe(ngx_lyftr_lane_t *lane, ngx_int_t rc)
     now = ngx_lyftr_clock();
     at = ngx_lyftr_status_get(status->probed);
 
-    if ((at && (ngx_msec_int_t) (now - at) < NGX_LYFTR_JOBS_PROBE)
+    if ((at && (ngx_msec_int_t) (now - at) < NGX_LYFTR_KEEPER_PROBE)
         || !ngx_atomic_cmp_set(&status->probed, at, now))
     {
         return;
@@ -301,7 +301,7 @@ ngx_lyftr_housekeeping_check(ngx_lyftr_lane_t *lane)
         }
 
         lane->check.active = 0;
-        lane->at = ngx_lyftr_clock() + NGX_LYFTR_JOBS_PAUSE;
+        lane->at = ngx_lyftr_clock() + NGX_LYFTR_KEEPER_PAUSE;
 
         return;
     }
@@ -309,7 +309,7 @@ ngx_lyftr_housekeeping_check(ngx_lyftr_lane_t *lane)
     if (!lane->check.active) {
 
         if (!ngx_lyftr_check_due(lane)) {
-            lane->at = ngx_lyftr_clock() + NGX_LYFTR_JOBS_PAUSE;
+            lane->at = ngx_lyftr_clock() + NGX_LYFTR_KEEPER_PAUSE;
             return;
         }
 
@@ -424,7 +424,7 @@ ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc)
         lane->total += lane->check.read;
 
         rest = lane->total / NGX_LYFTR_CHECK_MEAN;
-        rest = ngx_max(rest, NGX_LYFTR_JOBS_REST);
+        rest = ngx_max(rest, NGX_LYFTR_KEEPER_REST);
 
         if (store->check) {
             rest = ngx_min(rest, (ngx_msec_t) store->check);
@@ -432,10 +432,10 @@ ngx_lyftr_check_rest(ngx_lyftr_lane_t *lane, ngx_int_t rc)
 
         ngx_lyftr_status_set(store->status->checked, (lane->began + rest) | 1);
 
-        return NGX_LYFTR_JOBS_PAUSE;
+        return NGX_LYFTR_KEEPER_PAUSE;
 
     case NGX_DECLINED:
-        return NGX_LYFTR_JOBS_PAUSE;
+        return NGX_LYFTR_KEEPER_PAUSE;
 
     default: /* NGX_ERROR */
         return ngx_lyftr_check_failed(lane);
@@ -455,9 +455,9 @@ ngx_lyftr_check_failed(ngx_lyftr_lane_t *lane)
     lane->check.active = 0;
 
     rest = NGX_LYFTR_CHECK_AGAIN * (ngx_lyftr_clock() - lane->began);
-    rest = ngx_max(rest, NGX_LYFTR_JOBS_REST);
+    rest = ngx_max(rest, NGX_LYFTR_KEEPER_REST);
 
     lane->again = (ngx_lyftr_clock() + rest) | 1;
 
-    return NGX_LYFTR_JOBS_PAUSE;
+    return NGX_LYFTR_KEEPER_PAUSE;
 }
