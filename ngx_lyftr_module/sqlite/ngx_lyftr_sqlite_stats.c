@@ -375,6 +375,7 @@ ngx_lyftr_stats_ends(ngx_lyftr_sqlite_t *c, ngx_lyftr_stats_t *stats,
     ngx_lyftr_merge_t  sources;
 
     seq = 0;
+    entry.seq = 0;
     tag = NGX_LYFTR_KEY_INSTANT;
     low.data = &tag;
     low.len = 1;
