@@ -162,6 +162,14 @@ NEW
          "if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {\n",
          "if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {\n"
          . "ngx_msleep(12000);\n"],
+        ['ngx_lyftr_lead.c',
+         "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n",
+         "if (ngx_lyftr_lane_begin(lane, deadline) != NGX_OK) {\n"
+         . "ngx_msleep(12000);\n"],
+        ['ngx_lyftr_lead.c',
+         "if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {\n",
+         "if (rc != NGX_OK && !ngx_lyftr_lane_sound(lane->err.code)) {\n"
+         . "ngx_msleep(12000);\n"],
     ],
 
     # another file under a name is not noticed
