@@ -176,7 +176,8 @@ my $off = cuts(1, $cuts, module => planted('no_sync'));
 control('synchronous=OFF', "$off->{broken} of $cuts broken, $off->{lost} lost",
         '0 broken, 0 lost', $off->{broken} || $off->{lost});
 
-my $early = cuts(1, $cuts, module => planted('early_answer'));
+my $early = cuts(1, $cuts,
+                 module => planted('early_answer', 'slow_batch'));
 
 control('acknowledged before the commit',
         "$early->{lost} lost of $early->{acked}", '0 lost',

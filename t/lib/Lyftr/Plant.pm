@@ -35,6 +35,12 @@ OLD
     return rc;
 NEW
 
+    # a batch takes its time, so that what waits for it is seen to wait
+
+    slow_batch => [['ngx_lyftr_lane.c',
+        "    ngx_lyftr_op_t  *op;\n\n    i = 0;\n",
+        "    ngx_lyftr_op_t  *op;\n\n    ngx_msleep(50);\n    i = 0;\n"]],
+
     # what came together is stored in two transactions
 
     split_delivery => [
