@@ -112,8 +112,13 @@ my ($version) = do { local @ARGV = 'CHANGES.md'; <> } =~ / (\d\S+)/;
 my $nginx = `$ENV{TEST_NGINX_BINARY} -v 2>&1` =~ m{nginx/(\S+)} && $1;
 my $library = $server->sql('SELECT sqlite_version() AS v')->[0]{v};
 
-is($build, qq(lyftr_build_info{version="$version",nginx="$nginx",)
-           . qq(sqlite="$library"}), 'the versions');
+# that of libpq, if the module was built with it
+
+my $libpq = `ldd $ENV{TEST_NGINX_LOAD_MODULES}` =~ /libpq/
+            ? qr/,postgresql="\d[\d.]*"/ : '';
+
+like($build, qr/^lyftr_build_info\{version="\Q$version\E",nginx="\Q$nginx\E",
+                sqlite="\Q$library\E"$libpq\}$/x, 'the versions');
 
 
 # deliveries over two workers, some of them twice
