@@ -502,7 +502,7 @@ subtest 'an answer that is lost' => sub {
     my $database = $pg->database;
     my $url = "postgresql://lyftr\@/$database?host=$proxy->{dir}";
     my $server = server($url, store => 'prepare=off');
-    my ($n, %dropped) = (0);
+    my $n = 0;
 
     for my $round (1 .. 5) {
         for my $what ('answer', 'batch') {
@@ -512,16 +512,13 @@ subtest 'an answer that is lost' => sub {
             my @ids = map { "r$round$what$_" } 1 .. 5;
 
             is(deliveries([$server], @ids), 5, "$what: all are stored");
-            $dropped{$what} += $proxy->dropped ? 1 : 0;
+            ok($proxy->dropped, 'it was');
             $n += 5;
             is(result('created', $server), $n, 'each is created');
             is(ids($database), $n, 'once');
         }
     }
 
-    # now and then one passes whole
-
-    cmp_ok($dropped{$_}, '>', 0, "$_: it was dropped") for qw(answer batch);
     is(result('duplicate', $server), 0, 'none was known');
     is_deeply([ $server->alarms ], [], 'no alarms');
 };

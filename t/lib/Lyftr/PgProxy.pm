@@ -37,7 +37,7 @@ sub serve {
     my ($listen, $server, $order) = @_;
 
     my $select = IO::Select->new($listen);
-    my (%peer, %inserted, %upstream, %end);
+    my (%peer, %inserted, %upstream);
 
     while (1) {
         for my $from ($select->can_read) {
@@ -60,21 +60,17 @@ sub serve {
             my $to = $peer{$from} or next;
             my $n = sysread $from, my $bytes, 65536;
 
-            # a tag may come in two reads
+            # what comes from the server is parted at the messages' tags
 
             my $what = $n ? order($order) : '';
-            my $before = $end{$from} // '';
-            my $came = sub { ends($before . $bytes, shift, length $before) };
-
-            $end{$from} = ($before . $bytes) =~ s/\A.*(?=.{40}\z)//sr if $n;
 
             $inserted{$from} = 1 if $n && $upstream{$from}
-                                    && $came->(qr/INSERT 0 \d+\0/);
+                                    && $bytes =~ /INSERT 0 \d+\0/;
 
             my $drop = $what eq 'answer' && $inserted{$from}
-                           && $came->(qr/\x0bCOMMIT\0/)
+                           && $bytes =~ /\x0bCOMMIT\0/
                        || $what eq 'batch' && !$upstream{$from}
-                           && $came->(qr/INSERT INTO lyftr\.message/);
+                           && $bytes =~ /INSERT INTO lyftr\.message/;
 
             if ($drop) {
                 unlink $order;
@@ -82,26 +78,15 @@ sub serve {
 
             if (!$n || $drop || !whole($to, $bytes)) {
                 $select->remove($from, $to);
-                delete @peer{ $from, $to };
-                delete @$_{ $from, $to } for \(%inserted, %end);
+
+                # a later one may get the name of this
+
+                delete @$_{ $from, $to } for \(%peer, %inserted, %upstream);
                 close $from;
                 close $to;
             }
         }
     }
-}
-
-
-# is it in the bytes, and not before a place?
-
-sub ends {
-    my ($bytes, $what, $place) = @_;
-
-    while ($bytes =~ /$what/g) {
-        return 1 if pos($bytes) > $place;
-    }
-
-    return 0;
 }
 
 
