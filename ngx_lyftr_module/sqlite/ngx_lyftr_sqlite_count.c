@@ -8,6 +8,11 @@
 #define NGX_LYFTR_COUNT_SENDERS    256
 #endif
 
+/* and that are ranked in one go */
+#ifndef NGX_LYFTR_COUNT_RANKED
+#define NGX_LYFTR_COUNT_RANKED     20000
+#endif
+
 
 /*
  * The count of a sender holds its rows up to one of them, which is kept beside
@@ -338,6 +343,74 @@ ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_lyftr_count_rank(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
+    ngx_lyftr_buf_t *after, int64_t *n, ngx_uint_t ahead,
+    ngx_lyftr_error_t *err)
+{
+    int            rc;
+    int64_t        rows;
+    ngx_int_t      ok;
+    ngx_str_t      s;
+    ngx_uint_t     i;
+    sqlite3_stmt  *st;
+
+    ok = NGX_OK;
+    rc = SQLITE_ROW;
+    st = c->stmt[*n ? NGX_LYFTR_SQL_COUNTS_AFTER : NGX_LYFTR_SQL_COUNTS];
+
+    if (*n) {
+        s.data = after->data;
+        s.len = after->len;
+
+        (void) ngx_lyftr_sqlite_bind(st, 1, &s);
+    }
+
+    for (i = 0; ok == NGX_OK && i < NGX_LYFTR_COUNT_RANKED; i++) {
+
+        rc = sqlite3_step(st);
+
+        if (rc != SQLITE_ROW) {
+            break;
+        }
+
+        ngx_lyftr_sqlite_column(st, 0, &s);
+
+        (*n)++;
+
+        rows = sqlite3_column_int64(st, 1);
+
+        if (ahead && sqlite3_column_int64(st, 3) == c->state.step + 1) {
+            rows -= sqlite3_column_int64(st, 2);
+        }
+
+        if (rows > 0) {
+            ok = ngx_lyftr_top_rank(top, &s, rows);
+        }
+
+        if (ok == NGX_OK && i + 1 == NGX_LYFTR_COUNT_RANKED) {
+            after->len = 0;
+            ok = ngx_lyftr_buf_add(after, s.data, s.len);
+        }
+    }
+
+    if (ok != NGX_OK) {
+        (void) ngx_lyftr_index_memory(err);
+
+    } else if (rc == SQLITE_DONE) {
+        ok = NGX_DONE;
+
+    } else if (rc != SQLITE_ROW) {
+        ok = ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+    (void) sqlite3_clear_bindings(st);
+
+    return ok;
 }
 
 

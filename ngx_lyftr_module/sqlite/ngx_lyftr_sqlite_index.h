@@ -77,6 +77,15 @@ ngx_int_t ngx_lyftr_count_top(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
 ngx_int_t ngx_lyftr_count_write_top(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_top_t *top, ngx_lyftr_error_t *err);
 
+/*
+ * Ranks all senders, some at a time: those after one, if n have been, and keeps
+ * the last; ahead: as they will count once rows have left.  NGX_DONE: there are
+ * no more.
+ */
+ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
+    ngx_lyftr_buf_t *after, int64_t *n, ngx_uint_t ahead,
+    ngx_lyftr_error_t *err);
+
 
 /* ngx_lyftr_sqlite_parts.c */
 

@@ -13,14 +13,12 @@
 
 /*
  * Senders that are taken down in one turn, entries of each that are looked at,
- * rows that are added up in one go, and senders that are ranked; unit tests
- * have few.
+ * and rows that are added up in one go; unit tests have few.
  */
 #ifndef NGX_LYFTR_LEAVE_SENDERS
 #define NGX_LYFTR_LEAVE_SENDERS    128
 #define NGX_LYFTR_LEAVE_ENTRIES    64
 #define NGX_LYFTR_LEAVE_ROWS       4096
-#define NGX_LYFTR_LEAVE_RANKED     20000
 #endif
 
 
@@ -61,8 +59,6 @@ static ngx_int_t ngx_lyftr_leave_less(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_rank(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_leave_ranked(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_leaving_t *l, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_end(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_change(ngx_lyftr_sqlite_t *c,
@@ -473,85 +469,20 @@ static ngx_int_t
 ngx_lyftr_leave_rank(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
+    int64_t    n;
     ngx_int_t  rc;
 
     rc = ngx_lyftr_leave_read(c, l, deadline, err);
 
     if (rc == NGX_OK) {
-        rc = ngx_lyftr_leave_ranked(c, l, err);
+        n = l->ranked;
+        rc = ngx_lyftr_count_rank(c, &l->top, &l->sender, &n, 1, err);
+        l->ranked = 1;
     }
 
     ngx_lyftr_sqlite_rollback(c);
 
     return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_leave_ranked(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
-    ngx_lyftr_error_t *err)
-{
-    int            rc;
-    int64_t        rows;
-    ngx_int_t      ok;
-    ngx_str_t      s;
-    ngx_uint_t     i;
-    sqlite3_stmt  *st;
-
-    ok = NGX_OK;
-    rc = SQLITE_ROW;
-    st = c->stmt[l->ranked ? NGX_LYFTR_SQL_COUNTS_AFTER
-                           : NGX_LYFTR_SQL_COUNTS];
-
-    if (l->ranked) {
-        s.data = l->sender.data;
-        s.len = l->sender.len;
-
-        (void) ngx_lyftr_sqlite_bind(st, 1, &s);
-    }
-
-    for (i = 0; ok == NGX_OK && i < NGX_LYFTR_LEAVE_RANKED; i++) {
-
-        rc = sqlite3_step(st);
-
-        if (rc != SQLITE_ROW) {
-            break;
-        }
-
-        ngx_lyftr_sqlite_column(st, 0, &s);
-
-        rows = sqlite3_column_int64(st, 1);
-
-        if (sqlite3_column_int64(st, 3) == c->state.step + 1) {
-            rows -= sqlite3_column_int64(st, 2);
-        }
-
-        if (rows > 0) {
-            ok = ngx_lyftr_top_rank(&l->top, &s, rows);
-        }
-
-        if (ok == NGX_OK && i + 1 == NGX_LYFTR_LEAVE_RANKED) {
-            l->sender.len = 0;
-            ok = ngx_lyftr_buf_add(&l->sender, s.data, s.len);
-        }
-    }
-
-    l->ranked = 1;
-
-    if (ok != NGX_OK) {
-        (void) ngx_lyftr_index_memory(err);
-
-    } else if (rc == SQLITE_DONE) {
-        ok = NGX_DONE;
-
-    } else if (rc != SQLITE_ROW) {
-        ok = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-    (void) sqlite3_clear_bindings(st);
-
-    return ok;
 }
 
 

@@ -17,7 +17,6 @@
 
 /* senders that are looked at in one go, and counted in one transaction */
 #define NGX_LYFTR_RECOUNT          256
-#define NGX_LYFTR_RECOUNT_ROWS     20000
 
 
 typedef struct {
@@ -49,9 +48,6 @@ static ngx_int_t ngx_lyftr_recount_write(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_rebuild_t *rebuild, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_top_t *top, ngx_lyftr_buf_t *sender, int64_t *n,
-    ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -578,7 +574,7 @@ ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
 
         if (rc == NGX_OK) {
-            rc = ngx_lyftr_recount_totals(c, &top, &sender, &senders, err);
+            rc = ngx_lyftr_count_rank(c, &top, &sender, &senders, 0, err);
         }
 
         ngx_lyftr_sqlite_rollback(c);
@@ -617,62 +613,4 @@ ngx_lyftr_rebuild_end(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_buf_free(&sender);
 
     return rc;
-}
-
-
-static ngx_int_t
-ngx_lyftr_recount_totals(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
-    ngx_lyftr_buf_t *sender, int64_t *n, ngx_lyftr_error_t *err)
-{
-    int            rc;
-    ngx_int_t      ok;
-    ngx_str_t      s;
-    ngx_uint_t     i;
-    sqlite3_stmt  *st;
-
-    ok = NGX_OK;
-    rc = SQLITE_ROW;
-    st = c->stmt[*n ? NGX_LYFTR_SQL_COUNTS_AFTER : NGX_LYFTR_SQL_COUNTS];
-
-    if (*n) {
-        s.data = sender->data;
-        s.len = sender->len;
-
-        (void) ngx_lyftr_sqlite_bind(st, 1, &s);
-    }
-
-    for (i = 0; ok == NGX_OK && i < NGX_LYFTR_RECOUNT_ROWS; i++) {
-
-        rc = sqlite3_step(st);
-
-        if (rc != SQLITE_ROW) {
-            break;
-        }
-
-        ngx_lyftr_sqlite_column(st, 0, &s);
-
-        (*n)++;
-
-        ok = ngx_lyftr_top_rank(top, &s, sqlite3_column_int64(st, 1));
-
-        if (ok == NGX_OK && i + 1 == NGX_LYFTR_RECOUNT_ROWS) {
-            sender->len = 0;
-            ok = ngx_lyftr_buf_add(sender, s.data, s.len);
-        }
-    }
-
-    if (ok != NGX_OK) {
-        (void) ngx_lyftr_index_memory(err);
-
-    } else if (rc == SQLITE_DONE) {
-        ok = NGX_DONE;
-
-    } else if (rc != SQLITE_ROW) {
-        ok = ngx_lyftr_sqlite_error(c, err);
-    }
-
-    (void) sqlite3_reset(st);
-    (void) sqlite3_clear_bindings(st);
-
-    return ok;
 }
