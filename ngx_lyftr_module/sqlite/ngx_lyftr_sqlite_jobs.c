@@ -427,33 +427,13 @@ static void
 ngx_lyftr_jobs_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_lyftr_error_t *failure)
 {
-    size_t                    len;
-    ngx_uint_t                i;
-    ngx_atomic_t              reason[NGX_LYFTR_JOB_REASON];
     ngx_lyftr_backend_job_t  *job;
 
     job = ngx_lyftr_sqlite_job(c, n);
 
-    if (job == NULL) {
-        return;
+    if (job) {
+        ngx_lyftr_backend_job_tell(job, failure);
     }
-
-    if (failure) {
-        ngx_memzero((void *) reason, sizeof(reason));
-
-        len = ngx_min(failure->len, sizeof(reason) - 1);
-        ngx_memcpy((void *) reason, failure->text, len);
-
-        for (i = 0; i < NGX_LYFTR_JOB_REASON; i++) {
-            __atomic_store_n(&job->reason[i], reason[i], __ATOMIC_RELAXED);
-        }
-
-        (void) ngx_atomic_fetch_add(&job->failures, 1);
-    }
-
-    __atomic_store_n(&job->failing, failure ? failure->code
-                                            : NGX_LYFTR_ERR_NONE,
-                     __ATOMIC_RELEASE);
 }
 
 

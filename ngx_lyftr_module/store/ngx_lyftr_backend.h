@@ -170,6 +170,35 @@ typedef struct {
 } ngx_lyftr_backend_job_t;
 
 
+/* says so to all processes; NULL: it does not fail any more */
+
+static ngx_inline void
+ngx_lyftr_backend_job_tell(ngx_lyftr_backend_job_t *job,
+    ngx_lyftr_error_t *failure)
+{
+    size_t        len;
+    ngx_uint_t    i;
+    ngx_atomic_t  reason[NGX_LYFTR_JOB_REASON];
+
+    if (failure) {
+        ngx_memzero((void *) reason, sizeof(reason));
+
+        len = ngx_min(failure->len, sizeof(reason) - 1);
+        ngx_memcpy((void *) reason, failure->text, len);
+
+        for (i = 0; i < NGX_LYFTR_JOB_REASON; i++) {
+            __atomic_store_n(&job->reason[i], reason[i], __ATOMIC_RELAXED);
+        }
+
+        (void) ngx_atomic_fetch_add(&job->failures, 1);
+    }
+
+    __atomic_store_n(&job->failing, failure ? failure->code
+                                            : NGX_LYFTR_ERR_NONE,
+                     __ATOMIC_RELEASE);
+}
+
+
 /*
  * How what a backend keeps of a store begins.  The rest is its own: where its
  * parameters are kept, and what this process has of the store.
