@@ -233,43 +233,6 @@ test_bits(void)
 }
 
 
-static void
-test_erased_all(void)
-{
-    u_char      low[64], high[64];
-    ngx_str_t   l, h, none;
-    ngx_uint_t  i, k;
-
-    ngx_str_null(&none);
-
-    for (k = 0; k < 2; k++) {
-        unit_index_range(NGX_LYFTR_TREE_TIME, &none, &none, k);
-        unit_index_range(NGX_LYFTR_TREE_SENDER, &none, &none, k);
-
-        for (i = 0; i < unit_count(parts); i++) {
-            l.data = low;
-            l.len = ngx_lyftr_key_sender(low, &parts[i]) - low;
-            h.data = high;
-            h.len = ngx_lyftr_key_sender(high, &parts[i]) - high;
-            high[h.len - 1] = 1;
-
-            unit_index_range(NGX_LYFTR_TREE_SENDER, &l, &h, k);
-            unit_index_range(NGX_LYFTR_TREE_SENDER, &none, &l, k);
-        }
-
-        for (i = 0; i < unit_count(instants); i++) {
-            l.data = low;
-            l.len = ngx_lyftr_key_instant(low, &instants[i]) - low;
-
-            unit_index_range(NGX_LYFTR_TREE_TIME, &l, &none, k);
-            unit_index_range(NGX_LYFTR_TREE_TIME, &none, &l, k);
-        }
-    }
-
-    test_bits();
-}
-
-
 /* takes them out of the arrays; segments still have them */
 
 static ngx_lyftr_row_t  gone_rows[UNIT_INDEX_ROWS];
@@ -435,7 +398,8 @@ test_erased(void **state)
             }
 
             unit_index_recent();
-            test_erased_all();
+            unit_index_all();
+            test_bits();
 
             if (k == 4) {
                 break;

@@ -437,6 +437,7 @@ unit_index_all(void)
             l.len = ngx_lyftr_key_instant(low, &instants[i]) - low;
 
             unit_index_range(NGX_LYFTR_TREE_TIME, &l, &none, k);
+            unit_index_range(NGX_LYFTR_TREE_TIME, &none, &l, k);
         }
     }
 }
