@@ -15,29 +15,19 @@ from stream import RATE, Follower
 EXPORT = "/messages/export"
 
 
-class Memory(threading.Thread):
+class Memory(process.Sampler):
     """What workers have from a while after the start of this on, and at most.
 
     A worker keeps what its first export needs.
     """
 
     def __init__(self, server):
-        super().__init__(daemon=True)
+        super().__init__()
         self.pids = server.worker_pids()
         self.sizes = []
-        self.ended = threading.Event()
 
-    def run(self):
-        while not self.ended.wait(0.2):
-            self.sizes.append(sum(map(process.private, self.pids)))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join()
+    def sample(self):
+        self.sizes.append(sum(map(process.private, self.pids)))
 
     def growth(self):
         """Bytes, from the first quarter to the last."""

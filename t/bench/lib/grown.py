@@ -6,7 +6,6 @@ import http.client
 import itertools
 import json
 import os
-import threading
 import time
 import uuid
 
@@ -24,26 +23,16 @@ MORE = 750000
 READS = ("first page", "keyset page", "from", "since", "from, since", "/stats")
 
 
-class Memory(threading.Thread):
+class Memory(process.Sampler):
     """The most that a worker has had while this runs."""
 
     def __init__(self, server):
-        super().__init__(daemon=True)
+        super().__init__()
         self.pids = server.worker_pids()
         self.most = 0
-        self.ended = threading.Event()
 
-    def run(self):
-        while not self.ended.wait(0.2):
-            self.most = max(self.most, process.resident(self.pids))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join()
+    def sample(self):
+        self.most = max(self.most, process.resident(self.pids))
 
 
 def post(port):

@@ -23,11 +23,11 @@ def run(port, **options):
     return Background(port, **options).wait()
 
 
-class Background:
-    """The generator while something else goes on."""
+class Program:
+    """One that runs while something else goes on, and prints JSON."""
 
-    def __init__(self, port, **options):
-        self.process = subprocess.Popen(command(port, options), text=True,
+    def __init__(self, *command):
+        self.process = subprocess.Popen(command, text=True,
                                         stdout=subprocess.PIPE)
 
     def __enter__(self):
@@ -45,8 +45,15 @@ class Background:
     def wait(self):
         out = self.process.communicate()[0]
         if self.process.returncode:
-            fail("the load generator has failed")
+            fail(self.name + " has failed")
         return json.loads(out)
+
+
+class Background(Program):
+    name = "the load generator"
+
+    def __init__(self, port, **options):
+        super().__init__(*command(port, options))
 
 
 def read(port, paths, **options):

@@ -1,6 +1,7 @@
 """What the kernel tells of a group of processes."""
 
 import os
+import threading
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -72,3 +73,25 @@ def device(path):
             return int(f.read().split()[6]) * 512
     except OSError:
         return None
+
+
+class Sampler(threading.Thread):
+    """Calls sample() again and again while something else goes on."""
+
+    pause = 0.2
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(self.pause):
+            self.sample()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()

@@ -1,9 +1,9 @@
 """The file to what lives in it."""
 
 import sqlite3
-import threading
 import urllib.parse
 
+import process
 from reads import fill, total
 from setting import say
 
@@ -15,26 +15,18 @@ GRAMS = ("lyftr_gram", "lyftr_search", 40, "level >= 0")
 SMALL = 250000
 
 
-class Space(threading.Thread):
+class Space(process.Sampler):
     """The largest that the file is while this runs, to what lives in it."""
 
+    pause = 0.5
+
     def __init__(self, server):
-        super().__init__(daemon=True)
+        super().__init__()
         self.path = server.path(server.database)
         self.most = 0
-        self.ended = threading.Event()
 
-    def run(self):
-        while not self.ended.wait(0.5):
-            self.most = max(self.most, ratio(self.path))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join()
+    def sample(self):
+        self.most = max(self.most, ratio(self.path))
 
 
 def dead(db, blocks, owners, bits, lives):

@@ -5,9 +5,7 @@ import hmac
 import json
 import os
 import selectors
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,32 +35,12 @@ WATCH = 5 if QUICK else 15
 BEHIND = 200000 if QUICK else 1000000
 
 
-class Follower:
-    """The program of follow.py while something else goes on."""
+class Follower(load.Program):
+    name = "a follower"
 
     def __init__(self, port, path, connections, *options):
-        self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "lib", "follow.py"),
-             str(port), path, str(connections), *map(str, options)],
-            stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.wait()
-
-    def wait(self):
-        out = self.process.communicate()[0]
-        if self.process.returncode:
-            fail("a follower has failed")
-        return json.loads(out)
+        super().__init__(sys.executable, os.path.join(HERE, "lib", "follow.py"),
+                         str(port), path, str(connections), *map(str, options))
 
 
 def streams(server, number):
