@@ -524,6 +524,34 @@ subtest 'an answer that is lost' => sub {
 };
 
 
+# The commit of the barrier comes with the end of the pipeline, after its own
+# answer: what fails there has made nothing durable.
+
+subtest 'a barrier that cannot be committed' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database), store => 'timeout=1s');
+
+    is(deliveries([$server], 'sound'), 1, 'some message');
+
+    $pg->psql($database, q{
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $f$ BEGIN RAISE 'no barrier'; END $f$;
+        CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON lyftr.slot
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+            WHEN (OLD.d IS DISTINCT FROM NEW.d) EXECUTE FUNCTION refuse();
+    });
+
+    is($server->post(message(message_id => 'unsure'))->{status}, 503,
+       'nothing is acknowledged');
+
+    $pg->psql($database, 'SET client_min_messages = warning;'
+                         . ' DROP FUNCTION refuse CASCADE');
+
+    Lyftr::Server::wait_for { deliveries([$server], 'unsure') == 1 };
+    is_deeply([ ids($database) ], [qw(sound unsure)], 'later it is, once');
+};
+
+
 subtest 'a server that is killed' => sub {
     my $own = Lyftr::Postgres->new(listen => '127.0.0.1',
                                    port => Lyftr::Server::free_port());

@@ -68,7 +68,9 @@ ngx_lyftr_postgres_barrier_end(ngx_lyftr_postgres_t *c, int64_t *batch,
                 return NGX_DECLINED;
             }
 
-            if (err->code != NGX_LYFTR_ERR_TIMEOUT) {
+            /* with all that was sent answered, it is the server's own word */
+
+            if (err->code != NGX_LYFTR_ERR_TIMEOUT || c->call.nsent == 0) {
                 return NGX_ERROR;
             }
 

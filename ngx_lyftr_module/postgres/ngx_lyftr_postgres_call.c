@@ -19,12 +19,10 @@
 #define NGX_LYFTR_POSTGRES_PREPARE 1000    /* that of one, to be prepared */
 #define NGX_LYFTR_POSTGRES_END     2000
 
-/* what is known of a statement's name */
-#define NGX_LYFTR_POSTGRES_NAMED   1
-#define NGX_LYFTR_POSTGRES_ASKED   2
-
 
 static void ngx_lyftr_postgres_notice(void *data, const PGresult *res);
+static ngx_int_t ngx_lyftr_postgres_ended(ngx_lyftr_postgres_t *c, PGresult *r,
+    ngx_int_t rc, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_wait(ngx_lyftr_postgres_t *c, short events,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static PGresult *ngx_lyftr_postgres_next(ngx_lyftr_postgres_t *c,
@@ -123,6 +121,7 @@ ngx_lyftr_postgres_call_close(ngx_lyftr_postgres_t *c)
 ngx_uint_t
 ngx_lyftr_postgres_call_gone(ngx_lyftr_postgres_t *c)
 {
+    ngx_uint_t     n;
     struct pollfd  pfd;
 
     if (ngx_lyftr_postgres_dead(c)) {
@@ -132,8 +131,13 @@ ngx_lyftr_postgres_call_gone(ngx_lyftr_postgres_t *c)
     pfd.fd = PQsocket(c->call.pg);
     pfd.events = POLLIN;
 
-    if (poll(&pfd, 1, 0) == 1 && !PQconsumeInput(c->call.pg)) {
-        return 1;
+    /* a server that ends says why, and then closes: that is read after it */
+
+    for (n = 0; n < 4 && poll(&pfd, 1, 0) == 1; n++) {
+
+        if (!PQconsumeInput(c->call.pg)) {
+            return 1;
+        }
     }
 
     return PQstatus(c->call.pg) != CONNECTION_OK;
@@ -398,7 +402,7 @@ ngx_lyftr_postgres_send(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_sql_e n,
                 return ngx_lyftr_postgres_lost(c->dsn, call->pg, err);
             }
 
-            call->prepared[n] = NGX_LYFTR_POSTGRES_ASKED;
+            call->prepared[n] = 1;
 
             if (ngx_lyftr_postgres_sent(c, NGX_LYFTR_POSTGRES_PREPARE + i, err)
                 != NGX_OK)
@@ -422,6 +426,30 @@ ngx_lyftr_postgres_sync(ngx_lyftr_postgres_t *c, ngx_lyftr_error_t *err)
     return PQpipelineSync(c->call.pg)
            ? ngx_lyftr_postgres_sent(c, NGX_LYFTR_POSTGRES_END, err)
            : ngx_lyftr_postgres_lost(c->dsn, c->call.pg, err);
+}
+
+
+/*
+ * What was not in a transaction is committed by the end of the pipeline: if
+ * that fails, an error comes in its place, and the end after it.
+ */
+
+static ngx_int_t
+ngx_lyftr_postgres_ended(ngx_lyftr_postgres_t *c, PGresult *r, ngx_int_t rc,
+    ngx_lyftr_error_t *err)
+{
+    if (PQresultStatus(r) != PGRES_PIPELINE_SYNC) {
+
+        if (rc == NGX_OK) {
+            rc = ngx_lyftr_postgres_error(c, r, err);
+        }
+
+        ngx_lyftr_postgres_call_close(c);
+    }
+
+    PQclear(r);
+
+    return rc;
 }
 
 
@@ -467,14 +495,14 @@ ngx_lyftr_postgres_results(ngx_lyftr_postgres_t *c, PGresult **res,
         status = PQresultStatus(r);
 
         if (what == NGX_LYFTR_POSTGRES_END) {
-            PQclear(r);
+            rc = ngx_lyftr_postgres_ended(c, r, rc, err);
             i++;
             break;
         }
 
         if (what >= NGX_LYFTR_POSTGRES_PREPARE) {
             call->prepared[what - NGX_LYFTR_POSTGRES_PREPARE]
-                = (status == PGRES_COMMAND_OK) ? NGX_LYFTR_POSTGRES_NAMED : 0;
+                = (status == PGRES_COMMAND_OK);
         }
 
         if (status == PGRES_FATAL_ERROR && rc == NGX_OK) {

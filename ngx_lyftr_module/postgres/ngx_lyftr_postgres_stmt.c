@@ -244,7 +244,7 @@ const char  *ngx_lyftr_postgres_sql[] = {
     "SELECT batch, base, k FROM lyftr.slot WHERE id = $1::bigint",
 
     /* NGX_LYFTR_PG_STORED */
-    "SELECT seq, h FROM lyftr.message"
+    "SELECT seq FROM lyftr.message"
     " WHERE seq > $1::bigint AND seq <= $1::bigint + $2::bigint",
 
     /* NGX_LYFTR_PG_ROW */

@@ -45,8 +45,8 @@ static ngx_int_t ngx_lyftr_postgres_attempt(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_transaction(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
-static void ngx_lyftr_postgres_note(ngx_lyftr_postgres_t *c,
-    ngx_lyftr_postgres_try_t *try);
+static void ngx_lyftr_postgres_note(ngx_lyftr_postgres_try_t *try,
+    uint64_t word);
 static ngx_int_t ngx_lyftr_postgres_undo(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
@@ -229,7 +229,8 @@ ngx_lyftr_postgres_attempt(ngx_lyftr_postgres_t *c,
 
     c->slot.batch++;
 
-    ngx_lyftr_postgres_note(c, try);
+    ngx_lyftr_postgres_note(try, ngx_lyftr_postgres_slot_word(c->slot.id,
+                                                              c->slot.batch));
 
     if (ngx_lyftr_postgres_transaction(c, try, err) != NGX_OK) {
         ngx_lyftr_postgres_call_close(c);
@@ -311,13 +312,10 @@ ngx_lyftr_postgres_transaction(ngx_lyftr_postgres_t *c,
  */
 
 static void
-ngx_lyftr_postgres_note(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_try_t *try)
+ngx_lyftr_postgres_note(ngx_lyftr_postgres_try_t *try, uint64_t word)
 {
-    uint64_t            word;
     ngx_uint_t          i, k, n;
     ngx_lyftr_write_t  *write;
-
-    word = ngx_lyftr_postgres_slot_word(c->slot.id, c->slot.batch);
 
     for (i = 0, k = 0; i < try->batch->n; i++) {
         write = try->batch->writes[i];
@@ -342,6 +340,7 @@ ngx_lyftr_postgres_undo(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_try_t *try,
     ngx_lyftr_error_t   ignored;
 
     c->slot.batch--;
+    ngx_lyftr_postgres_note(try, 0);
 
     if (ngx_lyftr_postgres_results(c, &res, 1, try->limit, &ignored)
         == NGX_OK)
@@ -375,18 +374,21 @@ ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
 {
     int64_t             batch, k;
     ngx_int_t           rc;
-    ngx_uint_t          known;
+    ngx_uint_t          n, known;
     ngx_lyftr_error_t   why;
 
     known = 0;
     why = *err;
 
-    while (ngx_lyftr_postgres_left(try->limit)) {
+    for (n = 0; ngx_lyftr_postgres_left(try->limit); n++) {
 
         ngx_lyftr_postgres_call_close(c);
 
-        if (ngx_lyftr_postgres_connect(c, 0, try->limit, &why) != NGX_OK) {
+        if (n) {
             ngx_msleep(NGX_LYFTR_POSTGRES_PAUSE);
+        }
+
+        if (ngx_lyftr_postgres_connect(c, 0, try->limit, &why) != NGX_OK) {
             continue;
         }
 
