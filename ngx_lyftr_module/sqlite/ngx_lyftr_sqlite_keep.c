@@ -427,9 +427,12 @@ ngx_lyftr_keep_share(ngx_lyftr_sqlite_t *c, int64_t bytes)
 
     to = ngx_min(to, c->state.counted);
 
+    if (to <= c->state.floor) {
+        return 0;
+    }
+
     if (c->index.nsegments == 0) {
-        to = ngx_min(to, c->state.floor + NGX_LYFTR_SEGMENT);
-        return to > c->state.floor ? to : 0;
+        return ngx_min(to, c->state.floor + NGX_LYFTR_SEGMENT);
     }
 
     s = &c->index.segments[0];
