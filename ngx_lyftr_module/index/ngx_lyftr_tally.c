@@ -62,16 +62,16 @@ ngx_lyftr_tally_next(ngx_lyftr_index_t *index, ngx_lyftr_tally_t *tally,
 
     for (n = 0, from = cursor->rank; ngx_lyftr_tally_same(tally); n++) {
 
-        if (n == max) {
-            return NGX_AGAIN;
-        }
-
         if (tally->whole && cursor->rank - from == NGX_LYFTR_TALLY_WALK) {
             if (ngx_lyftr_tally_pass(index, tally, err) != NGX_OK) {
                 return NGX_ERROR;
             }
 
             continue;
+        }
+
+        if (n == max) {
+            return NGX_AGAIN;
         }
 
         tally->rows += (ngx_lyftr_iterator_seq(cursor) <= tally->last);
