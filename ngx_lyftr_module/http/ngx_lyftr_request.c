@@ -311,8 +311,11 @@ ngx_lyftr_request_half_closed(ngx_http_request_t *r)
 
     /* a level-triggered event would come again at once */
 
-    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active) {
-        (void) ngx_del_event(rev, NGX_READ_EVENT, 0);
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT)
+        && rev->active
+        && ngx_del_event(rev, NGX_READ_EVENT, 0) != NGX_OK)
+    {
+        return 0;
     }
 
     return 1;
