@@ -184,7 +184,8 @@ ngx_lyftr_clear_delete(ngx_lyftr_sqlite_t *c, ngx_lyftr_clear_t *clear,
 
 /*
  * The table that a database was adopted of has rows that the log has too, some
- * of which left; so all of it goes, and then the table itself.
+ * of which left, and those that were left out; all of it goes, and then the
+ * table itself.
  */
 
 ngx_int_t

@@ -175,12 +175,12 @@ ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 ngx_int_t ngx_lyftr_sqlite_search(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
-/* does a row contain it?  NGX_OK or NGX_DECLINED */
 /* the same of all pages if they have few rows, and the index tells which; else
  * NGX_DECLINED */
 ngx_int_t ngx_lyftr_sqlite_search_few(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 
+/* does a row contain it?  NGX_OK or NGX_DECLINED */
 ngx_int_t ngx_lyftr_sqlite_search_one(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_query_t *query, int64_t seq, ngx_lyftr_error_t *err);
 
