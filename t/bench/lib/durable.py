@@ -110,26 +110,70 @@ def postgres(connections, number):
     return result("PostgreSQL insert, %d" % connections, number, rate)
 
 
+class Log:
+    """A file that is there, over which rows are written and synced."""
+
+    SIZE = 64 << 20
+
+    def __enter__(self):
+        self.file = tempfile.TemporaryFile(dir=BUILD, buffering=0)
+        self.at = 0
+        for offset in range(0, self.SIZE, 1 << 20):
+            os.pwrite(self.file.fileno(), bytes(1 << 20), offset)
+        os.fsync(self.file.fileno())
+        return self
+
+    def append(self, data):
+        if self.at + len(data) > self.SIZE:
+            self.at = 0
+        os.pwrite(self.file.fileno(), data, self.at)
+        os.fdatasync(self.file.fileno())
+        self.at += len(data)
+
+    def __exit__(self, *failure):
+        self.file.close()
+
+
 def ideal(batch, number):
-    """As many rows at once, over a file that is there, and a sync."""
+    """As many rows at once, and a sync."""
 
     data = os.urandom(max(batch, 1) * ROW)
     syncs = 0
 
-    with tempfile.TemporaryFile(dir=BUILD, buffering=0) as f:
-        size = 64 << 20
-        for offset in range(0, size, 1 << 20):
-            os.pwrite(f.fileno(), bytes(1 << 20), offset)
-        os.fsync(f.fileno())
-
+    with Log() as log:
         start = time.perf_counter()
         while time.perf_counter() < start + SECONDS:
-            os.pwrite(f.fileno(), data, syncs * len(data) % (size - len(data)))
-            os.fdatasync(f.fileno())
+            log.append(data)
             syncs += 1
         took = time.perf_counter() - start
 
     return result("append and sync", number, syncs * batch / took)
+
+
+def ideal_loop(rate, seconds, number):
+    """Rows that are due at a rate: all that are, and a sync."""
+
+    row = os.urandom(ROW)
+    total = int(rate * seconds)
+    waits = []
+
+    with Log() as log:
+        start = time.perf_counter()
+        while len(waits) < total:
+            done = len(waits)
+            now = time.perf_counter() - start
+            due = min(int(now * rate) + 1, total)
+            if due == done:
+                time.sleep(done / rate - now)
+                continue
+            log.append(row * (due - done))
+            now = time.perf_counter() - start
+            waits += [1000 * (now - n / rate) for n in range(done, due)]
+
+    waits.sort()
+    run = result("append and sync", number, total / now, max=waits[-1], **{
+        "p%g" % p: waits[int(total * p / 100)] for p in (50, 99, 99.9)})
+    return dict(run, acknowledged=total, statuses={}, errors=0)
 
 
 def result(target, number, rate, **latency):

@@ -103,7 +103,7 @@ def lone(r):
 
 
 def steady(r):
-    return typical(runs(r, "open", name="5000"))
+    return typical(runs(r, "open", target="ours", name="5000"))
 
 
 def stats(r):
@@ -181,15 +181,16 @@ def to_redis(ours, connections):
 
 
 def partly(r):
-    return typical(runs(r, "open", name="70 %"))
+    return typical(runs(r, "open", target="ours", name="70 %"))
 
 
 def fast(r):
-    return typical(runs(r, "open", name="20000"))
+    return typical(runs(r, "open", target="ours", name="20000"))
 
 
 def fast_last(r):
-    return median(runs(r, "open", name="20000"), "latency_ms", "p99.9")
+    return median(runs(r, "open", target="ours", name="20000"), "latency_ms",
+                  "p99.9")
 
 
 def spent(found):
