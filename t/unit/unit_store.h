@@ -48,10 +48,12 @@ unit_str(const char *s)
 static ngx_inline int
 unit_setup(void **state)
 {
-    char       buf[128];
-    ngx_str_t  url;
+    char        buf[128];
+    ngx_str_t   url;
+    const char  *tmp = getenv("TMPDIR");
 
-    (void) strcpy(dir, "/tmp/test_sqlite.XXXXXX");
+    (void) snprintf(dir, sizeof(dir), "%s/test_sqlite.XXXXXX",
+                    tmp ? tmp : "/tmp");
 
     if (mkdtemp(dir) == NULL) {
         return -1;
