@@ -5,6 +5,8 @@
 #define NGX_LYFTR_STATUS_TELL      1000
 
 
+static ngx_atomic_t *ngx_lyftr_status_words(ngx_lyftr_store_t *store,
+    ngx_lyftr_status_t *status);
 static void ngx_lyftr_status_sound(ngx_lyftr_status_t *status);
 static void ngx_lyftr_status_log(ngx_lyftr_lane_t *lane);
 static void ngx_lyftr_status_news(ngx_lyftr_lane_t *lane);
@@ -48,10 +50,36 @@ void
 ngx_lyftr_status_attach(ngx_lyftr_store_t *store, ngx_lyftr_status_t *status)
 {
     store->status = status;
-    store->dsn->words = status->words;
+    store->dsn->words = ngx_lyftr_status_words(store, status);
     store->dsn->jobs = status->jobs;
 
     store->backend->renew(store->dsn);
+}
+
+
+/* in the master process, which begins a configuration */
+
+static ngx_atomic_t *
+ngx_lyftr_status_words(ngx_lyftr_store_t *store, ngx_lyftr_status_t *status)
+{
+    ngx_uint_t          i;
+    ngx_lyftr_words_t  *words;
+
+    i = status->current;
+
+    if (status->words[i].hash != store->dsn_hash) {
+        i = 1 - i;
+        status->current = i;
+    }
+
+    words = &status->words[i];
+
+    if (words->hash != store->dsn_hash) {
+        ngx_memzero(words, sizeof(ngx_lyftr_words_t));
+        words->hash = store->dsn_hash;
+    }
+
+    return words->words;
 }
 
 

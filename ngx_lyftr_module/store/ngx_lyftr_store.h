@@ -49,6 +49,17 @@ typedef struct {
 } ngx_lyftr_told_t;
 
 
+/*
+ * The words of a backend.  While a reload gives a name another address, workers
+ * of the old one have the words of that.
+ */
+
+typedef struct {
+    ngx_atomic_t                  hash;          /* of the address */
+    ngx_atomic_t                  words[NGX_LYFTR_WORDS];
+} ngx_lyftr_words_t;
+
+
 /* a store's condition and counters, shared by all workers */
 
 typedef struct {
@@ -63,7 +74,8 @@ typedef struct {
     ngx_atomic_t                  opened;        /* hash of the address */
     ngx_atomic_t                  adopted;       /* percent + 1, or 0 */
     ngx_atomic_t                  refused;       /* why it is not adopted */
-    ngx_atomic_t                  words[NGX_LYFTR_WORDS];  /* the backend's */
+    ngx_lyftr_words_t             words[2];
+    ngx_atomic_t                  current;       /* of these */
     ngx_lyftr_backend_job_t       jobs[NGX_LYFTR_JOBS_MAX];
     ngx_atomic_t                  damaged;       /* see below */
     ngx_atomic_t                  checked;       /* msec of the next pass */
