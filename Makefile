@@ -28,7 +28,7 @@ NGX_INCS = $(addprefix -I $(NGINX_SRC)/src/,core event event/modules \
 export NGINX_BIN NGINX_SRC BUILD MODULE NGX_INCS
 
 
-.PHONY: help build module lines backup run test unit replay fuzz faults \
+.PHONY: help build module lines backup move run test unit replay fuzz faults \
 	mutants up stop down logs test-docker check bench asan valgrind deb \
 	test-deb clean
 
@@ -39,7 +39,7 @@ help:		## show this list
 
 build:		## build the module into build/; the default
 	@t/setup build
-	@$(MAKE) -s --no-print-directory module backup
+	@$(MAKE) -s --no-print-directory module backup move
 
 
 # Debian's nginx keeps its features in conf_flags
@@ -80,6 +80,28 @@ $(BUILD)/backup: docker/backup.c Makefile
 	@$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror -o $@ $< $(LD_OPT) -lsqlite3
 
 backup: $(BUILD)/backup
+
+
+# what moves a store to PostgreSQL, and back, where the module knows that
+
+MOVE = docker/move.c docker/move_sqlite.c docker/move_postgres.c \
+	ngx_lyftr_module/index/ngx_lyftr_checksum.c
+
+$(BUILD)/move: $(MOVE) docker/move.h $(wildcard ngx_lyftr_module/*/*.h) \
+		$(BUILD)/Makefile
+	@if grep -qw NGX_LYFTR_POSTGRES $(BUILD)/ngx_auto_config.h; then \
+		$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror $(NGX_INCS) \
+			-I ngx_lyftr_module/index -I ngx_lyftr_module/message \
+			-I /usr/include/postgresql -o $@ $(MOVE) $(LD_OPT) \
+			-lpq -lsqlite3 -lcrypto; \
+	else \
+		echo "without libpq there is no docker/move" >&2; \
+		printf '#!/bin/sh\necho "%s" >&2; exit 1\n' \
+			"move: it was built without libpq" >$@; \
+		chmod 755 $@; \
+	fi
+
+move: $(BUILD)/move
 
 
 run: build lines	## serve on port 8000, or PORT; see docker/README.md

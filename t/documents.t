@@ -10,6 +10,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 use Lyftr;
+use Lyftr::Postgres;
 use Lyftr::Server;
 use Lyftr::Shipped;
 
@@ -162,6 +163,37 @@ for my $db ("$dir/data/app.db", "$dir/restored.db") {
     is($server->post(message(message_id => 'after'))->{status}, 200,
        'and takes messages');
     $server->stop;
+}
+
+
+# a store is moved to PostgreSQL, and that is given up
+
+SKIP: {
+    my ($copy, $switch, $give_up) = map { s/nginx -s reload/true/r }
+        my @lines = grep { /^docker\/move/ } blocks($operation, 'sh');
+
+    ran(@lines);
+    skip 'there is no PostgreSQL', 4 unless Lyftr::Postgres::there();
+
+    my $pg = Lyftr::Postgres->new;
+    my $url = $pg->url($pg->database);
+    my $server = Lyftr::Shipped->new(env => { DATABASE_URL => $url });
+
+    ok(Lyftr::Server::wait_for(sub {
+           $server->request('GET /health/ready')->{status} == 200;
+       }), 'a new store');
+    $server->stop;
+
+    open my $out, '>', "$dir/lyftr.url" or die "lyftr.url: $!\n";
+    print $out "$url\n";
+    close $out;
+
+    is((shell($dir, $copy))[1], 0, "$operation: a store is copied")
+        or diag(text("$dir/stderr"));
+    is((shell($dir, $switch))[1], 0, 'and moved')
+        or diag(text("$dir/stderr"));
+    is((shell($dir, $give_up))[1], 0, 'and is taken back')
+        or diag(text("$dir/stderr"));
 }
 
 

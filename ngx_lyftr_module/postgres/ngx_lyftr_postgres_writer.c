@@ -83,7 +83,22 @@ ngx_lyftr_postgres_turn(void *conn, ngx_msec_t deadline,
         return NGX_ERROR;
     }
 
-    return ngx_lyftr_postgres_slot(c, deadline, err);
+    /* a store that is closed for a move is opened soon */
+
+    while (ngx_lyftr_postgres_slot(c, deadline, err) != NGX_OK) {
+
+        if (err->code != NGX_LYFTR_ERR_BUSY) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_lyftr_postgres_left(deadline) <= NGX_LYFTR_POSTGRES_PAUSE) {
+            return NGX_DECLINED;
+        }
+
+        ngx_msleep(NGX_LYFTR_POSTGRES_PAUSE);
+    }
+
+    return NGX_OK;
 }
 
 

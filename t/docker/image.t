@@ -57,6 +57,8 @@ is(inside('find / -xdev -perm -0002 ! -type l ! -perm -1000'), '',
    'nothing that all may write to, but folders like /tmp');
 like(inside('find / -xdev -perm -0002 ! -type l'), qr{^/tmp$}m,
      'such a search finds something');
+like(inside('/usr/lib/lyftr/move --help 2>&1'), qr/^usage: move /,
+     'what moves a store, with its libraries');
 is(inside('find /var/lib/apt/lists -type f ! -name lock'), '',
    'no lists of packages');
 is(inside('find / -xdev -user 101'), "/data\n",
