@@ -375,7 +375,7 @@ ngx_lyftr_query_format(ngx_str_t *values, ngx_str_t *value,
 {
     ngx_uint_t        i;
     static ngx_str_t  formats[] = {
-        ngx_null_string,
+        ngx_string(""),
         ngx_string("ndjson"),
         ngx_string("csv"),
         ngx_string("sheet")

@@ -15,18 +15,29 @@ fuzz_same(ngx_str_t *a, ngx_str_t *b)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t                  len, max;
+    size_t                  i, len, max;
     u_char                 *s, *arena, *next, *more;
     ngx_str_t               args;
     ngx_lyftr_query_t       q, r;
     ngx_lyftr_faults_t      faults;
     ngx_lyftr_position_t    last;
 
+    static ngx_uint_t       kinds[] = { NGX_LYFTR_QUERY_STREAM,
+                                        NGX_LYFTR_QUERY_EXPORT };
+
     s = fuzz_copy(data, size);
     arena = fuzz_copy(data, size);
 
     args.data = s;
     args.len = size;
+
+    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (ngx_lyftr_query_parse_as(kinds[i], &args, arena, &q, &faults)
+            != NGX_OK)
+        {
+            fuzz_answer(&faults);
+        }
+    }
 
     if (ngx_lyftr_query_parse(&args, arena, &q, &faults) != NGX_OK) {
         fuzz_answer(&faults);

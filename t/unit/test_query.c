@@ -365,6 +365,48 @@ test_none(void **state)
 }
 
 
+static void
+test_formats(void **state)
+{
+    u_char      *arena;
+    ngx_str_t    args;
+    ngx_uint_t   i;
+
+    static const struct {
+        char       *args;
+        ngx_int_t   rc;
+        ngx_uint_t  format;
+    } formats[] = {
+        { "", NGX_OK, NGX_LYFTR_FORMAT_ANY },
+        { "format", NGX_OK, NGX_LYFTR_FORMAT_ANY },
+        { "format=", NGX_OK, NGX_LYFTR_FORMAT_ANY },
+        { "format=ndjson", NGX_OK, NGX_LYFTR_FORMAT_NDJSON },
+        { "format=csv", NGX_OK, NGX_LYFTR_FORMAT_CSV },
+        { "format=csv&format=sheet", NGX_OK, NGX_LYFTR_FORMAT_SHEET },
+        { "format=CSV", NGX_DECLINED, 0 },
+        { "format=cs", NGX_DECLINED, 0 }
+    };
+
+    for (i = 0; i < unit_count(formats); i++) {
+        args.len = strlen(formats[i].args);
+        args.data = unit_copy(formats[i].args, args.len);
+        arena = unit_copy(formats[i].args, args.len);
+
+        assert_int_equal(ngx_lyftr_query_parse_as(NGX_LYFTR_QUERY_EXPORT,
+                                                  &args, arena, &test_q,
+                                                  &test_faults),
+                         formats[i].rc);
+
+        if (formats[i].rc == NGX_OK) {
+            assert_int_equal(test_q.format, formats[i].format);
+        }
+
+        free(args.data);
+        free(arena);
+    }
+}
+
+
 int
 main(void)
 {
@@ -376,7 +418,8 @@ main(void)
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_shown),
         cmocka_unit_test(test_next),
-        cmocka_unit_test(test_none)
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_formats)
     };
 
     return cmocka_run_group_tests_name("query", tests, NULL, test_release);
