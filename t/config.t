@@ -287,7 +287,7 @@ http {
 }
 END
 
-    my $test = "timeout 20 $nginx -t -p . -c nginx.conf -e stderr";
+    my $test = "timeout 200 $nginx -t -p . -c nginx.conf -e stderr";
     my $said = qx(cd $dir && $test 2>&1);
 
     return ($said, $?);

@@ -110,6 +110,12 @@ sub unusable {
     my $size = -s $db;
     my $server = Lyftr::Server->new(db => $db);
 
+    # the first worker tries to
+
+    Lyftr::Server::wait_for {
+        $server->get('/health/ready')->{body} !~ /being set up/;
+    };
+
     unready($name, $server, $detail);
     refused($name, $server->post(message()));
     refused("$name, reading", $server->get('/messages'));

@@ -9,6 +9,7 @@ use Test::More;
 
 use Lyftr::Client;
 use Lyftr::H2;
+use Lyftr::Housekeeping;
 use Lyftr::Scenario qw(compare);
 use Lyftr::Server;
 use Lyftr::Stall;
@@ -166,6 +167,10 @@ SKIP: {
                                  store => 'timeout=500ms');
     $client = Lyftr::H2->new($server->{port});
     $client->response($client->deliver($numbered->('warm')));
+
+    # or it would be the housekeeping's commit, and this one wait for its turn
+
+    Lyftr::Housekeeping::settled($server, 10);
 
     $stall->on;
     my $stalled = $client->deliver($numbered->('stalled'));

@@ -59,7 +59,8 @@ sub kills {
         Lyftr::Housekeeping::state($server)->{level} > 1
     } 60;
 
-    my $left = Lyftr::Housekeeping::settled($server, 20);
+    my $left = Lyftr::Housekeeping::settled($server,
+                                             @planted ? 20 : undef);
     my $state = Lyftr::Housekeeping::state($server);
     my @faults = Lyftr::Housekeeping::faults($server);
 

@@ -51,7 +51,8 @@ END
 
 
 # waits until all rows are counted, and no block is left of what is no segment,
-# and nothing of rows that left; how many are left otherwise
+# and nothing of rows that left, also where others use the machine; how many are
+# left otherwise
 
 sub settled {
     my ($server, $seconds) = @_;
@@ -61,7 +62,7 @@ sub settled {
     Lyftr::Server::wait_for {
         $state = state($server);
         $state->{counted} == $state->{last} && $state->{orphans} == 0;
-    } $seconds;
+    } $seconds // 120;
 
     return $state->{orphans} + $state->{last} - $state->{counted};
 }

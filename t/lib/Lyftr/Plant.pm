@@ -411,6 +411,26 @@ NEW
          'ngx_msleep(3); rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR'],
     ],
 
+    # how large the store is is looked at more often, and rows leave slowly, so
+    # that a kill meets each of it
+
+    slow_leave => [
+        ['ngx_lyftr_sqlite_keep.c', 'NGX_LYFTR_KEEP_SIZE        1000',
+         'NGX_LYFTR_KEEP_SIZE        50'],
+        ['ngx_lyftr_sqlite_leave.c', 'rc = ngx_lyftr_leave_phases[',
+         'ngx_msleep(3); rc = ngx_lyftr_leave_phases['],
+    ],
+
+    # what was taken down for rows that then did not leave is taken off
+
+    taken_anyway => [['ngx_lyftr_sqlite_stmt.c',
+        'CASE WHEN step = ?2 THEN less', 'CASE WHEN step >= ?2 THEN less']],
+
+    # they leave when half of their time has passed
+
+    leaves_early => [['ngx_lyftr_sqlite_keep.c',
+        'now - time <= c->dsn->keep) {', 'now - time <= c->dsn->keep / 2) {']],
+
     # segments are stored, and senders counted, in as few turns as can be
 
     large_steps => [
@@ -683,7 +703,11 @@ sub new {
     my ($tree) = $makefile =~ m{(\S+)/ngx_lyftr_module/\w+/ngx_lyftr_lane\.c}
         or die "no sources in $build/Makefile";
 
-    run("cp -a '$build/.' $dir/objs && mkdir $dir/tree "
+    # a server that the launcher runs has a folder there, which may go any time
+
+    run("mkdir $dir/objs $dir/tree "
+        . "&& find '$build' -mindepth 1 -maxdepth 1 ! -name 'run.*' "
+        . "-exec cp -a -t $dir/objs {} + "
         . "&& cp -a '$tree/ngx_lyftr_module' $dir/tree/");
 
     # the build folder may be in the tree, so it is replaced first
