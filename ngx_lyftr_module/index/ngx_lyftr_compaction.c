@@ -3,9 +3,12 @@
 #include <ngx_lyftr_index.h>
 
 
-/* blocks that are stored in one go, and entries that are sorted in one */
+/* in one go: blocks that are stored, entries that are made, rows sorted */
 #define NGX_LYFTR_JOB_BLOCKS       64
-#define NGX_LYFTR_JOB_ENTRIES      8192
+#define NGX_LYFTR_JOB_ENTRIES      4096
+#ifndef NGX_LYFTR_JOB_RUN
+#define NGX_LYFTR_JOB_RUN          4096
+#endif
 
 
 static ngx_int_t ngx_lyftr_compaction_begin(ngx_lyftr_compaction_t *job,
@@ -14,6 +17,7 @@ static ngx_int_t ngx_lyftr_compaction_rows(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_compaction_row(void *data, ngx_lyftr_row_t *row,
     ngx_lyftr_error_t *err);
+static void ngx_lyftr_compaction_sort(ngx_lyftr_compaction_t *job);
 static ngx_int_t ngx_lyftr_compaction_tree(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_compaction_ended(ngx_lyftr_compaction_t *job);
@@ -115,6 +119,7 @@ ngx_lyftr_compaction_begin(ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
     }
 
     job->kind = 0;
+    job->sorted = 0;
     job->begun = 0;
     job->ended = 0;
     job->active = 1;
@@ -183,6 +188,45 @@ ngx_lyftr_compaction_row(void *data, ngx_lyftr_row_t *row,
 }
 
 
+/* one run more, and of those that are there two of a length become one */
+
+static void
+ngx_lyftr_compaction_sort(ngx_lyftr_compaction_t *job)
+{
+    uint32_t                  *order;
+    ngx_uint_t                 i, n, rows, first, half, end;
+    ngx_lyftr_memtable_row_t  *row;
+
+    row = (ngx_lyftr_memtable_row_t *) job->rows.data;
+    rows = job->segment.rows;
+    first = job->sorted;
+    order = job->order + first;
+    n = ngx_min(rows - first, NGX_LYFTR_JOB_RUN);
+
+    ngx_lyftr_memtable_sort(row + first, n, job->kind, order);
+
+    for (i = 0; i < n; i++) {
+        order[i] += first;
+    }
+
+    job->sorted += n;
+
+    for (half = NGX_LYFTR_JOB_RUN; half < rows; half *= 2) {
+        first -= first % (2 * half);
+        end = ngx_min(first + 2 * half, rows);
+
+        if (job->sorted < end) {
+            return;
+        }
+
+        if (first + half < end) {
+            ngx_lyftr_memtable_join(row, end - first, half, job->kind,
+                                    job->order + first, job->order + rows);
+        }
+    }
+}
+
+
 /* begins a tree */
 
 static ngx_int_t
@@ -195,11 +239,6 @@ ngx_lyftr_compaction_tree(ngx_lyftr_index_t *index,
 
     job->stored = 0;
     job->pos = 0;
-
-    if (job->nfrom == 0) {
-        ngx_lyftr_memtable_sort((ngx_lyftr_memtable_row_t *) job->rows.data,
-                                job->segment.rows, job->kind, job->order);
-    }
 
     for (i = 0; i < job->nfrom; i++) {
         ngx_lyftr_iterator_free(&job->cursor[i]);
@@ -223,6 +262,11 @@ ngx_lyftr_compaction_read(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err)
 {
     ngx_uint_t  n;
+
+    if (job->nfrom == 0 && job->sorted < (ngx_uint_t) job->segment.rows) {
+        ngx_lyftr_compaction_sort(job);
+        return NGX_OK;
+    }
 
     if (!job->begun && ngx_lyftr_compaction_tree(index, job, err) != NGX_OK) {
         return NGX_ERROR;
@@ -302,6 +346,7 @@ ngx_lyftr_compaction_write(ngx_lyftr_index_t *index,
     }
 
     job->kind++;
+    job->sorted = 0;
     job->begun = 0;
     job->ended = 0;
 

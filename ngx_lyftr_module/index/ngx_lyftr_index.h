@@ -553,6 +553,7 @@ typedef struct {
     ngx_lyftr_buf_t          keys;
     ngx_lyftr_buf_t          rows;
     uint32_t                *order;
+    ngx_uint_t               sorted;       /* of them, in runs */
     ngx_uint_t               pos;
 
     /* of segments */
@@ -578,9 +579,16 @@ ngx_int_t ngx_lyftr_compaction_merge(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, int64_t id, ngx_lyftr_segment_t *from,
     ngx_uint_t n, ngx_lyftr_leave_t *leave, ngx_lyftr_error_t *err);
 
-/* entries for as many blocks as are stored in one go, if there are none yet */
+/*
+ * Sorts a part of the rows, or makes entries for as many blocks as are stored
+ * in one go, if there are none yet.
+ */
 ngx_int_t ngx_lyftr_compaction_read(ngx_lyftr_index_t *index,
     ngx_lyftr_compaction_t *job, ngx_lyftr_error_t *err);
+
+/* has it made what is to be stored? */
+#define ngx_lyftr_compaction_waits(job)                                       \
+    ((job)->build.out.len || (job)->ended)
 
 /* stores these; NGX_DONE: the segment can be put in its place */
 ngx_int_t ngx_lyftr_compaction_write(ngx_lyftr_index_t *index,

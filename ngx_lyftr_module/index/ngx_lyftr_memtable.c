@@ -448,7 +448,7 @@ static void
 ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
     ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare)
 {
-    ngx_uint_t  i, j, k, half;
+    ngx_uint_t  half;
 
     if (n < 2) {
         return;
@@ -458,6 +458,16 @@ ngx_lyftr_memtable_merge(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
 
     ngx_lyftr_memtable_merge(rows, half, kind, order, spare);
     ngx_lyftr_memtable_merge(rows, n - half, kind, order + half, spare);
+
+    ngx_lyftr_memtable_join(rows, n, half, kind, order, spare);
+}
+
+
+void
+ngx_lyftr_memtable_join(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+    ngx_uint_t half, ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare)
+{
+    ngx_uint_t  i, j, k;
 
     ngx_memcpy(spare, order, half * sizeof(uint32_t));
 
@@ -482,6 +492,12 @@ ngx_lyftr_memtable_less(ngx_lyftr_memtable_row_t *a,
     int      rc;
     size_t   alen, blen;
     u_char  *akey, *bkey;
+
+    /* without a look at the keys, which are anywhere in memory */
+
+    if (kind == NGX_LYFTR_TREE_ID && a->hash != b->hash) {
+        return a->hash < b->hash;
+    }
 
     akey = ngx_lyftr_memtable_key(a, kind, &alen);
     bkey = ngx_lyftr_memtable_key(b, kind, &blen);

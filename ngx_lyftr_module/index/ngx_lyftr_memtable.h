@@ -134,5 +134,9 @@ uint32_t *ngx_lyftr_memtable_order(ngx_lyftr_memtable_t *memtable,
 void ngx_lyftr_memtable_sort(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
     ngx_lyftr_tree_e kind, uint32_t *order);
 
+/* n numbers, of which the first half and the rest are in order; spare: half */
+void ngx_lyftr_memtable_join(ngx_lyftr_memtable_row_t *rows, ngx_uint_t n,
+    ngx_uint_t half, ngx_lyftr_tree_e kind, uint32_t *order, uint32_t *spare);
+
 
 #endif /* _NGX_LYFTR_MEMTABLE_H_INCLUDED_ */

@@ -226,6 +226,7 @@ typedef struct {
     ngx_msec_t           deadline;         /* of one that reads */
     ngx_atomic_t        *stop;             /* another end of it, or NULL */
     ngx_uint_t           write;            /* what it does */
+    void               (*pause)(void *conn);   /* NULL: none */
 } ngx_lyftr_sqlite_transaction_t;
 
 

@@ -79,6 +79,10 @@ ngx_lyftr_sqlite_compact(ngx_lyftr_sqlite_t *c, ngx_lyftr_compaction_t *job,
 
     ngx_lyftr_sqlite_rollback(c);
 
+    if (rc == NGX_OK && !ngx_lyftr_compaction_waits(job)) {
+        return NGX_OK;
+    }
+
     if (rc == NGX_OK) {
         rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
     }

@@ -8,10 +8,14 @@
 
 
 /*
- * After a step it rests for so many times what that took of a processor, and
- * so many nsec at most, while rows come; unless so many have no segment, or for
- * so many msec there always was something to do.
+ * After a step, or within one after so many nsec, it rests for so many times
+ * what that took of a processor, and so many nsec at most, while rows come;
+ * unless so many have no segment, or for so many msec there always was
+ * something to do.
  */
+#ifndef NGX_LYFTR_JOBS_REST_WITHIN
+#define NGX_LYFTR_JOBS_REST_WITHIN 500000
+#endif
 #define NGX_LYFTR_JOBS_REST        2
 #define NGX_LYFTR_JOBS_REST_MOST   20000000
 #define NGX_LYFTR_JOBS_REST_ROWS   (3 * NGX_LYFTR_SEGMENT / 2)
@@ -26,7 +30,8 @@ static ngx_int_t ngx_lyftr_jobs_look(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_jobs_step(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
-static void ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c, int64_t began);
+static void ngx_lyftr_jobs_pause(void *conn);
+static void ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c);
 static int64_t ngx_lyftr_jobs_cost(void);
 static ngx_int_t ngx_lyftr_job_rebuild(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
@@ -110,19 +115,18 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
-    int64_t     began;
     ngx_int_t   rc;
     ngx_uint_t  n, owner;
 
     err->code = NGX_LYFTR_ERR_NONE;
-
-    began = ngx_lyftr_jobs_cost();
 
     rc = ngx_lyftr_jobs_create(c, err);
 
     if (rc != NGX_OK) {
         return rc;
     }
+
+    c->jobs->rested = ngx_lyftr_jobs_cost();
 
     owner = ngx_lyftr_lease_owned(c);
 
@@ -148,7 +152,7 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
     }
 
     if (rc == NGX_OK) {
-        ngx_lyftr_jobs_rest(c, began);
+        ngx_lyftr_jobs_rest(c);
 
     } else if (rc == NGX_DONE) {
         c->jobs->idle = ngx_lyftr_clock();
@@ -158,17 +162,42 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
 }
 
 
+/* within a step that reads; its deadline is for what it does */
+
+static void
+ngx_lyftr_jobs_pause(void *conn)
+{
+    ngx_lyftr_sqlite_t *c = conn;
+
+    ngx_msec_t  now;
+
+    if (ngx_lyftr_jobs_cost() - c->jobs->rested < NGX_LYFTR_JOBS_REST_WITHIN) {
+        return;
+    }
+
+    now = ngx_lyftr_clock();
+
+    ngx_lyftr_jobs_rest(c);
+
+    c->transaction.deadline += ngx_lyftr_clock() - now;
+}
+
+
 /*
  * What it has to do comes in bursts, and in each a message would wait for a
  * processor, and a batch for its turn.
  */
 
 static void
-ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c, int64_t began)
+ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c)
 {
     int64_t          rest;
     ngx_msec_t       now;
     struct timespec  ts;
+
+    rest = ngx_lyftr_jobs_cost() - c->jobs->rested;
+
+    c->jobs->rested += rest;
 
     now = ngx_lyftr_clock();
 
@@ -180,7 +209,7 @@ ngx_lyftr_jobs_rest(ngx_lyftr_sqlite_t *c, int64_t began)
         return;
     }
 
-    rest = (ngx_lyftr_jobs_cost() - began) * NGX_LYFTR_JOBS_REST;
+    rest *= NGX_LYFTR_JOBS_REST;
 
     ts.tv_sec = 0;
     ts.tv_nsec = ngx_min(rest, NGX_LYFTR_JOBS_REST_MOST);
@@ -217,6 +246,8 @@ ngx_lyftr_jobs_create(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     ngx_memzero(c->jobs, sizeof(ngx_lyftr_sqlite_jobs_t));
 
     ngx_lyftr_steps_init(c->jobs);
+
+    c->transaction.pause = ngx_lyftr_jobs_pause;
 
     return NGX_OK;
 }
@@ -466,6 +497,7 @@ ngx_lyftr_sqlite_jobs_free(ngx_lyftr_sqlite_t *c)
     sqlite3_free(c->jobs);
 
     c->jobs = NULL;
+    c->transaction.pause = NULL;
 }
 
 

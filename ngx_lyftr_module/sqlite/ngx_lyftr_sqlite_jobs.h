@@ -114,6 +114,7 @@ struct ngx_lyftr_sqlite_jobs_s {
     ngx_lyftr_job_try_t      tries[NGX_LYFTR_JOBS];
     ngx_msec_t               failed;       /* any of them, last */
     ngx_msec_t               idle;         /* there was nothing to do, last */
+    int64_t                  rested;       /* when a thread had had this cost */
 
     ngx_lyftr_steps_t        steps;
     ngx_lyftr_rebuild_t      rebuild;

@@ -4,6 +4,12 @@
 #include <ngx_lyftr_sqlite_jobs.h>
 
 
+/* of SQLite, after which a reader looks if it is to stop, or to rest */
+#ifndef NGX_LYFTR_SQLITE_OPS
+#define NGX_LYFTR_SQLITE_OPS       1000
+#endif
+
+
 static ngx_int_t ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int ngx_lyftr_sqlite_progress(void *data);
@@ -73,7 +79,8 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         }
 
     } else {
-        sqlite3_progress_handler(c->db, 1000, ngx_lyftr_sqlite_progress, c);
+        sqlite3_progress_handler(c->db, NGX_LYFTR_SQLITE_OPS,
+                                 ngx_lyftr_sqlite_progress, c);
     }
 
     (void) sqlite3_busy_timeout(c->db,
@@ -101,6 +108,10 @@ ngx_lyftr_sqlite_progress(void *data)
     ngx_lyftr_sqlite_transaction_t  *t;
 
     t = &c->transaction;
+
+    if (t->pause) {
+        t->pause(c);
+    }
 
     return ngx_lyftr_flock_left(t->deadline) == 0
            || (t->stop && __atomic_load_n(t->stop, __ATOMIC_RELAXED));

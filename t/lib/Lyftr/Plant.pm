@@ -436,7 +436,7 @@ NEW
     large_steps => [
         ['ngx_lyftr_compaction.c', 'NGX_LYFTR_JOB_BLOCKS       64',
          'NGX_LYFTR_JOB_BLOCKS       100000'],
-        ['ngx_lyftr_compaction.c', 'NGX_LYFTR_JOB_ENTRIES      8192',
+        ['ngx_lyftr_compaction.c', 'NGX_LYFTR_JOB_ENTRIES      4096',
          'NGX_LYFTR_JOB_ENTRIES      10000000'],
         ['ngx_lyftr_sqlite_count.c', 'NGX_LYFTR_COUNT_SENDERS    256',
          'NGX_LYFTR_COUNT_SENDERS    1000000'],
