@@ -103,6 +103,7 @@ struct ngx_lyftr_channel_s {
     /* the leader's */
     ngx_lyftr_lead_t             *lead;          /* its memory */
     ngx_uint_t                    leads;
+    ngx_uint_t                    ready;         /* or is to be, to lead */
 
     ngx_msec_t                    pace;          /* of a batch, in 1/8 msec */
 

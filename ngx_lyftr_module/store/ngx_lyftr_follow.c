@@ -9,7 +9,7 @@
  */
 
 /* msec after which is looked whether there still is a leader */
-#define NGX_LYFTR_FOLLOW_LOOK      4
+#define NGX_LYFTR_FOLLOW_LOOK      2
 
 
 static void ngx_lyftr_follow_handler(ngx_event_t *ev);
@@ -183,7 +183,7 @@ ngx_lyftr_follow_handler(ngx_event_t *ev)
 }
 
 
-/* a leader that was killed has told nobody */
+/* a leader that was killed has told nobody, and the next one is to be ready */
 
 static void
 ngx_lyftr_follow_look(ngx_event_t *ev)
@@ -207,10 +207,12 @@ ngx_lyftr_follow_look(ngx_event_t *ev)
     q = ngx_queue_head(&channel->shared);
     op = ngx_queue_data(q, ngx_lyftr_op_t, queue);
 
-    if (ngx_lyftr_usec() - op->since >= NGX_LYFTR_FOLLOW_LOOK * 1000
-        && !lead->lanes[0].busy
-        && ngx_lyftr_share_orphaned(store->share))
+    if (!lead->lanes[0].busy
+        && (!lead->ready
+            || (ngx_lyftr_usec() - op->since >= NGX_LYFTR_FOLLOW_LOOK * 1000
+                && ngx_lyftr_share_orphaned(store->share))))
     {
+        lead->ready = 1;
         ngx_lyftr_follow_lead(lead);
     }
 

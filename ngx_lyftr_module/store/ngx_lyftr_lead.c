@@ -46,6 +46,7 @@ struct ngx_lyftr_lead_s {
 
 static ngx_lyftr_lead_t *ngx_lyftr_lead_create(ngx_lyftr_channel_t *channel,
     ngx_log_t *log);
+static void ngx_lyftr_lead_ready(ngx_lyftr_lane_t *lane);
 static ngx_uint_t ngx_lyftr_lead_waits(ngx_lyftr_channel_t *channel);
 static ngx_int_t ngx_lyftr_lead_rest(ngx_lyftr_channel_t *channel);
 static ngx_int_t ngx_lyftr_lead_batch(ngx_lyftr_lane_t *lane);
@@ -70,8 +71,12 @@ ngx_lyftr_lead_run(ngx_lyftr_lane_t *lane, ngx_log_t *log)
 
     lead = channel->lead;
 
-    if (lead == NULL || ngx_lyftr_share_lead(channel->store->share) != NGX_OK)
-    {
+    if (lead == NULL) {
+        return;
+    }
+
+    if (ngx_lyftr_share_lead(channel->store->share) != NGX_OK) {
+        ngx_lyftr_lead_ready(lane);
         return;
     }
 
@@ -144,6 +149,26 @@ ngx_lyftr_lead_free(ngx_lyftr_lead_t *lead)
     ngx_free(lead->messages);
     ngx_free(lead->memory);
     ngx_free(lead);
+}
+
+
+/* another one leads: when that is killed, the connection is open */
+
+static void
+ngx_lyftr_lead_ready(ngx_lyftr_lane_t *lane)
+{
+    ngx_lyftr_error_t   err;
+    ngx_lyftr_store_t  *store;
+
+    store = lane->channel->store;
+
+    if (lane->seat->conn == NULL
+        && ngx_lyftr_status_get(store->status->opened) == store->dsn_hash)
+    {
+        (void) ngx_lyftr_lane_open(lane, 0,
+                                   ngx_lyftr_clock() + lane->channel->timeout,
+                                   &err);
+    }
 }
 
 

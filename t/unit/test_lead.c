@@ -157,6 +157,17 @@ test_another_leads(void **state)
     assert_int_equal(nwrites, 0);
     assert_int_equal(nbegin, 0);
     assert_int_equal(test_left, 0);
+
+    /* it is ready to, with a store that is there */
+
+    assert_non_null(seat.conn);
+
+    seat.conn = NULL;
+    status.opened = 0;
+
+    test_thread();
+
+    assert_null(seat.conn);
 }
 
 
