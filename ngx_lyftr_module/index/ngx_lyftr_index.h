@@ -377,6 +377,9 @@ typedef struct {
 typedef struct {
     ngx_lyftr_merge_child_t  *elts;
     ngx_uint_t                n;
+    ngx_lyftr_merge_child_t **heap;        /* of those that have a next entry */
+    ngx_uint_t                nheap;
+    ngx_uint_t                heaped;      /* it is one */
     ngx_lyftr_merge_child_t  *erased;      /* of the entries, these are none */
     ngx_uint_t                nerased;
     ngx_uint_t                desc;        /* from the last to the first */

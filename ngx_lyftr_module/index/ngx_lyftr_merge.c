@@ -33,9 +33,17 @@ static int64_t ngx_lyftr_merge_rank(ngx_lyftr_merge_t *sources,
     ngx_lyftr_merge_child_t *source, int64_t n);
 static ngx_lyftr_merge_child_t *ngx_lyftr_merge_first(
     ngx_lyftr_merge_t *sources);
+static ngx_uint_t ngx_lyftr_merge_before(ngx_lyftr_merge_t *sources,
+    ngx_lyftr_merge_child_t *a, ngx_lyftr_merge_child_t *b);
 static ngx_int_t ngx_lyftr_merge_peek(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, ngx_lyftr_merge_child_t **first,
     ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_fill(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_merge_load(ngx_lyftr_index_t *index,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_merge_child_t *source,
+    ngx_lyftr_error_t *err);
+static void ngx_lyftr_merge_sift(ngx_lyftr_merge_t *sources, ngx_uint_t i);
 static ngx_int_t ngx_lyftr_merge_run(ngx_lyftr_index_t *index,
     ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err);
 static void ngx_lyftr_merge_keep(ngx_lyftr_merge_child_t *elts, ngx_uint_t n,
@@ -63,6 +71,11 @@ ngx_lyftr_merge_open(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     }
 
     ngx_memzero(sources->elts, n * sizeof(ngx_lyftr_merge_child_t));
+
+    sources->heap = malloc((n + 1) * sizeof(ngx_lyftr_merge_child_t *));
+    if (sources->heap == NULL) {
+        return ngx_lyftr_index_memory(err);
+    }
 
     for (i = 0; i < index->nsegments; i++) {
         segment = &index->segments[i];
@@ -111,8 +124,11 @@ ngx_lyftr_merge_close(ngx_lyftr_merge_t *sources)
     }
 
     free(sources->elts);
+    free(sources->heap);
 
     sources->elts = NULL;
+    sources->heap = NULL;
+    sources->heaped = 0;
 
     ngx_lyftr_erased_close(sources);
 }
@@ -123,6 +139,8 @@ ngx_lyftr_merge_range(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *low, ngx_str_t *high, int64_t *total, ngx_lyftr_error_t *err)
 {
     int64_t  erased;
+
+    sources->heaped = 0;
 
     if (ngx_lyftr_merge_bounds(index, sources->elts, sources->n, low, high,
                                total, err)
@@ -182,6 +200,8 @@ ngx_lyftr_merge_after(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_str_t *key, ngx_lyftr_error_t *err)
 {
     int64_t  passed;
+
+    sources->heaped = 0;
 
     if (ngx_lyftr_merge_pass(index, sources->elts, sources->n, sources->desc,
                              key, &passed, err)
@@ -305,6 +325,8 @@ ngx_lyftr_merge_skip_all(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 {
     int64_t  step;
 
+    sources->heaped = 0;
+
     if (sources->n == 0) {
         return NGX_OK;
     }
@@ -397,7 +419,6 @@ ngx_lyftr_merge_rank(ngx_lyftr_merge_t *sources,
 static ngx_lyftr_merge_child_t *
 ngx_lyftr_merge_first(ngx_lyftr_merge_t *sources)
 {
-    int                       cmp;
     ngx_uint_t                i;
     ngx_lyftr_merge_child_t  *source, *first;
 
@@ -406,26 +427,33 @@ ngx_lyftr_merge_first(ngx_lyftr_merge_t *sources)
     for (i = 0; i < sources->n; i++) {
         source = &sources->elts[i];
 
-        if (!source->loaded) {
-            continue;
-        }
-
-        if (first == NULL) {
-            first = source;
-            continue;
-        }
-
-        cmp = ngx_lyftr_key_cmp(source->key.data, source->key.len,
-                                first->key.data, first->key.len);
-
-        /* equal ones in the order of the log, or against it */
-
-        if (sources->desc ? cmp >= 0 : cmp < 0) {
+        if (source->loaded
+            && (first == NULL
+                || ngx_lyftr_merge_before(sources, source, first)))
+        {
             first = source;
         }
     }
 
     return first;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_merge_before(ngx_lyftr_merge_t *sources, ngx_lyftr_merge_child_t *a,
+    ngx_lyftr_merge_child_t *b)
+{
+    int  cmp;
+
+    cmp = ngx_lyftr_key_cmp(a->key.data, a->key.len, b->key.data, b->key.len);
+
+    /* equal ones in the order of the log, or against it */
+
+    if (cmp == 0) {
+        cmp = (a < b) ? -1 : 1;
+    }
+
+    return sources->desc ? cmp > 0 : cmp < 0;
 }
 
 
@@ -465,37 +493,134 @@ ngx_lyftr_merge_next(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 }
 
 
-/* the source of the next row of all, erased or not; NGX_DONE: there is none */
+/*
+ * The source of the next row of all, erased or not; NGX_DONE: there is none.
+ * Only that of the row before may have come to another one.
+ */
 
 static ngx_int_t
 ngx_lyftr_merge_peek(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     ngx_lyftr_merge_child_t **first, ngx_lyftr_error_t *err)
 {
-    int64_t                   rank;
-    ngx_uint_t                i;
-    ngx_lyftr_merge_child_t  *source;
+    ngx_int_t  rc;
 
-    for (i = 0; i < sources->n; i++) {
-        source = &sources->elts[i];
-
-        if (source->loaded
-            || source->passed >= source->high - source->low)
-        {
-            continue;
-        }
-
-        rank = ngx_lyftr_merge_rank(sources, source, 0);
-
-        if (ngx_lyftr_merge_child_load(index, source, rank, err) != NGX_OK) {
+    if (!sources->heaped) {
+        if (ngx_lyftr_merge_fill(index, sources, err) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        source->loaded = 1;
+    } else if (sources->nheap && !sources->heap[0]->loaded) {
+        rc = ngx_lyftr_merge_load(index, sources, sources->heap[0], err);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_DONE) {
+            sources->heap[0] = sources->heap[--sources->nheap];
+        }
+
+        ngx_lyftr_merge_sift(sources, 0);
     }
 
-    *first = ngx_lyftr_merge_first(sources);
+    if (sources->nheap == 0) {
+        return NGX_DONE;
+    }
 
-    return *first ? NGX_OK : NGX_DONE;
+    *first = sources->heap[0];
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_lyftr_merge_fill(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    sources->nheap = 0;
+
+    for (i = 0; i < sources->n; i++) {
+        rc = ngx_lyftr_merge_load(index, sources, &sources->elts[i], err);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            sources->heap[sources->nheap++] = &sources->elts[i];
+        }
+    }
+
+    for (i = sources->nheap / 2; i-- > 0; /* void */) {
+        ngx_lyftr_merge_sift(sources, i);
+    }
+
+    sources->heaped = 1;
+
+    return NGX_OK;
+}
+
+
+/* the source's next entry; NGX_DONE: it has none */
+
+static ngx_int_t
+ngx_lyftr_merge_load(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_merge_child_t *source, ngx_lyftr_error_t *err)
+{
+    int64_t  rank;
+
+    if (source->passed >= source->high - source->low) {
+        return NGX_DONE;
+    }
+
+    if (source->loaded) {
+        return NGX_OK;
+    }
+
+    rank = ngx_lyftr_merge_rank(sources, source, 0);
+
+    if (ngx_lyftr_merge_child_load(index, source, rank, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    source->loaded = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_lyftr_merge_sift(ngx_lyftr_merge_t *sources, ngx_uint_t i)
+{
+    ngx_uint_t                 child;
+    ngx_lyftr_merge_child_t   *source, **heap;
+
+    heap = sources->heap;
+    source = heap[i];
+
+    for ( ;; ) {
+        child = 2 * i + 1;
+
+        if (child + 1 < sources->nheap
+            && ngx_lyftr_merge_before(sources, heap[child + 1], heap[child]))
+        {
+            child++;
+        }
+
+        if (child >= sources->nheap
+            || !ngx_lyftr_merge_before(sources, heap[child], source))
+        {
+            break;
+        }
+
+        heap[i] = heap[child];
+        i = child;
+    }
+
+    heap[i] = source;
 }
 
 
@@ -531,6 +656,7 @@ ngx_lyftr_merge_run(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 
         ngx_lyftr_merge_keep(sources->elts, sources->n, 1);
         ngx_lyftr_merge_keep(sources->erased, sources->nerased, 1);
+        sources->heaped = 0;
 
         step /= 2;
     }
@@ -568,6 +694,7 @@ ngx_lyftr_merge_last(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
 
     desc = sources->desc;
     sources->desc = 1;
+    sources->heaped = 0;
 
     ngx_lyftr_merge_begin(sources->elts, sources->n);
     ngx_lyftr_merge_begin(sources->erased, sources->nerased);
@@ -579,6 +706,7 @@ ngx_lyftr_merge_last(ngx_lyftr_index_t *index, ngx_lyftr_merge_t *sources,
     }
 
     sources->desc = desc;
+    sources->heaped = 0;
 
     return rc;
 }
