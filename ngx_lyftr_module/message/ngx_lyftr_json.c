@@ -6,12 +6,18 @@
 #define NGX_LYFTR_JSON_REPLACEMENT_LEN  3
 #define NGX_LYFTR_JSON_UNICODE_LEN      6
 
+/* of the bytes of a word */
+#define NGX_LYFTR_JSON_EACH             0x0101010101010101ULL
+#define NGX_LYFTR_JSON_HIGH_BITS        0x8080808080808080ULL
+
 
 static u_char *ngx_lyftr_json_unicode(u_char *p, u_char **s, u_char *last,
     uint32_t nul, ngx_uint_t *lone);
 static uint32_t ngx_lyftr_json_unit(u_char *s);
 static u_char *ngx_lyftr_json_utf8(u_char *p, uint32_t c);
 static ngx_inline u_char ngx_lyftr_json_escape(u_char c);
+static ngx_inline ngx_uint_t ngx_lyftr_json_plain(u_char *s, u_char *last,
+    uint64_t *word);
 
 
 /* the letter behind the backslash for each control character */
@@ -24,13 +30,21 @@ static u_char  ngx_lyftr_json_hex[] = "0123456789abcdef";
 u_char *
 ngx_lyftr_json_string(u_char *p, u_char *s, size_t len)
 {
-    u_char  *start, *last, c;
+    u_char    *start, *last, c;
+    uint64_t   word;
 
     last = s + len;
 
     *p++ = '"';
 
     while (s < last) {
+
+        if (ngx_lyftr_json_plain(s, last, &word)) {
+            p = ngx_cpymem(p, &word, sizeof(word));
+            s += sizeof(word);
+            continue;
+        }
+
         c = ngx_lyftr_json_escape(*s);
 
         if (c == 0 && *s < 0x80) {
@@ -73,13 +87,21 @@ ngx_lyftr_json_string(u_char *p, u_char *s, size_t len)
 size_t
 ngx_lyftr_json_string_len(u_char *s, size_t len)
 {
-    u_char  *start, *last, c;
-    size_t   n;
+    u_char    *start, *last, c;
+    size_t     n;
+    uint64_t   word;
 
     n = 2;
     last = s + len;
 
     while (s < last) {
+
+        if (ngx_lyftr_json_plain(s, last, &word)) {
+            n += sizeof(word);
+            s += sizeof(word);
+            continue;
+        }
+
         c = ngx_lyftr_json_escape(*s);
 
         if (c) {
@@ -116,6 +138,34 @@ ngx_lyftr_json_escape(u_char c)
     }
 
     return (c == '"' || c == '\\') ? c : 0;
+}
+
+
+/*
+ * Does a string have the next eight bytes as they are?  One that is less than
+ * what is taken from it has its high bit set then, and so may those above it,
+ * by the borrow; but the answer is known by then.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_lyftr_json_plain(u_char *s, u_char *last, uint64_t *word)
+{
+    uint64_t  w;
+
+    if (last - s < (ssize_t) sizeof(uint64_t)) {
+        return 0;
+    }
+
+    ngx_memcpy(&w, s, sizeof(uint64_t));
+
+    *word = w;
+
+    return ((w
+             | (w - NGX_LYFTR_JSON_EACH * 0x20)
+             | ((w ^ NGX_LYFTR_JSON_EACH * '"') - NGX_LYFTR_JSON_EACH)
+             | ((w ^ NGX_LYFTR_JSON_EACH * '\\') - NGX_LYFTR_JSON_EACH))
+            & NGX_LYFTR_JSON_HIGH_BITS)
+           == 0;
 }
 
 

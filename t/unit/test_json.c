@@ -56,6 +56,44 @@ test_string(void **state)
 }
 
 
+/* each byte at each place of a word, and before and after one */
+
+static void
+test_string_words(void **state)
+{
+    int          c;
+    u_char      *s, *p, *want, one[1], buf[256], text[256];
+    size_t       len;
+    ngx_uint_t   at;
+
+    for (at = 0; at < 24; at++) {
+        for (c = 0; c < 256; c++) {
+            s = unit_copy((u_char *) "0123456789 !#[]~abcdefgh", 24);
+
+            want = ngx_cpymem(text, "\"", 1);
+            want = ngx_cpymem(want, s, at);
+
+            one[0] = c;
+            p = ngx_lyftr_json_string(buf, one, 1);
+
+            want = ngx_cpymem(want, buf + 1, p - buf - 2);
+            want = ngx_cpymem(want, s + at + 1, 24 - at - 1);
+            want = ngx_cpymem(want, "\"", 1);
+
+            s[at] = c;
+            p = ngx_lyftr_json_string(buf, s, 24);
+            len = ngx_lyftr_json_string_len(s, 24);
+
+            assert_int_equal(len, p - buf);
+            assert_int_equal(len, want - text);
+            assert_memory_equal(buf, text, len);
+
+            free(s);
+        }
+    }
+}
+
+
 typedef struct {
     int64_t  n;
     char    *want;
@@ -140,6 +178,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_string),
+        cmocka_unit_test(test_string_words),
         cmocka_unit_test(test_int),
         cmocka_unit_test(test_minify)
     };
