@@ -10,6 +10,9 @@
 
 #define NGX_LYFTR_EXPORT_HEAD      128
 
+/* bytes that are set aside for a row without measuring it */
+#define NGX_LYFTR_EXPORT_ROOM      8192
+
 
 static ngx_lyftr_export_t *ngx_lyftr_export_create(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_export_needle(ngx_lyftr_export_t *e);
@@ -274,8 +277,11 @@ ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
 
     csv = (e->query.format != NGX_LYFTR_FORMAT_NDJSON);
 
-    len = csv ? ngx_lyftr_csv_len(row)
-              : ngx_lyftr_line_len(row, position, e->fields) + 1;
+    len = csv ? ngx_lyftr_csv_len(row) : ngx_lyftr_line_room(row) + 1;
+
+    if (!csv && len > NGX_LYFTR_EXPORT_ROOM) {
+        len = ngx_lyftr_line_len(row, position, e->fields) + 1;
+    }
 
     if (ngx_lyftr_output_reserve(&e->out, len) != NGX_OK) {
         return NGX_ERROR;

@@ -9,6 +9,9 @@
 
 #define NGX_LYFTR_LINE_ESCAPE      (sizeof("\\u2028") - 1)
 
+/* the most that a byte of one grows to: U+0085 has two */
+#define NGX_LYFTR_LINE_GROWTH      3
+
 
 static size_t ngx_lyftr_line_break(u_char *p, u_char *last);
 static size_t ngx_lyftr_line_growth(ngx_str_t *s);
@@ -27,6 +30,18 @@ ngx_lyftr_line_len(ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
            + ngx_lyftr_line_growth(&m->type)
            + ngx_lyftr_line_growth(&m->raw)
            + ngx_lyftr_line_growth(&m->created_at);
+}
+
+
+size_t
+ngx_lyftr_line_room(ngx_lyftr_message_t *m)
+{
+    return NGX_LYFTR_JSON_GROWTH
+           * (m->message_id.len + m->from.len + m->to.len + m->ts.len
+              + m->text.len + m->type.len + m->created_at.len)
+           + NGX_LYFTR_LINE_GROWTH * m->raw.len
+           + NGX_LYFTR_CURSOR_LEN
+           + NGX_LYFTR_FIELDS * sizeof("\"message_id\":\"\",");
 }
 
 

@@ -421,6 +421,10 @@ u_char *ngx_lyftr_csv_head(u_char *p, ngx_uint_t fields, ngx_uint_t sheet);
 /* the same as an item, without what some readers take for the end of a line */
 size_t ngx_lyftr_line_len(ngx_lyftr_message_t *m,
     ngx_lyftr_position_t *position, ngx_uint_t fields);
+
+/* room for it, of all fields, which is found without a look at their bytes */
+size_t ngx_lyftr_line_room(ngx_lyftr_message_t *m);
+
 u_char *ngx_lyftr_line_write(u_char *p, ngx_lyftr_message_t *m,
     ngx_lyftr_position_t *position, ngx_uint_t fields);
 

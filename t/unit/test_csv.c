@@ -124,6 +124,8 @@ test_line(void **state)
              | ngx_lyftr_field(NGX_LYFTR_FIELD_CREATED_AT);
     len = ngx_lyftr_line_len(&m, &position, fields);
 
+    assert_true(len <= ngx_lyftr_line_room(&m));
+
     buf = malloc(len);
     assert_non_null(buf);
 
