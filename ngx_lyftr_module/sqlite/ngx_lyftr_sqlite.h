@@ -36,6 +36,11 @@
 /* bytes of a row */
 #define NGX_LYFTR_SQLITE_LENGTH    (16 * 1024 * 1024)
 
+/* rows that one statement reads by their numbers */
+#ifndef NGX_LYFTR_GIVEN
+#define NGX_LYFTR_GIVEN            64
+#endif
+
 #define NGX_LYFTR_SQLITE_TIME      "2026-11-23T10:00:00.000Z"
 
 
@@ -90,6 +95,7 @@ typedef enum {
     NGX_LYFTR_SQL_TOP_CLEAR,
     NGX_LYFTR_SQL_TOP_ADD,
     NGX_LYFTR_SQL_ROW,
+    NGX_LYFTR_SQL_GIVEN,
     NGX_LYFTR_SQL_EXTRA,
     NGX_LYFTR_SQL_EXTRA_LAST,
     NGX_LYFTR_SQL_EXTRA_ADD,
@@ -244,6 +250,14 @@ typedef struct {
 } ngx_lyftr_sqlite_writer_t;
 
 
+/* ngx_lyftr_sqlite_given.c: rows that one statement reads, in this order */
+
+typedef struct {
+    ngx_uint_t           n;
+    int64_t              seq[NGX_LYFTR_GIVEN];
+} ngx_lyftr_sqlite_given_t;
+
+
 /* ngx_lyftr_sqlite_stats.c: what the strings of the last one point to */
 
 typedef struct {
@@ -279,6 +293,7 @@ typedef struct {
     ngx_lyftr_sqlite_transaction_t   transaction;
     ngx_lyftr_sqlite_writer_t        writer;
     ngx_lyftr_sqlite_stats_t         stats;
+    ngx_lyftr_sqlite_given_t         given;
     ngx_lyftr_sqlite_jobs_t         *jobs;      /* of the lane that does them */
     ngx_lyftr_sqlite_verify_t       *verify;    /* of the check's */
     ngx_lyftr_adopt_t               *adopt;     /* it is not ours yet */
@@ -349,6 +364,13 @@ void ngx_lyftr_sqlite_column(sqlite3_stmt *st, int i, ngx_str_t *s);
 /* ngx_lyftr_sqlite_url.c */
 
 ngx_int_t ngx_lyftr_sqlite_init(void *data, ngx_str_t *url,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_given.c */
+
+/* what the statements of a new connection need for rows by their numbers */
+ngx_int_t ngx_lyftr_sqlite_given(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 
 

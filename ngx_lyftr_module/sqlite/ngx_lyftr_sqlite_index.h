@@ -168,6 +168,10 @@ ngx_int_t ngx_lyftr_sqlite_key(ngx_lyftr_sqlite_t *c,
 ngx_int_t ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_error_t *err);
 
+/* the same of the rows of c->given, which are no more than the page has */
+ngx_int_t ngx_lyftr_sqlite_emit_given(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+
 
 /* ngx_lyftr_sqlite_search.c */
 

@@ -6,6 +6,8 @@
 
 static ngx_int_t ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_rows_next(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_one(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_one_matches(ngx_lyftr_sqlite_t *c,
@@ -73,7 +75,6 @@ ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 {
     ngx_int_t           rc;
     ngx_lyftr_query_t  *query;
-    ngx_lyftr_entry_t   entry;
 
     query = list->query;
 
@@ -96,17 +97,55 @@ ngx_lyftr_sqlite_page(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         return NGX_ERROR;
     }
 
-    for ( ;; ) {
+    do {
+        rc = ngx_lyftr_sqlite_rows_next(c, list, err);
+    } while (rc == NGX_OK);
+
+    return rc == NGX_DONE ? NGX_OK : NGX_ERROR;
+}
+
+
+/* some rows of the page; NGX_DONE: there are no more on it */
+
+static ngx_int_t
+ngx_lyftr_sqlite_rows_next(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 left;
+    ngx_lyftr_entry_t          entry;
+    ngx_lyftr_sqlite_given_t  *given;
+
+    given = &c->given;
+    given->n = 0;
+
+    left = list->query->limit - list->n;
+
+    do {
         rc = ngx_lyftr_merge_next(&c->index, &list->sources, &entry, err);
 
-        if (rc == NGX_OK) {
-            rc = ngx_lyftr_sqlite_emit(c, list, entry.seq, err);
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
         }
 
-        if (rc != NGX_OK) {
-            return rc == NGX_DONE ? NGX_OK : rc;
+        if (rc == NGX_DONE) {
+            break;
         }
+
+        if (left == 0) {
+            list->page->next = list->last;
+            return NGX_DONE;
+        }
+
+        given->seq[given->n++] = entry.seq;
+
+    } while (given->n < ngx_min(left, NGX_LYFTR_GIVEN));
+
+    if (given->n == 0) {
+        return NGX_DONE;
     }
+
+    return ngx_lyftr_sqlite_emit_given(c, list, err);
 }
 
 

@@ -302,6 +302,10 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                                      "synchronous = FULL is refused");
     }
 
+    if (ngx_lyftr_sqlite_given(c, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /* after wal_autocheckpoint, which takes the hook away */
     (void) sqlite3_wal_hook(c->db, ngx_lyftr_sqlite_wal_hook, c);
 

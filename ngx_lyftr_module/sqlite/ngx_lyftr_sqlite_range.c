@@ -12,8 +12,7 @@ static u_char *ngx_lyftr_sqlite_above(u_char *key, u_char *last,
 static ngx_int_t ngx_lyftr_sqlite_keys(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_list_t *list, ngx_lyftr_message_t *m,
-    ngx_lyftr_position_t *position, ngx_lyftr_error_t *err);
+    ngx_lyftr_list_t *list, sqlite3_stmt *st, ngx_lyftr_error_t *err);
 
 
 ngx_int_t
@@ -364,10 +363,8 @@ ngx_int_t
 ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     int64_t seq, ngx_lyftr_error_t *err)
 {
-    ngx_int_t              rc;
-    sqlite3_stmt          *st;
-    ngx_lyftr_message_t    m;
-    ngx_lyftr_position_t   position;
+    ngx_int_t      rc;
+    sqlite3_stmt  *st;
 
     if (list->page->next.seq) {
         return NGX_DONE;
@@ -378,8 +375,6 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         return NGX_DONE;
     }
 
-    ngx_memzero(&m, sizeof(ngx_lyftr_message_t));
-
     st = c->stmt[NGX_LYFTR_SQL_ROW];
 
     (void) sqlite3_bind_int64(st, 1, seq);
@@ -388,16 +383,38 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         return NGX_ERROR;
     }
 
-    ngx_lyftr_sqlite_position(c, st, &position);
+    rc = ngx_lyftr_sqlite_emit_row(c, list, st, err);
 
-    ngx_lyftr_sqlite_column(st, 3, &m.message_id);
-    ngx_lyftr_sqlite_column(st, 4, &m.from);
-    ngx_lyftr_sqlite_column(st, 5, &m.to);
-    ngx_lyftr_sqlite_column(st, 6, &m.ts);
-    ngx_lyftr_sqlite_column(st, 7, &m.created_at);
-    ngx_lyftr_sqlite_column(st, 8, &m.text);
+    (void) sqlite3_reset(st);
 
-    rc = ngx_lyftr_sqlite_emit_row(c, list, &m, &position, err);
+    return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_emit_given(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 i;
+    sqlite3_stmt              *st;
+    ngx_lyftr_sqlite_given_t  *given;
+
+    given = &c->given;
+    st = c->stmt[NGX_LYFTR_SQL_GIVEN];
+
+    rc = NGX_OK;
+
+    for (i = 0; i < given->n && rc == NGX_OK; i++) {
+
+        if (ngx_lyftr_sqlite_row_step(c, st, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = (sqlite3_column_int64(st, 0) == given->seq[i])
+             ? ngx_lyftr_sqlite_emit_row(c, list, st, err)
+             : ngx_lyftr_index_damaged(err);
+    }
 
     (void) sqlite3_reset(st);
 
@@ -409,21 +426,36 @@ ngx_lyftr_sqlite_emit(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 
 static ngx_int_t
 ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
-    ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
-    ngx_lyftr_error_t *err)
+    sqlite3_stmt *st, ngx_lyftr_error_t *err)
 {
-    ngx_int_t  rc;
+    ngx_int_t              rc;
+    ngx_uint_t             extra;
+    ngx_lyftr_message_t    m;
+    ngx_lyftr_position_t   position;
 
-    rc = ((list->query->fields & NGX_LYFTR_FIELDS_EXTRA)
-          && position->seq <= list->extra)
-         ? ngx_lyftr_sqlite_extra_read(c, position->seq, m, err) : NGX_OK;
+    ngx_memzero(&m, sizeof(ngx_lyftr_message_t));
+
+    ngx_lyftr_sqlite_position(c, st, &position);
+
+    ngx_lyftr_sqlite_column(st, 3, &m.message_id);
+    ngx_lyftr_sqlite_column(st, 4, &m.from);
+    ngx_lyftr_sqlite_column(st, 5, &m.to);
+    ngx_lyftr_sqlite_column(st, 6, &m.ts);
+    ngx_lyftr_sqlite_column(st, 7, &m.created_at);
+    ngx_lyftr_sqlite_column(st, 8, &m.text);
+
+    extra = ((list->query->fields & NGX_LYFTR_FIELDS_EXTRA)
+             && position.seq <= list->extra);
+
+    rc = extra ? ngx_lyftr_sqlite_extra_read(c, position.seq, &m, err)
+               : NGX_OK;
 
     if (rc == NGX_OK) {
-        rc = list->row(list->data, m, position);
+        rc = list->row(list->data, &m, &position);
 
         if (rc == NGX_OK) {
             list->n++;
-            list->last = *position;
+            list->last = position;
 
         } else if (rc == NGX_DONE) {
             list->page->next = list->last;
@@ -434,7 +466,9 @@ ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
         }
     }
 
-    ngx_lyftr_sqlite_extra_done(c);
+    if (extra) {
+        ngx_lyftr_sqlite_extra_done(c);
+    }
 
     return rc;
 }

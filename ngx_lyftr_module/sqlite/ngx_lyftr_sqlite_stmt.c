@@ -195,6 +195,11 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
     " created_at, text FROM lyftr_message WHERE seq = ?1",
 
+    /* NGX_LYFTR_SQL_GIVEN: the same of many */
+    "SELECT m.seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
+    " created_at, text FROM lyftr_given AS g CROSS JOIN lyftr_message AS m"
+    " ON m.seq = g.seq",
+
     /* NGX_LYFTR_SQL_EXTRA */
     "SELECT type, raw FROM lyftr_extra WHERE seq = ?1",
 
