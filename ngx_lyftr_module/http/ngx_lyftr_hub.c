@@ -37,6 +37,7 @@ static void ngx_lyftr_hub_leave(ngx_lyftr_view_t *view);
 static void ngx_lyftr_hub_wait(ngx_lyftr_stream_t *s, ngx_queue_t *queue);
 static void ngx_lyftr_hub_unwait(ngx_lyftr_stream_t *s);
 static void ngx_lyftr_hub_tick(ngx_event_t *ev);
+static ngx_uint_t ngx_lyftr_hub_moved(ngx_lyftr_hub_t *hub);
 static void ngx_lyftr_hub_read(ngx_lyftr_hub_t *hub);
 static void ngx_lyftr_hub_read_behind(ngx_lyftr_stream_t *s);
 static ngx_lyftr_feed_t *ngx_lyftr_feed_create(ngx_lyftr_hub_t *hub,
@@ -317,11 +318,31 @@ ngx_lyftr_hub_tick(ngx_event_t *ev)
     }
 
     if (hub->again
-        || ngx_lyftr_status_get(hub->store->status->moved) != hub->moved
+        || ngx_lyftr_hub_moved(hub)
         || ngx_current_msec - hub->read >= NGX_LYFTR_HUB_IDLE)
     {
         ngx_lyftr_hub_read(hub);
     }
+}
+
+
+/* was anything stored since it read, by this service or by others? */
+
+static ngx_uint_t
+ngx_lyftr_hub_moved(ngx_lyftr_hub_t *hub)
+{
+    ngx_atomic_uint_t    last;
+    ngx_lyftr_status_t  *status;
+
+    status = hub->store->status;
+
+    if (ngx_lyftr_status_get(status->moved) != hub->moved) {
+        return 1;
+    }
+
+    last = ngx_lyftr_status_get(status->last);
+
+    return last != hub->last && (int64_t) last > hub->place.seq;
 }
 
 
@@ -341,6 +362,7 @@ ngx_lyftr_hub_read(ngx_lyftr_hub_t *hub)
     }
 
     hub->moved = ngx_lyftr_status_get(hub->store->status->moved);
+    hub->last = ngx_lyftr_status_get(hub->store->status->last);
     hub->read = ngx_current_msec;
     hub->again = 0;
 

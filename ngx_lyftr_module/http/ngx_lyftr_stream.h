@@ -62,7 +62,8 @@ struct ngx_lyftr_hub_s {
     ngx_queue_t                   views;
     ngx_lyftr_feed_t             *feed;          /* that is under way */
     ngx_event_t                   tick;
-    ngx_atomic_uint_t             moved;         /* the word, when it read */
+    ngx_atomic_uint_t             moved;         /* the words, when it read */
+    ngx_atomic_uint_t             last;
     ngx_msec_t                    read;          /* msec of that */
     ngx_uint_t                    failed;
     ngx_uint_t                    again;         /* there was more to read */

@@ -257,11 +257,7 @@ ngx_lyftr_housekeeping_gauges(ngx_lyftr_lane_t *lane)
 
     /* streams hear of what others stored, on this machine or on another */
 
-    if (ngx_lyftr_status_get(status->last) != (ngx_atomic_uint_t) gauges.last) {
-        ngx_lyftr_status_set(status->last, gauges.last);
-        (void) ngx_atomic_fetch_add(&status->moved, 1);
-    }
-
+    ngx_lyftr_status_set(status->last, gauges.last);
     ngx_lyftr_status_set(status->rows, gauges.rows);
     ngx_lyftr_status_set(status->bytes, gauges.bytes);
 
