@@ -4,9 +4,21 @@
 /* of a process */
 #define NGX_LYFTR_EXPORT_MAX       4
 
-/* rows that a page looks at, and bytes after which it ends */
+/*
+ * Rows that a page looks at, and bytes and msec after which it ends: less than
+ * a checkpoint waits for its snapshot.  Rows between two looks at the clock.
+ */
 #define NGX_LYFTR_EXPORT_ROWS      2000
-#define NGX_LYFTR_EXPORT_SIZE      (128 * 1024)
+#define NGX_LYFTR_EXPORT_SIZE      (256 * 1024)
+#define NGX_LYFTR_EXPORT_STEP      3
+#define NGX_LYFTR_EXPORT_LOOK      32
+
+/*
+ * It gives way: for each message that was stored meanwhile it rests for so many
+ * microseconds, but at most so many times as long as it worked.
+ */
+#define NGX_LYFTR_EXPORT_REST      100
+#define NGX_LYFTR_EXPORT_REST_MAX  4
 
 #define NGX_LYFTR_EXPORT_HEAD      128
 
@@ -22,12 +34,16 @@ static ngx_int_t ngx_lyftr_export_run(ngx_lyftr_op_t *op,
     ngx_lyftr_backend_t *backend, void *conn, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
     ngx_lyftr_position_t *position);
+static ngx_uint_t ngx_lyftr_export_late(ngx_lyftr_export_t *e);
 static ngx_uint_t ngx_lyftr_export_match(ngx_lyftr_export_t *e,
     ngx_lyftr_message_t *row);
 static ngx_int_t ngx_lyftr_export_answer(ngx_http_request_t *r);
 static ngx_int_t ngx_lyftr_export_send(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_wait(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_next(ngx_lyftr_export_t *e);
+static ngx_msec_t ngx_lyftr_export_rest(ngx_lyftr_export_t *e);
+static void ngx_lyftr_export_rested(ngx_event_t *ev);
+static ngx_int_t ngx_lyftr_export_read(ngx_lyftr_export_t *e);
 static ngx_int_t ngx_lyftr_export_text(ngx_lyftr_export_t *e);
 static void ngx_lyftr_export_wake(ngx_lyftr_op_t *op);
 static void ngx_lyftr_export_go(ngx_lyftr_export_t *e, ngx_int_t rc);
@@ -113,6 +129,9 @@ ngx_lyftr_export_handler(ngx_http_request_t *r)
     e->query.limit = NGX_LYFTR_EXPORT_ROWS;
     e->follow.begin = 1;
     e->follow.newest = 1;
+    e->rest.data = e;
+    e->rest.handler = ngx_lyftr_export_rested;
+    e->rest.log = r->connection->log;
 
     if (e->query.type.len) {
         e->query.fields |= ngx_lyftr_field(NGX_LYFTR_FIELD_TYPE);
@@ -245,6 +264,7 @@ ngx_lyftr_export_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
     }
 
     e->begun = 1;
+    e->started = ngx_lyftr_clock();
 
     return backend->list(conn, &e->query, ngx_lyftr_export_row, e, &e->page,
                          err);
@@ -263,7 +283,9 @@ ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
     size_t       len;
     ngx_uint_t   csv;
 
-    if (e->rows && e->size >= NGX_LYFTR_EXPORT_SIZE) {
+    if (e->rows
+        && (e->size >= NGX_LYFTR_EXPORT_SIZE || ngx_lyftr_export_late(e)))
+    {
         return NGX_DONE;
     }
 
@@ -303,6 +325,21 @@ ngx_lyftr_export_row(void *data, ngx_lyftr_message_t *row,
     e->size += e->out.buf->last - last;
 
     return NGX_OK;
+}
+
+
+/* whoever else wants this processor has it first */
+
+static ngx_uint_t
+ngx_lyftr_export_late(ngx_lyftr_export_t *e)
+{
+    if (e->rows % NGX_LYFTR_EXPORT_LOOK) {
+        return 0;
+    }
+
+    ngx_sched_yield();
+
+    return ngx_lyftr_clock() - e->started >= NGX_LYFTR_EXPORT_STEP;
 }
 
 
@@ -362,6 +399,13 @@ ngx_lyftr_export_answer(ngx_http_request_t *r)
     }
 
     r->read_event_handler = ngx_lyftr_export_reader;
+
+    if (ctx->half_closed) {
+
+        /* it may as well have left, and is looked at again */
+
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
 
     rc = ngx_lyftr_export_send(e);
 
@@ -446,17 +490,83 @@ ngx_lyftr_export_wait(ngx_lyftr_export_t *e)
 }
 
 
-/* reads the next page: NGX_AGAIN; NGX_DONE: there is none */
+/* reads the next page, now or later: NGX_AGAIN; NGX_DONE: there is none */
 
 static ngx_int_t
 ngx_lyftr_export_next(ngx_lyftr_export_t *e)
 {
-    ngx_lyftr_op_t       *op;
-    ngx_lyftr_channel_t  *channel;
+    ngx_msec_t  rest;
 
     if (e->page.next.seq == 0) {
         return NGX_DONE;
     }
+
+    rest = ngx_lyftr_export_rest(e);
+
+    if (rest) {
+        ngx_add_timer(&e->rest, rest);
+        return NGX_AGAIN;
+    }
+
+    return ngx_lyftr_export_read(e);
+}
+
+
+/* msec; what is less than one is kept for the next time */
+
+static ngx_msec_t
+ngx_lyftr_export_rest(ngx_lyftr_export_t *e)
+{
+    int64_t            usec, most;
+    ngx_msec_t         rest;
+    ngx_atomic_uint_t  stored;
+
+    stored = ngx_lyftr_status_get(e->endpoint->store->status->messages);
+
+    if (e->since) {
+        usec = (int64_t) (stored - e->stored) * NGX_LYFTR_EXPORT_REST;
+        most = (ngx_lyftr_usec() - e->since) * NGX_LYFTR_EXPORT_REST_MAX;
+
+        e->owed += ngx_min(usec, most);
+    }
+
+    e->stored = stored;
+    e->since = ngx_lyftr_usec();
+
+    rest = e->owed / 1000;
+    e->owed %= 1000;
+
+    return rest;
+}
+
+
+static void
+ngx_lyftr_export_rested(ngx_event_t *ev)
+{
+    ngx_lyftr_export_t  *e;
+
+    e = ev->data;
+
+    ngx_http_set_log_request(e->request->connection->log, e->request);
+
+    /* what is stored while it rests does not make it rest longer */
+
+    e->stored = ngx_lyftr_status_get(e->endpoint->store->status->messages);
+    e->since = ngx_lyftr_usec();
+
+    if (ngx_lyftr_export_read(e) == NGX_ERROR) {
+        ngx_lyftr_export_abort(e);
+    }
+}
+
+
+/* NGX_AGAIN */
+
+static ngx_int_t
+ngx_lyftr_export_read(ngx_lyftr_export_t *e)
+{
+    ngx_lyftr_op_t       *op;
+    ngx_lyftr_channel_t  *channel;
 
     if (ngx_lyftr_export_text(e) != NGX_OK) {
         return NGX_ERROR;
@@ -572,13 +682,31 @@ ngx_lyftr_export_go(ngx_lyftr_export_t *e, ngx_int_t rc)
 }
 
 
-/* one that has left, and not only ended what it sends, resets what is sent */
+/*
+ * One that has left, and not only ended what it sends, resets what is sent: if
+ * no row was found yet that is the head.
+ */
 
 static void
 ngx_lyftr_export_reader(ngx_http_request_t *r)
 {
+    ngx_lyftr_ctx_t     *ctx;
+    ngx_lyftr_export_t  *e;
+
     if (!ngx_lyftr_request_half_closed(r)) {
         ngx_http_test_reading(r);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lyftr_module);
+    e = ctx->op.data;
+
+    if (!e->flushed) {
+        e->flushed = 1;
+
+        if (ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR) {
+            ngx_lyftr_export_abort(e);
+        }
     }
 }
 
@@ -672,6 +800,10 @@ ngx_lyftr_export_cleanup(void *data)
     ngx_lyftr_export_t *e = data;
 
     e->request = NULL;
+
+    if (e->rest.timer_set) {
+        ngx_del_timer(&e->rest);
+    }
 
     if (e->active) {
         e->active = 0;

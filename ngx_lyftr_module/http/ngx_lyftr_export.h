@@ -33,9 +33,15 @@ typedef struct {
     ngx_chain_t                  *free;          /* of the request's pool */
     ngx_chain_t                  *busy;
     size_t                        size;
-    ngx_uint_t                    rows;          /* that the page looked at */
+    ngx_uint_t                    rows;          /* that the page looked at, */
+    ngx_msec_t                    started;       /* since then */
     off_t                         taken;
+    ngx_event_t                   rest;
+    ngx_atomic_uint_t             stored;        /* messages of the store */
+    int64_t                       since;         /* usec of that, or 0 */
+    int64_t                       owed;          /* usec */
     unsigned                      reading:1;
+    unsigned                      flushed:1;     /* as it half closed */
     unsigned                      begun:1;       /* a CSV has its head */
     unsigned                      active:1;
 } ngx_lyftr_export_t;
