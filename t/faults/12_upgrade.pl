@@ -119,7 +119,7 @@ sub stopped {
     my ($lost, $acked) = (0, 0);
 
     for (1 .. $rounds) {
-        my $server = Lyftr::Server->new(%server);
+        my $server = Lyftr::Server->new(workers => 8, %server);
         my $load = Lyftr::Load->start($server->{port}, c => 256, d => 3600,
                                       t => 1);
 
@@ -164,14 +164,15 @@ control('names of env: not handed on', "$run->{new} new workers", '2',
 
 exit 0 if fast();
 
-my @faults = held_up(Lyftr::Server->new, 'QUIT', 200);
+my @faults = held_up(Lyftr::Server->new(workers => 8), 'QUIT', 200);
 
 note($_) for @faults;
 figure('QUIT, 200 in flight, not answered', scalar @faults, '0', @faults == 0);
 
 @faults = grep { /got closed/ }
-          held_up(Lyftr::Server->new(module => planted('no_timer')), 'QUIT',
-                  200);
+          held_up(Lyftr::Server->new(workers => 8,
+                                     module => planted('no_timer')),
+                  'QUIT', 200);
 
 control('no timer keeps a worker', @faults . ' not answered', '0',
         @faults > 0);
