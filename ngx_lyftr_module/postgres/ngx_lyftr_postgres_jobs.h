@@ -21,8 +21,9 @@ typedef enum {
 
 struct ngx_lyftr_postgres_jobs_s {
     ngx_uint_t           indexed;          /* the texts have their index */
-    ngx_msec_t           cleaned;          /* slots, at this time */
-    ngx_msec_t           sized;            /* the same of bytes */
+    ngx_msec_t           counted;          /* rows, at this time */
+    ngx_msec_t           cleaned;          /* the same of slots */
+    ngx_msec_t           sized;            /* and of bytes */
     int64_t              bytes;
     int64_t              tail;             /* rows that are not counted */
 };

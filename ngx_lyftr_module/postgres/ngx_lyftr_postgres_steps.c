@@ -15,6 +15,10 @@
 #define NGX_LYFTR_POSTGRES_PLACES  16384
 #endif
 
+/* places that are counted at once, and msec after which fewer are, too */
+#define NGX_LYFTR_POSTGRES_WORTH   4096
+#define NGX_LYFTR_POSTGRES_REST    250
+
 /* from so many on they are sorted, and below looked up one by one */
 #ifndef NGX_LYFTR_POSTGRES_MANY
 #define NGX_LYFTR_POSTGRES_MANY    1024
@@ -152,12 +156,25 @@ ngx_int_t
 ngx_lyftr_postgres_step_count(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    int64_t    to;
-    ngx_int_t  rc;
+    int64_t     to;
+    ngx_int_t   rc;
+    ngx_msec_t  now;
 
     if (c->state.counted >= c->state.durable) {
         return NGX_DONE;
     }
+
+    /* a sender's count is updated once a step, and not once a row */
+
+    now = ngx_lyftr_clock();
+
+    if (c->state.durable - c->state.counted < NGX_LYFTR_POSTGRES_WORTH
+        && now - c->jobs->counted < NGX_LYFTR_POSTGRES_REST)
+    {
+        return NGX_DONE;
+    }
+
+    c->jobs->counted = now;
 
     rc = ngx_lyftr_postgres_step_begin(c, deadline, err);
 
