@@ -124,6 +124,17 @@ sub ids {
 }
 
 
+# does this process have a lock of a file, as one that leads does?
+
+sub leads {
+    my ($pid) = @_;
+
+    open my $locks, '<', '/proc/locks' or die "/proc/locks: $!";
+
+    return grep { /POSIX +ADVISORY +WRITE $pid / } <$locks>;
+}
+
+
 # what nginx says of a store's directive
 
 sub refused {
@@ -552,6 +563,38 @@ subtest 'a barrier that cannot be committed' => sub {
 };
 
 
+# What the server says of a barrier, and not of the batch before it, says nothing
+# of the batch: another barrier does.
+
+subtest 'a barrier that is refused' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database));
+
+    is(deliveries([$server], 'sound'), 1, 'some message');
+
+    $pg->psql($database, q{
+        CREATE SEQUENCE tries;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $f$ BEGIN
+                IF nextval('tries') < 4 THEN
+                    RAISE 'no barrier' USING ERRCODE = '40001';
+                END IF;
+                RETURN NULL;
+            END $f$;
+        CREATE TRIGGER refuse AFTER UPDATE ON lyftr.slot FOR EACH ROW
+            WHEN (OLD.d IS DISTINCT FROM NEW.d) EXECUTE FUNCTION refuse();
+    });
+
+    is($server->post(message(message_id => 'again'))->{status}, 200,
+       'is sent again');
+    cmp_ok($pg->psql($database, 'SELECT last_value FROM tries'), '>', 3,
+           'some times');
+    is_deeply([ ids($database) ], [qw(sound again)], 'each is stored once');
+    is(result('created', $server), 2, 'and is created');
+    is_deeply([ $server->alarms ], [], 'no alarms');
+};
+
+
 subtest 'a server that is killed' => sub {
     my $own = Lyftr::Postgres->new(listen => '127.0.0.1',
                                    port => Lyftr::Server::free_port());
@@ -585,6 +628,96 @@ subtest 'a server that is killed' => sub {
     is(result('created', $server), keys %row, 'each row was created');
     like($server->get('/stats')->{body}, qr/"total_messages":${\ scalar keys
          %row},/, 'and is counted');
+};
+
+
+# Of two that lead, one is killed before its batch is committed, and one after
+# that: whoever goes on knows what each message has become.
+
+subtest 'workers that are killed' => sub {
+    my $database = $pg->database;
+    my $server = server($pg->url($database), store => 'timeout=20s',
+                        workers => 3, listen => 'reuseport');
+    my %seen;
+
+    is(deliveries([$server], 'before'), 1, 'some message');
+
+    $pg->psql($database, q{
+        CREATE TABLE lyftr.pause (seconds int);
+        INSERT INTO lyftr.pause VALUES (0);
+        CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+            $f$ BEGIN
+                PERFORM pg_sleep(seconds) FROM lyftr.pause;
+                RETURN NULL;
+            END $f$;
+        CREATE TRIGGER pause AFTER UPDATE ON lyftr.slot FOR EACH ROW
+            WHEN (OLD.d IS DISTINCT FROM NEW.d) EXECUTE FUNCTION pause();
+    });
+
+    my $kill = sub {
+        my ($event, $name) = @_;
+        my $pid;
+
+        ok(Lyftr::Server::wait_for(sub {
+            my ($leader) = grep { leads($_) } $server->workers;
+            my $n = $pg->psql($database, 'SELECT count(*) FROM pg_stat_activity'
+                . " WHERE wait_event = '$event' AND NOT pid = ANY('{"
+                . join(',', keys %seen) . "}')");
+
+            $pid = $leader if $leader && $n > 0;
+        }), $name);
+
+        $seen{$_} = 1 for split /\n/, $pg->psql($database,
+            "SELECT pid FROM pg_stat_activity WHERE wait_event = '$event'");
+
+        kill 'KILL', $pid;
+        Lyftr::Server::wait_for { !kill 0, $pid };
+    };
+
+    my $lock = IPC::Open2::open2(my $out, my $in, $pg->client($database));
+    $in->autoflush(1);
+    print $in "BEGIN; UPDATE lyftr.ticket SET n = n; SELECT 'locked';\n";
+    like(scalar <$out>, qr/locked/, 'somebody has the ticket');
+
+    my @pending;
+
+    for my $id (map { ("own$_", 'same') } 1 .. 20) {
+        my $client = $server->client;
+        $client->send(Lyftr::Client::delivery(Lyftr::Client::numbered($id)));
+        push @pending, [ $id, $client ];
+    }
+
+    $kill->('transactionid', 'a batch that waits for it');
+
+    ok(Lyftr::Server::wait_for(sub {
+        $pg->psql($database, 'SELECT count(*) FROM pg_stat_activity WHERE'
+            . " wait_event IN ('transactionid', 'tuple')") > 1;
+    }), 'and the same of another one');
+
+    $pg->psql($database, 'UPDATE lyftr.pause SET seconds = 4');
+    close $in;
+    waitpid $lock, 0;
+
+    $kill->('PgSleep', 'which is committed, and not durable yet');
+
+    $pg->psql($database, 'UPDATE lyftr.pause SET seconds = 0');
+
+    my %acked;
+
+    for (@pending) {
+        my ($id, $client) = @$_;
+        my $answer = eval { $client->response(30) } // {};
+        $acked{$id}++ if ($answer->{status} // 0) == 200;
+    }
+
+    my $same = delete $acked{same} // 0;
+    my $created = result('created', $server) - 1 - keys %acked;
+
+    cmp_ok(keys(%acked) + $same, '>', 2, 'some are left');
+    ok($created == 0 || $created == 1, 'each of them is created once')
+        or diag("$created of $same, beside " . keys %acked);
+    is($pg->psql($database, 'SELECT count(*) - count(DISTINCT id) FROM'
+                 . ' lyftr.message'), "0\n", 'no row is there twice');
 };
 
 

@@ -197,6 +197,16 @@ typedef struct {
 } ngx_lyftr_postgres_slot_t;
 
 
+/* what a slot says of a batch */
+
+typedef struct {
+    uint64_t             of;               /* the batch, with its slot's id */
+    ngx_uint_t           known;            /* it is the slot's last one */
+    int64_t              base;             /* its places come after this one */
+    int64_t              k;                /* so many; 0: it has none */
+} ngx_lyftr_postgres_places_t;
+
+
 /* ngx_lyftr_postgres_barrier.c */
 
 typedef struct {
@@ -433,17 +443,29 @@ void ngx_lyftr_postgres_slot_lose(ngx_lyftr_postgres_t *c);
 void ngx_lyftr_postgres_slot_leave(ngx_lyftr_postgres_t *c);
 
 /*
- * What became of the batch whose commit was not answered: from now on it
- * cannot be committed any more.  NGX_OK, and its rows have places after *base,
- * *k at the most; NGX_DECLINED: it was not.
+ * What became of the connection's last batch, whose commit was not answered:
+ * from now on it cannot be committed any more.  NGX_OK: it was;
+ * NGX_DECLINED: it was not.
  */
 ngx_int_t ngx_lyftr_postgres_slot_settle(ngx_lyftr_postgres_t *c,
-    int64_t batch, int64_t *base, int64_t *k, ngx_msec_t deadline,
+    ngx_lyftr_postgres_places_t *places, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
 
 /* a batch as a word, and back */
 uint64_t ngx_lyftr_postgres_slot_word(int64_t slot, int64_t batch);
 void ngx_lyftr_postgres_slot_of(uint64_t word, int64_t *slot, int64_t *batch);
+
+/* the nth message of a batch as a word */
+uint64_t ngx_lyftr_postgres_slot_note(int64_t slot, int64_t batch,
+    ngx_uint_t nth);
+
+/*
+ * The place that the message got, or 0: its batch was not committed, and cannot
+ * be any more.  places, at first zeroes, are those of the batch.
+ */
+ngx_int_t ngx_lyftr_postgres_slot_place(ngx_lyftr_postgres_t *c,
+    uint64_t note, ngx_lyftr_postgres_places_t *places, int64_t *place,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
 /* ngx_lyftr_postgres_barrier.c */

@@ -16,6 +16,9 @@
 /* msec of a probe that asks, or writes */
 #define NGX_LYFTR_POSTGRES_PROBE   1000
 
+/* msec before one that was refused is sent again */
+#define NGX_LYFTR_POSTGRES_PAUSE   20
+
 
 static ngx_int_t ngx_lyftr_postgres_durable(ngx_lyftr_postgres_t *c,
     const PGresult *res, ngx_lyftr_error_t *err);
@@ -62,17 +65,21 @@ ngx_lyftr_postgres_barrier_end(ngx_lyftr_postgres_t *c, int64_t *batch,
 
     for ( ;; ) {
 
-        if (ngx_lyftr_postgres_results(c, &res, 1, deadline, err) != NGX_OK) {
+        if (ngx_lyftr_postgres_results(c, &res, 1, deadline, err) == NGX_OK) {
 
-            if (ngx_lyftr_postgres_dead(c)) {
-                return NGX_DECLINED;
+            if (!ngx_lyftr_postgres_warned(c, err)) {
+                break;
             }
+
+            PQclear(res);
+            err->code = NGX_LYFTR_ERR_STANDBY;
+
+        } else if (ngx_lyftr_postgres_dead(c)) {
+            return NGX_DECLINED;
+
+        } else if (err->code == NGX_LYFTR_ERR_TIMEOUT && c->call.nsent) {
 
             /* with all that was sent answered, it is the server's own word */
-
-            if (err->code != NGX_LYFTR_ERR_TIMEOUT || c->call.nsent == 0) {
-                return NGX_ERROR;
-            }
 
             c->barrier.waits = 1;
 
@@ -80,36 +87,33 @@ ngx_lyftr_postgres_barrier_end(ngx_lyftr_postgres_t *c, int64_t *batch,
                                            "the commit is not confirmed");
         }
 
-        if (ngx_lyftr_postgres_warned(c, err)) {
-            PQclear(res);
+        /* what the server has warned of, or refused, is another one's */
 
-            if (ngx_lyftr_postgres_left(deadline) == 0) {
-                err->code = NGX_LYFTR_ERR_STANDBY;
-                return NGX_ERROR;
-            }
-
-            if (ngx_lyftr_postgres_barrier_begin(c, err) != NGX_OK) {
-                return NGX_DECLINED;
-            }
-
-            continue;
+        if (ngx_lyftr_postgres_left(deadline) <= NGX_LYFTR_POSTGRES_PAUSE) {
+            return NGX_ERROR;
         }
 
-        rc = ngx_lyftr_postgres_durable(c, res, err);
+        ngx_msleep(NGX_LYFTR_POSTGRES_PAUSE);
 
-        if (rc == NGX_OK && PQntuples(res) == 1) {
-            *batch = ngx_lyftr_postgres_int(res, 0, 0);
-            *base = ngx_lyftr_postgres_int(res, 0, 1);
-
-        } else {
-            *batch = -1;
-            *base = 0;
+        if (ngx_lyftr_postgres_barrier_begin(c, err) != NGX_OK) {
+            return NGX_DECLINED;
         }
-
-        PQclear(res);
-
-        return rc;
     }
+
+    rc = ngx_lyftr_postgres_durable(c, res, err);
+
+    if (rc == NGX_OK && PQntuples(res) == 1) {
+        *batch = ngx_lyftr_postgres_int(res, 0, 0);
+        *base = ngx_lyftr_postgres_int(res, 0, 1);
+
+    } else {
+        *batch = -1;
+        *base = 0;
+    }
+
+    PQclear(res);
+
+    return rc;
 }
 
 

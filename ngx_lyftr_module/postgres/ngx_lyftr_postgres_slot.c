@@ -17,6 +17,10 @@
 #define NGX_LYFTR_POSTGRES_MASK                                               \
     (((int64_t) 1 << NGX_LYFTR_POSTGRES_BATCH) - 1)
 
+/* a message of it: its own number, fewer bits of the batch's, the slot's */
+#define NGX_LYFTR_POSTGRES_NTH     16
+#define NGX_LYFTR_POSTGRES_RECENT  24
+
 /* numbers of slots, which are made up */
 #define NGX_LYFTR_POSTGRES_IDS     0x7fffff
 
@@ -24,6 +28,10 @@
 #define NGX_LYFTR_POSTGRES_TRIES   8
 
 
+static ngx_int_t ngx_lyftr_postgres_slot_fence(ngx_lyftr_postgres_t *c,
+    int64_t slot, int64_t batch, int64_t mask,
+    ngx_lyftr_postgres_places_t *places, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_slot_add(ngx_lyftr_postgres_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
@@ -41,6 +49,51 @@ ngx_lyftr_postgres_slot_of(uint64_t word, int64_t *slot, int64_t *batch)
 {
     *slot = (int64_t) (word >> NGX_LYFTR_POSTGRES_BATCH);
     *batch = (int64_t) word & NGX_LYFTR_POSTGRES_MASK;
+}
+
+
+uint64_t
+ngx_lyftr_postgres_slot_note(int64_t slot, int64_t batch, ngx_uint_t nth)
+{
+    batch &= ((int64_t) 1 << NGX_LYFTR_POSTGRES_RECENT) - 1;
+
+    return (uint64_t) (slot << (NGX_LYFTR_POSTGRES_RECENT
+                                + NGX_LYFTR_POSTGRES_NTH)
+                       | batch << NGX_LYFTR_POSTGRES_NTH
+                       | (int64_t) nth);
+}
+
+
+ngx_int_t
+ngx_lyftr_postgres_slot_place(ngx_lyftr_postgres_t *c, uint64_t note,
+    ngx_lyftr_postgres_places_t *places, int64_t *place, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int64_t   mask, nth;
+    uint64_t  of;
+
+    mask = ((int64_t) 1 << NGX_LYFTR_POSTGRES_RECENT) - 1;
+    nth = (int64_t) note & (((int64_t) 1 << NGX_LYFTR_POSTGRES_NTH) - 1);
+    of = note >> NGX_LYFTR_POSTGRES_NTH;
+
+    /* those of one batch come one after the other */
+
+    if (of != places->of) {
+        places->of = of;
+
+        if (ngx_lyftr_postgres_slot_fence(c, (int64_t) (of
+                                              >> NGX_LYFTR_POSTGRES_RECENT),
+                                          (int64_t) of & mask, mask, places,
+                                          deadline, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    *place = nth < places->k ? places->base + 1 + nth : 0;
+
+    return NGX_OK;
 }
 
 
@@ -149,19 +202,46 @@ ngx_lyftr_postgres_slot_leave(ngx_lyftr_postgres_t *c)
 }
 
 
-/* the fence waits for a transaction that has the slot's row, and is its end */
-
 ngx_int_t
-ngx_lyftr_postgres_slot_settle(ngx_lyftr_postgres_t *c, int64_t batch,
-    int64_t *base, int64_t *k, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+ngx_lyftr_postgres_slot_settle(ngx_lyftr_postgres_t *c,
+    ngx_lyftr_postgres_places_t *places, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
 {
-    int64_t                     last;
+    if (ngx_lyftr_postgres_slot_fence(c, c->slot.id, c->slot.batch,
+                                      NGX_LYFTR_POSTGRES_MASK, places,
+                                      deadline, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!places->known) {
+        return ngx_lyftr_postgres_fail(c->dsn, err, NGX_LYFTR_ERR_FAILED,
+                                       "the slot of a batch is gone");
+    }
+
+    return places->k ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* waits for a transaction that has the slot's row, and is its end */
+
+static ngx_int_t
+ngx_lyftr_postgres_slot_fence(ngx_lyftr_postgres_t *c, int64_t slot,
+    int64_t batch, int64_t mask, ngx_lyftr_postgres_places_t *places,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
     PGresult                   *res;
     ngx_lyftr_postgres_args_t   args;
 
+    places->known = 0;
+    places->base = 0;
+    places->k = 0;
+
     args.n = 0;
-    ngx_lyftr_postgres_arg_int(&args, c->slot.id);
+    ngx_lyftr_postgres_arg_int(&args, slot);
     ngx_lyftr_postgres_arg_int(&args, batch);
+    ngx_lyftr_postgres_arg_int(&args, mask);
 
     res = ngx_lyftr_postgres_aside(c, NGX_LYFTR_PG_SLOT_FENCE, &args, deadline,
                                    err);
@@ -179,20 +259,15 @@ ngx_lyftr_postgres_slot_settle(ngx_lyftr_postgres_t *c, int64_t batch,
         return NGX_ERROR;
     }
 
-    last = 0;
-
-    if (PQntuples(res) == 1) {
-        last = ngx_lyftr_postgres_int(res, 0, 0);
-        *base = ngx_lyftr_postgres_int(res, 0, 1);
-        *k = ngx_lyftr_postgres_int(res, 0, 2);
+    if (PQntuples(res) == 1
+        && (ngx_lyftr_postgres_int(res, 0, 0) & mask) == batch)
+    {
+        places->known = 1;
+        places->base = ngx_lyftr_postgres_int(res, 0, 1);
+        places->k = ngx_lyftr_postgres_int(res, 0, 2);
     }
 
     PQclear(res);
 
-    if (last != batch) {
-        return ngx_lyftr_postgres_fail(c->dsn, err, NGX_LYFTR_ERR_FAILED,
-                                       "the slot of a batch is gone");
-    }
-
-    return *k ? NGX_OK : NGX_DECLINED;
+    return NGX_OK;
 }

@@ -237,8 +237,8 @@ const char  *ngx_lyftr_postgres_sql[] = {
     " ON CONFLICT (id) DO NOTHING RETURNING id",
 
     /* NGX_LYFTR_PG_SLOT_FENCE */
-    "UPDATE lyftr.slot SET batch = $2::bigint, base = 0, k = 0, seen = now()"
-    " WHERE id = $1::bigint AND batch = $2::bigint - 1",
+    "UPDATE lyftr.slot SET batch = batch + 1, base = 0, k = 0, seen = now()"
+    " WHERE id = $1::bigint AND (batch + 1) & $3::bigint = $2::bigint",
 
     /* NGX_LYFTR_PG_SLOT_READ */
     "SELECT batch, base, k FROM lyftr.slot WHERE id = $1::bigint",

@@ -33,7 +33,7 @@ typedef struct {
     ngx_msec_t           deadline;
     ngx_msec_t           limit;            /* of what is not known */
     int64_t              base;             /* the place before the first */
-    uint64_t            *before;           /* what others noted, or NULL */
+    int64_t             *before;           /* places got before, or NULL */
 } ngx_lyftr_postgres_try_t;
 
 
@@ -45,8 +45,8 @@ static ngx_int_t ngx_lyftr_postgres_attempt(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_transaction(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
-static void ngx_lyftr_postgres_note(ngx_lyftr_postgres_try_t *try,
-    uint64_t word);
+static void ngx_lyftr_postgres_note(ngx_lyftr_postgres_t *c,
+    ngx_lyftr_postgres_try_t *try, ngx_uint_t here);
 static ngx_int_t ngx_lyftr_postgres_undo(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
@@ -58,7 +58,7 @@ static void ngx_lyftr_postgres_created(ngx_lyftr_postgres_try_t *try,
 static ngx_int_t ngx_lyftr_postgres_became(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_became_row(ngx_lyftr_postgres_t *c,
-    ngx_lyftr_message_t *m, uint64_t word, ngx_msec_t deadline,
+    ngx_lyftr_message_t *m, int64_t place, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
 
 
@@ -199,24 +199,40 @@ ngx_lyftr_postgres_prepare(ngx_lyftr_postgres_t *c,
 }
 
 
+/*
+ * What others have noted is found out before it is tried again: a batch that
+ * was not committed by then never is, so that its notes mean nothing more.
+ */
+
 static ngx_int_t
 ngx_lyftr_postgres_before(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err)
 {
-    ngx_uint_t          i, k, n;
-    ngx_lyftr_write_t  *write;
+    ngx_uint_t                    i, k, n;
+    ngx_lyftr_write_t            *write;
+    ngx_lyftr_postgres_places_t   places;
 
-    try->before = malloc(try->k * sizeof(uint64_t));
+    try->before = calloc(try->k, sizeof(int64_t));
     if (try->before == NULL) {
         return ngx_lyftr_postgres_fail(c->dsn, err, NGX_LYFTR_ERR_FAILED,
                                        "no memory");
     }
 
+    ngx_memzero(&places, sizeof(ngx_lyftr_postgres_places_t));
+
     for (i = 0, k = 0; i < try->batch->n; i++) {
         write = try->batch->writes[i];
 
-        for (n = 0; n < write->n; n++) {
-            try->before[k++] = write->rows ? write->rows[n] : 0;
+        for (n = 0; n < write->n; n++, k++) {
+
+            if (write->rows && write->rows[n]
+                && ngx_lyftr_postgres_slot_place(c, write->rows[n], &places,
+                                                 &try->before[k],
+                                                 try->deadline, err)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
         }
     }
 
@@ -244,8 +260,7 @@ ngx_lyftr_postgres_attempt(ngx_lyftr_postgres_t *c,
 
     c->slot.batch++;
 
-    ngx_lyftr_postgres_note(try, ngx_lyftr_postgres_slot_word(c->slot.id,
-                                                              c->slot.batch));
+    ngx_lyftr_postgres_note(c, try, 1);
 
     if (ngx_lyftr_postgres_transaction(c, try, err) != NGX_OK) {
         ngx_lyftr_postgres_call_close(c);
@@ -322,12 +337,14 @@ ngx_lyftr_postgres_transaction(ngx_lyftr_postgres_t *c,
 
 
 /*
- * Whoever goes on with it, if this process is killed now, finds the slot and
- * the batch.  What somebody else has noted stays.
+ * Whoever goes on with it, if this process is killed now, finds the slot, the
+ * batch, and which message of it each was.  One that has a row keeps what was
+ * noted of that.
  */
 
 static void
-ngx_lyftr_postgres_note(ngx_lyftr_postgres_try_t *try, uint64_t word)
+ngx_lyftr_postgres_note(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_try_t *try,
+    ngx_uint_t here)
 {
     ngx_uint_t          i, k, n;
     ngx_lyftr_write_t  *write;
@@ -338,7 +355,11 @@ ngx_lyftr_postgres_note(ngx_lyftr_postgres_try_t *try, uint64_t word)
         for (n = 0; n < write->n; n++, k++) {
 
             if (write->rows && (try->before == NULL || try->before[k] == 0)) {
-                write->rows[n] = word;
+                write->rows[n] = here
+                                 ? ngx_lyftr_postgres_slot_note(c->slot.id,
+                                                                c->slot.batch,
+                                                                k)
+                                 : 0;
             }
         }
     }
@@ -355,7 +376,7 @@ ngx_lyftr_postgres_undo(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_try_t *try,
     ngx_lyftr_error_t   ignored;
 
     c->slot.batch--;
-    ngx_lyftr_postgres_note(try, 0);
+    ngx_lyftr_postgres_note(c, try, 0);
 
     if (ngx_lyftr_postgres_results(c, &res, 1, try->limit, &ignored)
         == NGX_OK)
@@ -387,10 +408,11 @@ static ngx_int_t
 ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_try_t *try, ngx_lyftr_error_t *err)
 {
-    int64_t             batch, k;
-    ngx_int_t           rc;
-    ngx_uint_t          n, known;
-    ngx_lyftr_error_t   why;
+    int64_t                       batch, base;
+    ngx_int_t                     rc;
+    ngx_uint_t                    n, known;
+    ngx_lyftr_error_t             why;
+    ngx_lyftr_postgres_places_t   places;
 
     known = 0;
     why = *err;
@@ -408,8 +430,7 @@ ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
         }
 
         if (!known) {
-            rc = ngx_lyftr_postgres_slot_settle(c, c->slot.batch, &try->base,
-                                                &k, try->limit, &why);
+            rc = ngx_lyftr_postgres_slot_settle(c, &places, try->limit, &why);
 
             if (rc == NGX_DECLINED) {
                 return NGX_AGAIN;
@@ -424,6 +445,7 @@ ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
                 continue;
             }
 
+            try->base = places.base;
             known = 1;
         }
 
@@ -431,7 +453,8 @@ ngx_lyftr_postgres_settle(ngx_lyftr_postgres_t *c,
             continue;
         }
 
-        rc = ngx_lyftr_postgres_barrier_end(c, &batch, &k, try->limit, &why);
+        rc = ngx_lyftr_postgres_barrier_end(c, &batch, &base, try->limit,
+                                            &why);
 
         if (rc == NGX_OK) {
             rc = ngx_lyftr_postgres_stored(c, try, &why);
@@ -552,41 +575,14 @@ ngx_lyftr_postgres_became(ngx_lyftr_postgres_t *c,
 
 static ngx_int_t
 ngx_lyftr_postgres_became_row(ngx_lyftr_postgres_t *c, ngx_lyftr_message_t *m,
-    uint64_t word, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+    int64_t place, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     u_char                      h[NGX_LYFTR_POSTGRES_HASH];
-    int64_t                     slot, batch, base, k, seq;
     PGresult                   *res;
+    ngx_int_t                   rc;
     ngx_lyftr_postgres_args_t   args;
 
-    ngx_lyftr_postgres_slot_of(word, &slot, &batch);
-
-    args.n = 0;
-    ngx_lyftr_postgres_arg_int(&args, slot);
-
-    res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_SLOT_READ, &args, deadline,
-                                   err);
-    if (res == NULL) {
-        return NGX_ERROR;
-    }
-
-    base = 0;
-    k = 0;
-
-    if (PQntuples(res) == 1 && ngx_lyftr_postgres_int(res, 0, 0) == batch) {
-        base = ngx_lyftr_postgres_int(res, 0, 1);
-        k = ngx_lyftr_postgres_int(res, 0, 2);
-    }
-
-    PQclear(res);
-
-    if (k == 0) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_lyftr_postgres_hash(c->digest, &m->message_id, h)
-        != NGX_OK)
-    {
+    if (ngx_lyftr_postgres_hash(c->digest, &m->message_id, h) != NGX_OK) {
         return ngx_lyftr_postgres_fail(c->dsn, err, NGX_LYFTR_ERR_FAILED,
                                        "no memory");
     }
@@ -601,11 +597,12 @@ ngx_lyftr_postgres_became_row(ngx_lyftr_postgres_t *c, ngx_lyftr_message_t *m,
         return NGX_ERROR;
     }
 
-    seq = PQntuples(res) ? ngx_lyftr_postgres_int(res, 0, 0) : 0;
+    rc = (PQntuples(res) && ngx_lyftr_postgres_int(res, 0, 0) == place)
+         ? NGX_OK : NGX_DECLINED;
 
     PQclear(res);
 
-    return (seq > base && seq <= base + k) ? NGX_OK : NGX_DECLINED;
+    return rc;
 }
 
 

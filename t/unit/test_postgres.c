@@ -248,6 +248,18 @@ test_slots(void **state)
         assert_int_equal(slot, words[i].slot);
         assert_int_equal(batch, words[i].batch);
     }
+
+    /* what is noted of messages is of one each, and never nothing */
+
+    assert_true(ngx_lyftr_postgres_slot_note(1, 0, 0) != 0);
+    assert_true(ngx_lyftr_postgres_slot_note(1, 2, 0)
+                != ngx_lyftr_postgres_slot_note(1, 2, 1));
+    assert_true(ngx_lyftr_postgres_slot_note(1, 2, 0xffff)
+                != ngx_lyftr_postgres_slot_note(1, 3, 0));
+    assert_true(ngx_lyftr_postgres_slot_note(1, 0xffffff, 0)
+                != ngx_lyftr_postgres_slot_note(2, 0, 0));
+    assert_true(ngx_lyftr_postgres_slot_note(0x7fffff, 0xffffff, 0xffff)
+                == (uint64_t) -1 >> 1);
 }
 
 
