@@ -793,6 +793,11 @@ subtest 'a standby' => sub {
     $standby->psql('postgres', 'SELECT pg_reload_conf()');
     $server->stop;
 
+    # hosts without ports, as most write them
+
+    $url = 'postgresql://lyftr@' . join(',', map { s{/}{%2F}gr }
+        $silent, $primary->{dir}, $standby->{dir}) . "/$database";
+
     $server = server($url);
     ready($server, 'promoted');
 

@@ -10,6 +10,9 @@
 #define NGX_LYFTR_POSTGRES_PAUSE   50
 #define NGX_LYFTR_POSTGRES_PAUSES  800
 
+/* where a host listens of which the URL does not say it */
+#define NGX_LYFTR_POSTGRES_PORT    "5432"
+
 /* the oldest server */
 #define NGX_LYFTR_POSTGRES_SERVER  130000
 
@@ -111,6 +114,12 @@ ngx_lyftr_postgres_reach(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
 
         ngx_lyftr_postgres_part(dsn->hosts, n, host, sizeof(host));
         ngx_lyftr_postgres_part(dsn->ports, n, port, sizeof(port));
+
+        /* an empty one would leave the URL's list in force */
+
+        if (port[0] == '\0') {
+            (void) strcpy(port, NGX_LYFTR_POSTGRES_PORT);
+        }
 
         until = ngx_lyftr_clock()
                 + ngx_lyftr_postgres_left(deadline) / (dsn->nhosts - i);
