@@ -164,11 +164,11 @@ up:		## build and start the container, and wait until it is ready
 
 
 stop:		## stop the containers, and keep their data
-	@COMPOSE_PROFILES=observability $(COMPOSE_API) stop
+	@COMPOSE_PROFILES=observability,postgres $(COMPOSE_API) stop
 
 
 down:		## stop the containers, and remove them with their data
-	@COMPOSE_PROFILES=observability $(COMPOSE_API) down --volumes
+	@COMPOSE_PROFILES=observability,postgres $(COMPOSE_API) down --volumes
 
 
 logs:		## follow the log of the container

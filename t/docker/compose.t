@@ -86,11 +86,18 @@ $ENV{LYFTR_IMAGE} or die "t/docker/run sets LYFTR_IMAGE\n";
 $ENV{WEBHOOK_SECRET} = 'testsecret';
 $ENV{DATABASE_URL} = 'sqlite:////data/app.db';
 
-# the profile adds two services
+# each profile adds services; compose 1 tells of all of them
 
-is(join(' ', sort split ' ', understood('--profile', 'observability', 'config',
-                                        '--services')),
-   'api grafana prometheus', 'those of the profile');
+for (['observability', qw(api grafana prometheus)],
+     ['postgres', qw(api api1 api2 db front standby)])
+{
+    my ($profile, @service) = @$_;
+    my %there = map { $_ => 1 } split ' ',
+        understood('--profile', $profile, 'config', '--services');
+
+    is(join(' ', grep { $there{$_} } @service), "@service",
+       "those of the profile $profile");
+}
 
 {
     local $ENV{PROMETHEUS_PORT} = '19090';
