@@ -252,6 +252,51 @@ def later(r):
     return found[0] - found[1] if None not in found else None
 
 
+def postgres(r):
+    return r["parts"].get("postgres", {})
+
+
+def in_postgres(r, target, **wanted):
+    return median(pick(postgres(r).get("runs", []), target=target, **wanted),
+                  "rate")
+
+
+def to_pgbench(r):
+    rates = [in_postgres(r, "ours", connections=n) for n in (64, 256, 1024)]
+    return None if None in rates else ratio(
+        max(rates), median(pick(postgres(r)["pgbench"], rows=64), "rate"))
+
+
+def lone_in_postgres(r):
+    return ratio(*(median(found, *path) for found, path in (
+        (pick(postgres(r).get("runs", []), target="ours", connections=1),
+         ("latency_ms", "p50")),
+        (pick(postgres(r).get("pgbench", []), rows=1), ("p50",)))))
+
+
+def standby(r):
+    return ratio(*(in_postgres(r, target, connections=64)
+                   for target in ("with a standby", "ours")))
+
+
+def hosts(many, few):
+    return lambda r: ratio(in_postgres(r, "hosts", hosts=many),
+                           in_postgres(r, "hosts", hosts=few))
+
+
+def read_from_postgres(*kinds):
+    return lambda r: worst(p99(run) for kind in kinds for run in pick(
+        r["parts"].get("postgres-reads", {}).get("runs", []), kind=kind))
+
+
+def elsewhere(r):
+    return median(postgres(r).get("soon", []), "p99")
+
+
+def promoted(r):
+    return median(postgres(r).get("promoted", []), "seconds")
+
+
 # number, name, unit, goal, floor, if more is better, how it is had
 
 FIGURES = (
@@ -318,6 +363,22 @@ FIGURES = (
      beside_export),
     ("19", "p99 at 1,000 a second beside an export, more than alone", " ms",
      5, 5, False, later),
+    ("20", "PostgreSQL: ingest to pgbench's best", "", 0.7, 0.5, True,
+     to_pgbench),
+    ("20", "p50 of a lone POST to a lone insert", " ×", 1.3, 2, False,
+     lone_in_postgres),
+    ("20", "with a standby to without", "", 0.8, 0.6, True, standby),
+    ("20", "16 hosts to 4", "", 0.8, 0.6, True, hosts(16, 4)),
+    ("20", "two hosts to one", "", 1.2, 1, True, hosts(2, 1)),
+    ("20", "`from`, `since`, an offset of 1,000,000: p99 of the slowest",
+     " ms", 10, 50, False,
+     read_from_postgres("from", "since", "offset 1,000,000")),
+    ("20", "/stats: p99", " ms", 5, 20, False, read_from_postgres("/stats")),
+    ("20", "`q` rare: p99", " ms", 10, 50, False,
+     read_from_postgres("q rare")),
+    ("20", "from the 200 to the event on another host: p99", " ms", 50, 200,
+     False, elsewhere),
+    ("20", "promotion to the first 200", " s", 1, 3, False, promoted),
 )
 
 

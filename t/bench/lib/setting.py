@@ -21,7 +21,7 @@ RESULTS = os.path.join(BUILD, "bench-quick.json" if QUICK else "bench.json")
 
 PARTS = ENV("PARTS", "ingest" if QUICK else
             "ingest,peers,whatsapp,open,stream,reads,grown,search,export,"
-            "sustained,scale").split(",")
+            "sustained,scale,postgres,postgres-reads").split(",")
 ROUNDS = int(ENV("ROUNDS", "3"))
 SECONDS = float(ENV("SECONDS", "5" if QUICK else "4"))
 SUSTAINED = float(ENV("SECONDS_SUSTAINED", "300"))

@@ -323,6 +323,52 @@ def export(part):
             number(max(run["growth"] for run in runs) / 1e6)))
 
 
+def postgres(part):
+    def ours(target, *path, **wanted):
+        return median(pick(part["runs"], target=target, **wanted), *path)
+
+    best = median(pick(part["pgbench"], rows=64), "rate")
+    lone = median(pick(part["pgbench"], rows=1), "p50")
+    rows = []
+    for target in ("ours", "with a standby"):
+        for n in sorted({r["connections"] for r in pick(
+                part["runs"], target=target)}):
+            runs = pick(part["runs"], target=target, connections=n)
+            rows.append([
+                "%s, %d" % (target, n), number(median(runs, "rate")),
+                number(ratio(median(runs, "rate"), best)),
+                number(ratio(median(runs, "rate"),
+                             ours("ours", "rate", connections=n))),
+                *latencies(runs), number(median(runs, "batch"))])
+    for n in sorted({r["hosts"] for r in pick(part["runs"], target="hosts")}):
+        rate = ours("hosts", "rate", hosts=n)
+        rows.append(["%d hosts, 64 together" % n, number(rate),
+                     number(ratio(rate, best)),
+                     number(ratio(rate, ours("hosts", "rate", hosts=1))),
+                     "–", "–", "–", "–"])
+
+    return table(
+        "In PostgreSQL", ("connections", "/s", "to pgbench",
+                          "to ours, or to one host", *LATENCIES, "batch"),
+        rows, "pgbench inserts 64 rows a statement from 4 connections, on the "
+        "same machine, into a table\nwith the same indexes: %s rows a second; "
+        "a lone row takes it %s ms.\nFrom the 200 on one host to the event on "
+        "another: p50 %s ms, p99 %s ms.\nFrom the promotion of the standby to "
+        "the first 200: %s s." % (
+            number(best), number(lone), number(median(part["soon"], "p50")),
+            number(median(part["soon"], "p99")),
+            number(median(part["promoted"], "seconds"))))
+
+
+def postgres_reads(part):
+    return table(
+        "Reads in PostgreSQL, at %s rows" % number(part["rows"]),
+        ("one connection, `search=on`", "p50 / p99 in ms"),
+        [[run["kind"], cell(run)] for run in part["runs"]],
+        "The rows were counted and folded %s s after they were there."
+        % number(part["rest"]))
+
+
 def machine(m):
     return "%d processors (%s), %s of memory, %s, kernel %s, %s. nginx %s " \
         "with %d workers, %s, %s." % (
@@ -334,7 +380,8 @@ def machine(m):
 PARTS = {"ingest": ingest, "peers": peers, "open": open_loop, "reads": reads,
          "grown": grown, "search": search, "sustained": sustained,
          "whatsapp": whatsapp, "stream": stream, "export": export,
-         "scale": scale}
+         "scale": scale, "postgres": postgres,
+         "postgres-reads": postgres_reads}
 
 
 def text(results):
