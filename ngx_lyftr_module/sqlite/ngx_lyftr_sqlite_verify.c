@@ -353,14 +353,12 @@ ngx_lyftr_verify_extra_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     v->len += type.len + raw.len + 2 * sizeof(int64_t);
 
     sum = ngx_lyftr_sqlite_extra_sum(v->seq, &type, &raw);
-    exact = 1;
+    exact = 0;
 
-    if (sum == (uint64_t) sqlite3_column_int64(st, 3)) {
-        exact = 0;
-
-    } else if (ngx_lyftr_sqlite_get(c, "SELECT encoding = 'UTF-8'"
-                                       " FROM pragma_encoding", &exact, err)
-               != NGX_OK)
+    if (sum != (uint64_t) sqlite3_column_int64(st, 3)
+        && ngx_lyftr_sqlite_get(c, "SELECT encoding = 'UTF-8'"
+                                   " FROM pragma_encoding", &exact, err)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
