@@ -2,6 +2,8 @@
 
 #include "unit_check.h"
 
+#include <pthread.h>
+
 
 #define TEST_LONG    100000
 
@@ -393,6 +395,57 @@ test_rolled_back(void **state)
 }
 
 
+static ngx_uint_t  committed;
+
+
+static void *
+test_commit(void *c)
+{
+    ngx_int_t  rc;
+
+    rc = unit_commit(c, &err);
+
+    __atomic_store_n(&committed, 1, __ATOMIC_SEQ_CST);
+
+    return rc == NGX_OK ? NULL : c;
+}
+
+
+/* keys come into the memtable while nobody reads it */
+
+static void
+test_held(void **state)
+{
+    void                  *c, *fault;
+    pthread_t              t;
+    ngx_uint_t             i;
+    ngx_lyftr_memtable_t  *memtable;
+
+    c = unit_open();
+
+    assert_int_equal(b->turn(c, unit_in(10000), &err), NGX_OK);
+    test_batch(c, "held", 3, 1);
+
+    memtable = ((ngx_lyftr_sqlite_t *) c)->index.memtable;
+
+    ngx_lyftr_memtable_lock(memtable);
+
+    assert_int_equal(pthread_create(&t, NULL, test_commit, c), 0);
+
+    for (i = 0; i < 50; i++) {
+        (void) usleep(2000);
+        assert_false(__atomic_load_n(&committed, __ATOMIC_SEQ_CST));
+    }
+
+    ngx_lyftr_memtable_unlock(memtable);
+
+    assert_int_equal(pthread_join(t, &fault), 0);
+    assert_null(fault);
+
+    b->close(c);
+}
+
+
 int
 main(void)
 {
@@ -402,7 +455,8 @@ main(void)
         unit_fresh_model(test_version_2),
         unit_fresh_model(test_wrong_filter),
         unit_fresh_model(test_rollbacks),
-        unit_fresh_model(test_rolled_back)
+        unit_fresh_model(test_rolled_back),
+        unit_fresh_model(test_held)
     };
 
     return cmocka_run_group_tests_name("sqlite_writer", tests, NULL, NULL);
