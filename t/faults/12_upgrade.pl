@@ -183,7 +183,11 @@ my ($lost, $acked) = stopped($rounds);
 figure("$rounds times TERM, lost", "$lost of $acked", '0',
        $lost == 0 && $acked > 1000 * $rounds);
 
-($lost, $acked) = stopped($rounds, module => planted('early_answer'));
+# a worker that ends stores what the next batch can take, and another one may
+# store the rest
+
+($lost, $acked) = stopped($rounds, workers => 1, store => 'batch=16',
+                          module => planted('early_answer', 'slow_batch'));
 
 control('acknowledged before the commit', "$lost lost of $acked", '0 lost',
         $lost > 0);

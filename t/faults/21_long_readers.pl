@@ -199,8 +199,16 @@ INSERT INTO messages SELECT 'p' || i, iif(i % 4, '+1', '+3'), '+2',
     '2025-01-15T10:00:00Z' FROM n;
 END
 
-my $start = time;
-my $r = $server->get('/messages?q=nowhere');
+my ($start, $r);
+
+# a machine that stood still is no fault
+
+for (1 .. 3) {
+    $start = time;
+    $r = $server->get('/messages?q=nowhere');
+    last if $r->{status} == 200;
+}
+
 $r->{status} == 200 or die "the search is answered $r->{status}\n";
 note(sprintf 'without a deadline the search takes %.1f s', time - $start);
 $server->stop;
