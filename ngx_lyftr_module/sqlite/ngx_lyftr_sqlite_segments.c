@@ -6,7 +6,9 @@
 
 static ngx_int_t ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
-static void ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+static void ngx_lyftr_sqlite_segment(sqlite3_stmt *st,
+    ngx_lyftr_segment_t *segment);
+static void ngx_lyftr_sqlite_segment_take(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_segment_t *segment);
 
 
@@ -71,10 +73,11 @@ static ngx_int_t
 ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int                   rc;
+    ngx_uint_t            i, n;
     sqlite3_stmt         *st;
     ngx_atomic_t         *word;
     ngx_lyftr_buf_t       list;
-    ngx_lyftr_segment_t   segment;
+    ngx_lyftr_segment_t   segment, *segments;
 
     ngx_memzero(&list, sizeof(ngx_lyftr_buf_t));
 
@@ -82,7 +85,7 @@ ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 
-        ngx_lyftr_sqlite_segment(c, st, &segment);
+        ngx_lyftr_sqlite_segment(st, &segment);
 
         if (ngx_lyftr_buf_add(&list, &segment, sizeof(segment)) != NGX_OK) {
             rc = SQLITE_NOMEM;
@@ -101,12 +104,19 @@ ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return NGX_ERROR;
     }
 
+    segments = (ngx_lyftr_segment_t *) list.data;
+    n = list.len / sizeof(segment);
+
+    for (i = 0; i < n; i++) {
+        ngx_lyftr_sqlite_segment_take(c, &segments[i]);
+    }
+
     /* those that are not in the list any more keep their filters until here */
 
     ngx_lyftr_index_forget(&c->index);
 
-    c->index.segments = (ngx_lyftr_segment_t *) list.data;
-    c->index.nsegments = list.len / sizeof(segment);
+    c->index.segments = segments;
+    c->index.nsegments = n;
     c->generation = c->state.generation;
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_GENERATION);
@@ -119,14 +129,10 @@ ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 }
 
 
-/* takes over the filter that is loaded */
-
 static void
-ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
-    ngx_lyftr_segment_t *segment)
+ngx_lyftr_sqlite_segment(sqlite3_stmt *st, ngx_lyftr_segment_t *segment)
 {
-    ngx_uint_t            i;
-    ngx_lyftr_segment_t  *old;
+    ngx_uint_t  i;
 
     ngx_memzero(segment, sizeof(ngx_lyftr_segment_t));
 
@@ -145,6 +151,17 @@ ngx_lyftr_sqlite_segment(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     segment->sum = (uint64_t) sqlite3_column_int64(st, 8);
     segment->summed = (sqlite3_column_type(st, 8) != SQLITE_NULL);
     segment->ties = (sqlite3_column_int(st, 9) != 0);
+}
+
+
+/* what is in memory of it */
+
+static void
+ngx_lyftr_sqlite_segment_take(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_segment_t *segment)
+{
+    ngx_uint_t            i;
+    ngx_lyftr_segment_t  *old;
 
     for (i = 0; i < c->index.nsegments; i++) {
         old = &c->index.segments[i];
