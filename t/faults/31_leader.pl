@@ -154,6 +154,60 @@ control('nobody looks for a leader, the next 200',
         sprintf('%.0f ms', 1000 * $wait), 'at most 100 ms', $wait > 0.1);
 
 
+# two servers, of eight workers each, have one file: the leader of either is
+# killed under the load of both
+
+sub shared {
+    my ($rounds, @planted) = @_;
+
+    my @server = (workers => 8);
+    push @server, module => planted(@planted) if @planted;
+
+    my $first = Lyftr::Server->new(@server);
+    my $second = Lyftr::Server->new(@server, db => $first->{db});
+    my @servers = ($first, $second);
+
+    my @loads = map { Lyftr::Load->start($_->{port}, r => 2000, c => 32,
+                                         d => 3600) } @servers;
+
+    for my $round (1 .. $rounds) {
+        kill 'KILL', leader($servers[$round % 2]) // die "nobody leads\n";
+        sleep 0.2 + rand 0.3;
+    }
+
+    $_->stop for @loads;
+
+    my $killed = 0;
+
+    for my $server (@servers) {
+        $killed += $server->logged('exited on signal 9');
+        $server->stop;
+    }
+
+    return (Lyftr::Load::compare($first->{db}, @loads), $killed,
+            Lyftr::Load::integrity($first->{db}));
+}
+
+
+$rounds = scale(100, 10);
+
+($found, $killed, $integrity) = shared($rounds);
+
+figure("$killed kills of the leaders of two servers, lost",
+       "$found->{lost} of $found->{acked}", '0',
+       $found->{lost} == 0 && $killed == $rounds
+       && $found->{acked} > 100 * $rounds);
+figure('stored twice, stored otherwise',
+       "$found->{twice}, $found->{changed}", '0, 0',
+       $found->{twice} + $found->{changed} == 0);
+figure('integrity', $integrity, 'ok', $integrity eq 'ok');
+
+($found) = shared(scale(40, 20), 'replies_early');
+
+control('answered before the commit', "$found->{lost} of $found->{acked}",
+        '0 lost', $found->{lost} > 0);
+
+
 # the leader is stopped while it has nothing to do, and nobody's lock
 
 sub stopped {
