@@ -301,6 +301,23 @@ subtest 'totals and offsets' => sub {
                  . ' lyftr.range GROUP BY tree) r WHERE n = (SELECT rows FROM'
                  . ' lyftr.state)'), "2\n", 'which have each row');
 
+    # of the ranges that a filter cuts the rows are found by an index
+
+    $pg->psql($database, 'ANALYZE lyftr.message');
+
+    my $scans = sub {
+        return $pg->rows($database, 'SELECT seq_scan, idx_scan FROM'
+            . " pg_stat_user_tables WHERE relname = 'message'")->[0];
+    };
+    my $before = $scans->();
+
+    ok(Lyftr::Server::wait_for(sub {
+           $server->get("/messages?since=2025-01-15T11:00:00Z&limit=1$_")
+               for '', '&from=%2B3';
+           $scans->()->{idx_scan} > $before->{idx_scan} + 200;
+       }, 30), 'totals of what is new, and of a sender');
+    is($scans->()->{seq_scan}, $before->{seq_scan}, 'without reading all rows');
+
     # nobody counts what comes now
 
     my $keeper = IPC::Open2::open2(my $out, my $in, $pg->client($database));

@@ -27,6 +27,7 @@ static ngx_int_t ngx_lyftr_postgres_check(ngx_lyftr_postgres_t *c,
 
 static const char  ngx_lyftr_postgres_settings[] =
     "SET client_min_messages = warning; SET synchronous_commit = on;"
+    " SET jit = off;"
     " SET default_transaction_isolation = 'read committed';"
     " SELECT current_setting('server_encoding', true),"
     " current_setting('fsync', true),"

@@ -27,18 +27,24 @@
     " AND (s, i, id) < ((SELECT s FROM " name "), (SELECT i FROM " name "),"  \
     " (SELECT id FROM " name ")))"
 
-/* and of these behind it, those before the key */
+/*
+ * And of these behind it, those before the key.  Of a row of columns the
+ * planner knows nothing; two bounds of one column tell it that they are few,
+ * and it reads an index rather than all rows.
+ */
 
 #define NGX_LYFTR_PG_WITHIN_TIME(name, i)                                     \
     "(SELECT count(*) FROM lyftr.message WHERE seq <= $3::bigint"             \
     " AND (instant, id) >= ((SELECT i FROM " name "),"                        \
-    " (SELECT id FROM " name ")) AND instant < " i ")"
+    " (SELECT id FROM " name "))"                                             \
+    " AND instant >= (SELECT i FROM " name ") AND instant < " i ")"
 
 #define NGX_LYFTR_PG_WITHIN_SENDER(name, i)                                   \
     "(SELECT count(*) FROM lyftr.message WHERE seq <= $3::bigint"             \
     " AND (sender, instant, id) >= ((SELECT s FROM " name "),"                \
     " (SELECT i FROM " name "), (SELECT id FROM " name "))"                   \
-    " AND (sender, instant) < ($4::text, " i "))"
+    " AND (sender, instant) < ($4::text, " i ")"                              \
+    " AND sender >= (SELECT s FROM " name ") AND sender <= $4::text)"
 
 #define NGX_LYFTR_PG_RANKS(tree, s, within, low, high)                        \
     "WITH " NGX_LYFTR_PG_RANGE("a", tree, s, "$1::bytea") ", "                \
