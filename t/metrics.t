@@ -270,5 +270,20 @@ is(Lyftr::Client::header($server->request('POST /metrics',
    'GET, HEAD', 'POST is told what is allowed');
 
 is_deeply([ $server->alarms ], [], 'no alarms in the log');
+$server->stop;
+
+
+# a status that is none
+
+$server = Lyftr::Server->new(server => <<'END');
+location = /odd { if ($arg_x) { return 700; } lyftr_live; }
+END
+
+$server->get('/odd?x=1');
+$server->get('/odd');
+
+is_deeply([ map { $server->metric(
+                'http_requests_total{path="/odd",status="' . $_ . '"}') }
+                qw(000 200) ], [ 1, 1 ], 'of a status that is none');
 
 done_testing();

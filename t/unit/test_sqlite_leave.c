@@ -4,6 +4,7 @@
 
 #include <ngx_lyftr_sqlite_jobs.h>
 
+#include <sys/syscall.h>
 #include <time.h>
 
 
@@ -23,6 +24,28 @@ static ngx_uint_t    ngone;
 static int64_t       clock_;               /* of the rows, in msec */
 static ngx_uint_t    nrows;                /* that were added */
 static ngx_uint_t    told;                 /* each says when it came */
+
+
+/* msec that have passed for all, and that the clock of the wall is ahead */
+static int64_t       passed;
+static int64_t       ahead;
+
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+    int64_t  msec;
+
+    if (syscall(SYS_clock_gettime, id, ts) == -1) {
+        return -1;
+    }
+
+    msec = passed + (id == CLOCK_REALTIME ? ahead : 0);
+
+    ts->tv_sec += msec / 1000;
+
+    return 0;
+}
 
 
 static int64_t
@@ -434,6 +457,58 @@ test_few(void **state)
 }
 
 
+/* what is too old only since the clock was set forward stays for a while */
+
+static void
+test_leap(void **state)
+{
+    void        *c, *keeper;
+    ngx_uint_t   i;
+
+    static const struct {
+        int64_t  passes;
+        int64_t  leaps;
+        int64_t  left;
+    } steps[] = {
+        { 1000, 0, 0 },
+        { 0, 60000, 0 },
+        { 1000, 0, 0 },
+        { 2000, 0, 3 }
+    };
+
+    /* a leap is 2 s, and so is the while */
+
+    dsn.keep = 128000;
+
+    c = unit_open();
+    keeper = unit_open();
+
+    assert_int_equal(b->turn(c, unit_in(60000), &err), NGX_OK);
+    test_stamp(c, test_now() - 100000);
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(unit_model_insert(c, unit_model_random()), NGX_OK);
+    }
+
+    assert_int_equal(unit_commit(c, &err), NGX_OK);
+
+    unit_housekeep_all(keeper);
+
+    for (i = 0; i < unit_count(steps); i++) {
+        passed += steps[i].passes;
+        ahead += steps[i].leaps;
+
+        unit_housekeep_all(keeper);
+
+        assert_int_equal(unit_sql_int("SELECT floor FROM lyftr_state"),
+                         steps[i].left);
+    }
+
+    b->close(c);
+    b->close(keeper);
+}
+
+
 int
 main(void)
 {
@@ -443,7 +518,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         test_fresh(test_model),
         test_fresh(test_owner_dies),
-        test_fresh(test_few)
+        test_fresh(test_few),
+        test_fresh(test_leap)
     };
 
     return cmocka_run_group_tests_name("sqlite_leave", tests, NULL, NULL);
