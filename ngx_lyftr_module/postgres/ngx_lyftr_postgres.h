@@ -384,6 +384,10 @@ PGresult *ngx_lyftr_postgres_aside(ngx_lyftr_postgres_t *c,
     ngx_lyftr_postgres_sql_e n, ngx_lyftr_postgres_args_t *args,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
+/* ends a transaction that has failed, or is not wanted any more */
+void ngx_lyftr_postgres_rollback(ngx_lyftr_postgres_t *c,
+    ngx_msec_t deadline);
+
 /* sends what makes a transaction such a one */
 ngx_int_t ngx_lyftr_postgres_limits(ngx_lyftr_postgres_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);

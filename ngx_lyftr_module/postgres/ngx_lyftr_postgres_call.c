@@ -611,6 +611,28 @@ ngx_lyftr_postgres_aside(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_sql_e n,
 }
 
 
+void
+ngx_lyftr_postgres_rollback(ngx_lyftr_postgres_t *c, ngx_msec_t deadline)
+{
+    PGresult           *res;
+    ngx_lyftr_error_t   ignored;
+
+    if (ngx_lyftr_postgres_dead(c)) {
+        return;
+    }
+
+    res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_ROLLBACK, NULL, deadline,
+                                   &ignored);
+
+    if (res == NULL) {
+        ngx_lyftr_postgres_call_close(c);
+        return;
+    }
+
+    PQclear(res);
+}
+
+
 int64_t
 ngx_lyftr_postgres_int(const PGresult *res, int row, int column)
 {

@@ -130,21 +130,7 @@ static ngx_int_t
 ngx_lyftr_postgres_step_undo(ngx_lyftr_postgres_t *c, ngx_int_t rc,
     ngx_msec_t deadline)
 {
-    PGresult           *res;
-    ngx_lyftr_error_t   ignored;
-
-    if (ngx_lyftr_postgres_dead(c)) {
-        return rc;
-    }
-
-    res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_ROLLBACK, NULL, deadline,
-                                   &ignored);
-
-    if (res == NULL) {
-        ngx_lyftr_postgres_call_close(c);
-    }
-
-    PQclear(res);
+    ngx_lyftr_postgres_rollback(c, deadline);
 
     return rc;
 }

@@ -384,15 +384,7 @@ ngx_lyftr_postgres_undo(ngx_lyftr_postgres_t *c, ngx_lyftr_postgres_try_t *try,
         PQclear(res);
     }
 
-    if (!ngx_lyftr_postgres_dead(c)) {
-        res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_ROLLBACK, NULL,
-                                       try->limit, &ignored);
-        PQclear(res);
-
-        if (res == NULL) {
-            ngx_lyftr_postgres_call_close(c);
-        }
-    }
+    ngx_lyftr_postgres_rollback(c, try->limit);
 
     return err->code == NGX_LYFTR_ERR_BUSY ? NGX_AGAIN : NGX_ERROR;
 }
