@@ -20,108 +20,13 @@ use Lyftr::Follower;
 use Lyftr::PgProxy;
 use Lyftr::Postgres;
 use Lyftr::Server;
+use Lyftr::Several qw(server result ready unready deliveries);
 
 plan skip_all => 'there is no PostgreSQL' unless Lyftr::Postgres::there();
 plan skip_all => 'the module knows no PostgreSQL'
-    unless knows_it();
+    unless Lyftr::Postgres::known();
 
-my $stream = 'location = /messages/stream { lyftr_stream main; }';
 my $pg = Lyftr::Postgres->new;
-
-
-# is the module built with libpq?
-
-sub knows_it {
-    my $module = $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
-
-    open my $file, '<:raw', $module or return 1;
-    local $/;
-
-    return scalar <$file> =~ /PQconnectStartParams/;
-}
-
-
-sub server {
-    my ($url, %option) = @_;
-
-    return Lyftr::Server->new(url => $url, server => $stream, %option);
-}
-
-
-# the sum of a counter
-
-sub result {
-    my ($name, @servers) = @_;
-
-    my $sum = 0;
-    $sum += $_->metric(qq(webhook_requests_total{result="$name"}))
-        for @servers;
-
-    return $sum;
-}
-
-
-# the store is not ready, for this reason
-
-sub unready {
-    my ($server, $detail, $name) = @_;
-
-    my $ready;
-
-    Lyftr::Server::wait_for {
-        $ready = $server->get('/health/ready');
-        $ready->{status} == 503 && $ready->{body} =~ $detail;
-    } 15;
-
-    is($ready->{status}, 503, $name);
-    like($ready->{body}, $detail, 'and says why');
-}
-
-
-sub ready {
-    my ($server, $name) = @_;
-
-    my $ready;
-
-    Lyftr::Server::wait_for {
-        $ready = $server->get('/health/ready');
-        $ready->{status} == 200;
-    } 15;
-
-    is("$ready->{status} $ready->{body}", '200 {"status":"ready"}', $name);
-}
-
-
-# deliveries on some connections at once, by their ids; those acknowledged
-
-sub deliveries {
-    my ($servers, @ids) = @_;
-
-    my (@acked, @pending);
-    my $n = 0;
-
-    for my $id (@ids) {
-        my $client = $servers->[$n++ % @$servers]->client;
-        $client->send(Lyftr::Client::delivery(Lyftr::Client::numbered($id)));
-        push @pending, [ $id, $client ];
-    }
-
-    for (@pending) {
-        my ($id, $client) = @$_;
-        my $answer = $client->response(20);
-        push @acked, $id if ($answer->{status} // 0) == 200;
-    }
-
-    return @acked;
-}
-
-
-sub ids {
-    my ($database) = @_;
-
-    return map { $_->{id} }
-        @{ $pg->rows($database, 'SELECT id FROM message ORDER BY seq') };
-}
 
 
 # does this process have a lock of a file, as one that leads does?
@@ -231,7 +136,7 @@ subtest 'two servers' => sub {
     is(deliveries(\@servers, map { "own$_" } 1 .. 100), 100, 'others');
     is(result('created', @servers), 105, 'are created');
 
-    my @ids = ids($database);
+    my @ids = $pg->ids($database);
     is(@ids, 105, 'as many rows');
 
     for my $f (@followers) {
@@ -543,7 +448,7 @@ subtest 'an answer that is lost' => sub {
             ok($proxy->dropped, 'it was');
             $n += 5;
             is(result('created', $server), $n, 'each is created');
-            is(ids($database), $n, 'once');
+            is($pg->ids($database), $n, 'once');
         }
     }
 
@@ -576,7 +481,7 @@ subtest 'a barrier that cannot be committed' => sub {
                          . ' DROP FUNCTION refuse CASCADE');
 
     Lyftr::Server::wait_for { deliveries([$server], 'unsure') == 1 };
-    is_deeply([ ids($database) ], [qw(sound unsure)], 'later it is, once');
+    is_deeply([ $pg->ids($database) ], [qw(sound unsure)], 'later it is, once');
 };
 
 
@@ -606,7 +511,7 @@ subtest 'a barrier that is refused' => sub {
        'is sent again');
     cmp_ok($pg->psql($database, 'SELECT last_value FROM tries'), '>', 3,
            'some times');
-    is_deeply([ ids($database) ], [qw(sound again)], 'each is stored once');
+    is_deeply([ $pg->ids($database) ], [qw(sound again)], 'each is stored once');
     is(result('created', $server), 2, 'and is created');
     is_deeply([ $server->alarms ], [], 'no alarms');
 };
@@ -758,7 +663,7 @@ subtest 'a lock' => sub {
 
     is($server->post(message(message_id => 'b'))->{status}, 200, 'afterwards');
     is(result('created', $server), 2, 'each is created');
-    is(ids($database), 2, 'once');
+    is($pg->ids($database), 2, 'once');
 };
 
 

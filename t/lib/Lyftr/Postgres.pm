@@ -27,6 +27,18 @@ my $number = 0;
 sub there { return -x "$tools/initdb" }
 
 
+# is the module built with libpq?
+
+sub known {
+    my $module = $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
+
+    open my $file, '<:raw', $module or return 1;
+    local $/;
+
+    return scalar <$file> =~ /PQconnectStartParams/;
+}
+
+
 # in memory, if that is there: what a sync takes is not what is tested.
 # settings: of postgresql.conf; encoding; port: of the socket, and of TCP with
 # listen; data: a folder that is there, such as a standby's
@@ -206,6 +218,16 @@ sub rows {
         "SET search_path = lyftr; SELECT json_agg(t) FROM ($sql) t");
 
     return $json =~ /\S/ ? decode_json($json) : [];
+}
+
+
+# those of its messages, in the order of arrival
+
+sub ids {
+    my ($self, $database) = @_;
+
+    return map { $_->{id} }
+        @{ $self->rows($database, 'SELECT id FROM message ORDER BY seq') };
 }
 
 
