@@ -59,6 +59,7 @@ my @cases = (
     [ 'TRACE /S/big', '', 405, '/S/big', 'rejected' ],
     [ 'TRACE /S/b%69g?x', '', 405, '/S/big', 'rejected' ],
     [ 'TRACE /S/outer/inner', '', 405, 'other', '' ],
+    [ 'TRACE /S/outer/slash', '', 405, 'other', '' ],
     [ 'POST /S/big', $long, 400, '/S/big', 'rejected' ],
 
     # what the module itself refuses
@@ -108,6 +109,7 @@ sub server {
                 return 403;
                 location = /S/outer/inner/own { $no $hook }
             }
+            location /S/outer/slash/ { proxy_pass http://127.0.0.1:9; }
             location ^~ /S/outer/strong/ { $no $hook }
             location ~ \\.txt\$ { return 403; }
         }
