@@ -19,7 +19,7 @@ use Lyftr::Housekeeping;
 sub under_load {
     my ($seconds, %server) = @_;
 
-    my $server = Lyftr::Server->new(%server,
+    my $server = Lyftr::Server->new(workers => 8, %server,
         server => 'location = /once { lyftr_webhook main;
                                       keepalive_timeout 0; }');
 
@@ -62,7 +62,8 @@ sub sum {
 sub handed_over {
     my ($rounds, %server) = @_;
 
-    my $server = Lyftr::Server->new(%server, listen => 'reuseport');
+    my $server = Lyftr::Server->new(workers => 8, %server,
+                                    listen => 'reuseport');
     my $load = Lyftr::Load->start($server->{port}, r => 3000, c => 16,
                                   d => 3600, t => 10);
     my ($slowest, $kept) = (0, 0);
@@ -72,7 +73,7 @@ sub handed_over {
             Lyftr::Housekeeping::owner($server)
         };
         my %old = map { $_ => 1 } $server->workers;
-        my @clients = map { $server->client } 1 .. 16;
+        my @clients = map { $server->client } 1 .. 80;
 
         $_->send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n") for @clients;
         $server->drained;
