@@ -83,7 +83,10 @@ test_pins(void **state)
 }
 
 
-/* whoever has the turn adopts a part of it; NULL: it is not all there yet */
+/*
+ * Whoever has the turn adopts a part of it, in as many steps as a segment may
+ * need, which is in memory until it is whole; NULL: it is not all there yet.
+ */
 
 static void *
 test_open(void)
@@ -101,7 +104,7 @@ test_open(void)
     c = b->open(&dsn, NGX_LYFTR_OPEN_JOBS, unit_in(4000), &err);
 
     if (c) {
-        for (i = 0, rc = NGX_OK; i < 5 && rc == NGX_OK; i++) {
+        for (i = 0, rc = NGX_OK; i < NGX_LYFTR_SEGMENT && rc == NGX_OK; i++) {
             rc = b->housekeep(c, unit_in(4000), &err);
         }
 
