@@ -177,8 +177,8 @@ test_unchanged(void **state)
     for (i = 0; i < unit_count(t); i++) {
         unit_sql(t[i].sql);
 
-        (void) snprintf(cmd, sizeof(cmd), "cd '%s'; %s cp t.db ../%s.was", dir,
-                        t[i].damage, dir + 5);
+        (void) snprintf(cmd, sizeof(cmd), "cd '%s'; %s cp t.db $PWD.was", dir,
+                        t[i].damage);
         assert_int_equal(system(cmd), 0);
 
         test_fails(t[i].code == NGX_LYFTR_ERR_CORRUPT ? NGX_LYFTR_ERR_ADOPT
@@ -187,9 +187,9 @@ test_unchanged(void **state)
         assert_null(b->open(&dsn, NGX_LYFTR_OPEN_JOBS, unit_in(300), &err));
         assert_int_equal(err.code, t[i].code);
 
-        (void) snprintf(cmd, sizeof(cmd), "cd '%s'; cmp t.db ../%s.was"
-                        " && test \"$(ls)\" = t.db; r=$?; rm ../%s.was;"
-                        " exit $r", dir, dir + 5, dir + 5);
+        (void) snprintf(cmd, sizeof(cmd), "cd '%s'; cmp t.db $PWD.was"
+                        " && test \"$(ls)\" = t.db; r=$?; rm $PWD.was;"
+                        " exit $r", dir);
         assert_int_equal(system(cmd), 0);
 
         (void) unit_teardown(NULL);
@@ -434,7 +434,10 @@ test_adopt_model(void **state)
 }
 
 
-/* whoever goes on after a kill does what was not committed, and no more */
+/*
+ * Whoever goes on after a kill does what was not committed, and no more; some
+ * live for as many steps as a segment needs.
+ */
 
 static void
 test_kill(void **state)
@@ -456,7 +459,7 @@ test_kill(void **state)
              "INSERT INTO messages SELECT * FROM messages LIMIT 1");
 
     for (i = 0; i < 1000; i++) {
-        u = test_adopting(i % 9 + 3);
+        u = test_adopting(i % NGX_LYFTR_SEGMENT + 3);
 
         if (u->adopt == NULL) {
             break;
