@@ -168,17 +168,31 @@ static void
 test_renew(void *data)
 {
     assert_ptr_equal(data, &dsn);
-    assert_ptr_equal(dsn.words, status.words);
+    assert_non_null(dsn.words);
     assert_ptr_equal(dsn.jobs, status.jobs);
 
     renewed++;
 }
 
 
+static ngx_atomic_t *
+test_words(ngx_uint_t hash)
+{
+    store.dsn_hash = hash;
+
+    ngx_lyftr_status_attach(&store, &status);
+
+    return dsn.words;
+}
+
+
+/* the words are of an address: its old workers still write there */
+
 static void
 test_attach(void **state)
 {
-    static ngx_lyftr_backend_t  backend = { .renew = test_renew };
+    ngx_atomic_t                *one, *two;
+    static ngx_lyftr_backend_t   backend = { .renew = test_renew };
 
     status.commits = 5;
 
@@ -186,11 +200,28 @@ test_attach(void **state)
     store.backend = &backend;
     renewed = 0;
 
-    ngx_lyftr_status_attach(&store, &status);
+    one = test_words(1);
+    one[0] = 7;
 
     assert_ptr_equal(store.status, &status);
     assert_int_equal(renewed, 1);
     assert_int_equal(status.commits, 5);
+
+    assert_ptr_equal(test_words(1), one);
+    assert_int_equal(one[0], 7);
+
+    two = test_words(2);
+
+    assert_ptr_not_equal(two, one);
+    assert_int_equal(two[0], 0);
+
+    two[0] = 8;
+
+    assert_ptr_equal(test_words(1), one);
+    assert_int_equal(one[0], 7);
+
+    assert_ptr_equal(test_words(3), two);
+    assert_int_equal(two[0], 0);
 }
 
 
