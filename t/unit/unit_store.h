@@ -50,7 +50,7 @@ unit_setup(void **state)
 {
     char        buf[128];
     ngx_str_t   url;
-    const char  *tmp = getenv("TMPDIR");
+    const char  *tmp = getenv("LYFTR_UNIT_DIR");
 
     (void) snprintf(dir, sizeof(dir), "%s/test_sqlite.XXXXXX",
                     tmp ? tmp : "/tmp");
