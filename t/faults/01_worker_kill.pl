@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use List::Util qw(min);
 use Time::HiRes qw(sleep);
 
 use Lyftr::Fault;
@@ -14,7 +15,8 @@ use Lyftr::Server;
 my $rounds = scale(200, 10);
 
 
-# kills one of so many workers so many times, as soon as its successor is there
+# Kills one of so many workers so many times, as soon as its successor is there:
+# at first each of them, for one alone may have all connections, and then any.
 
 sub kills {
     my ($rounds, $n, %server) = @_;
@@ -32,7 +34,7 @@ sub kills {
         };
 
         sleep 0.2 + rand 0.6;
-        kill 'KILL', $workers->[rand $n];
+        kill 'KILL', $round <= $n ? min(@$workers) : $workers->[rand $n];
 
         # one that is gone already is still listed for a moment
 
