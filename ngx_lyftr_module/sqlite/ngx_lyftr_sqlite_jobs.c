@@ -22,6 +22,9 @@
 #define NGX_LYFTR_JOBS_REST_BUSY   5000
 #define NGX_LYFTR_JOBS_REST_QUIET  100
 
+/* one step of so many is first offered to those who make room */
+#define NGX_LYFTR_JOBS_FAIR        4
+
 
 static ngx_int_t ngx_lyftr_jobs_create(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
@@ -46,7 +49,10 @@ static void ngx_lyftr_jobs_tell(ngx_lyftr_sqlite_t *c, ngx_uint_t n,
 static void ngx_lyftr_jobs_anew(ngx_lyftr_sqlite_t *c);
 
 
-/* the most urgent first; what makes room stands before what needs it */
+/*
+ * The most urgent first; what makes room stands before what needs it.  Where
+ * rows never cease to come the first ones always have something to do.
+ */
 
 static ngx_lyftr_job_t  ngx_lyftr_jobs[] = {
 
@@ -116,7 +122,7 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
     ngx_lyftr_sqlite_t *c = conn;
 
     ngx_int_t   rc;
-    ngx_uint_t  n, owner;
+    ngx_uint_t  i, first, owner;
 
     err->code = NGX_LYFTR_ERR_NONE;
 
@@ -142,8 +148,11 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
 
     rc = ngx_lyftr_jobs_look(c, deadline, err);
 
-    for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {
-        rc = ngx_lyftr_jobs_step(c, n, deadline, err);
+    first = ++c->jobs->turns % NGX_LYFTR_JOBS_FAIR ? 0 : NGX_LYFTR_JOB_LEAVE;
+
+    for (i = 0; i < NGX_LYFTR_JOBS && rc == NGX_DONE; i++) {
+        rc = ngx_lyftr_jobs_step(c, (first + i) % NGX_LYFTR_JOBS, deadline,
+                                 err);
     }
 
     if (!ngx_lyftr_lease_owned(c)) {

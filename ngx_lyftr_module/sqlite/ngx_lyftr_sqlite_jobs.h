@@ -112,6 +112,7 @@ typedef struct {
 
 struct ngx_lyftr_sqlite_jobs_s {
     ngx_lyftr_job_try_t      tries[NGX_LYFTR_JOBS];
+    ngx_uint_t               turns;
     ngx_msec_t               failed;       /* any of them, last */
     ngx_msec_t               idle;         /* there was nothing to do, last */
     int64_t                  rested;       /* when a thread had had this cost */

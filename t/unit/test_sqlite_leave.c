@@ -457,6 +457,36 @@ test_few(void **state)
 }
 
 
+/* rows leave while there always is another segment to make */
+
+static void
+test_endless(void **state)
+{
+    void        *c, *keeper;
+    ngx_uint_t   steps;
+
+    c = unit_open();
+    keeper = unit_open();
+
+    for (steps = 0; unit_sql_int("SELECT floor FROM lyftr_state") == 0; steps++)
+    {
+        assert_true(steps < 1500);
+
+        if (unit_sql_int("SELECT max(seq) - indexed FROM lyftr_message,"
+                         " lyftr_state") < 2 * NGX_LYFTR_SEGMENT)
+        {
+            test_add(c, NGX_LYFTR_SEGMENT);
+        }
+
+        (void) test_keep();
+        (void) unit_housekeep(keeper);
+    }
+
+    b->close(c);
+    b->close(keeper);
+}
+
+
 /* what is too old only since the clock was set forward stays for a while */
 
 static void
@@ -519,6 +549,7 @@ main(void)
         test_fresh(test_model),
         test_fresh(test_owner_dies),
         test_fresh(test_few),
+        test_fresh(test_endless),
         test_fresh(test_leap)
     };
 

@@ -392,9 +392,9 @@ NEW
         ['ngx_lyftr_sqlite_steps.c', 'NGX_LYFTR_CHECKPOINT_PAGES 8000',
          'NGX_LYFTR_CHECKPOINT_PAGES 1'],
         ['ngx_lyftr_sqlite_jobs.c',
-         'for (n = 0; n < NGX_LYFTR_JOBS && rc == NGX_DONE; n++) {',
-         'for (n = 0; n < NGX_LYFTR_JOBS'
-         . ' && (rc == NGX_DONE || (n == 1 && rc == NGX_OK)); n++) {'],
+         'for (i = 0; i < NGX_LYFTR_JOBS && rc == NGX_DONE; i++) {',
+         'for (i = 0; i < NGX_LYFTR_JOBS && (rc == NGX_DONE'
+         . ' || (first + i == 1 && rc == NGX_OK)); i++) {'],
     ],
 
     # segments are made and merged sixteen times as often, and senders counted
