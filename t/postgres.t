@@ -147,12 +147,20 @@ subtest 'two servers' => sub {
     like($_->get('/messages?limit=1')->{body}, qr/"total":105,/, 'totals')
         for @servers;
 
-    # an event of the other one comes soon
+    # an event of the other one comes soon: the first of them tells when, if it
+    # looked each second, it would look again
 
-    my $start = time;
-    $servers[0]->post(message(message_id => 'soon'));
-    $followers[1]->until(5, sub { $_[0]{ids}[-1] eq 'soon' });
-    cmp_ok(time - $start, '<', 0.9, 'sooner than each second');
+    my $least = 1;
+
+    for my $n (1 .. 6) {
+        my $start = time;
+
+        $servers[0]->post(message(message_id => "soon$n"));
+        $followers[1]->until(5, sub { $_[0]{ids}[-1] eq "soon$n" });
+        $least = time - $start if $n > 1 && time - $start < $least;
+    }
+
+    cmp_ok($least, '<', 0.5, 'sooner than each second');
 
     is_deeply([ map { $_->alarms } @servers ], [], 'no alarms');
 };
@@ -206,28 +214,36 @@ subtest 'totals and offsets' => sub {
                  . ' lyftr.range GROUP BY tree) r WHERE n = (SELECT rows FROM'
                  . ' lyftr.state)'), "2\n", 'which have each row');
 
-    # of the ranges that a filter cuts the rows are found by an index
+    # Of the ranges that a filter cuts the rows are found by an index, as the
+    # plans say that the server notes.  Few rows are read faster as a whole, or
+    # by a bitmap, so that is not to be had.
+
+    my $ignored = length $pg->log;
 
     $pg->psql($database, 'ANALYZE lyftr.message');
+    $pg->psql($database, "ALTER DATABASE $database SET $_")
+        for q{session_preload_libraries = 'auto_explain'},
+            'auto_explain.log_min_duration = 0', 'enable_bitmapscan = off';
 
-    my $scans = sub {
-        return $pg->rows($database, 'SELECT seq_scan, idx_scan FROM'
-            . " pg_stat_user_tables WHERE relname = 'message'")->[0];
-    };
-    my ($before, $asked) = ($scans->(), 0);
+    my $planned = server($pg->url($database));
 
-    ok(Lyftr::Server::wait_for(sub {
-           $server->get("/messages?since=2025-01-15T11:00:00Z&limit=1$_")
-               for '', '&from=%2B3';
-           $asked += 2;
-           $asked >= 100
-               && $scans->()->{idx_scan} > $before->{idx_scan} + 200;
-       }, 30), 'totals of what is new, and of a sender');
+    for ('', '&from=%2B3') {
+        my $get = "/messages?since=2025-01-15T11:00:00Z&limit=1$_";
 
-    # what others read before may be told only now
+        is($planned->get($get)->{status}, 200, $get);
+    }
 
-    cmp_ok($scans->()->{seq_scan} - $before->{seq_scan}, '<', $asked / 4,
-           'without reading all rows');
+    $planned->stop;
+
+    my @plan = grep { /FROM lyftr\.range/ && /count\(\*\) FROM lyftr\.message/ }
+               split /LOG:/, $pg->log($ignored);
+    my @index = map { [ /Scan using (message_\w+) .*\n\s+Index Cond: .*ROW/g ] }
+                @plan;
+
+    is_deeply(\@index, [ map { [ $_, $_ ] } qw(message_time message_sender) ],
+              'of each total, the rows of both ranges') or diag(@plan);
+
+    $pg->psql($database, "ALTER DATABASE $database RESET ALL");
 
     # nobody counts what comes now
 
@@ -651,7 +667,7 @@ subtest 'workers that are killed' => sub {
 
 subtest 'a lock' => sub {
     my $database = $pg->database;
-    my $server = server($pg->url($database), store => 'timeout=1s');
+    my $server = server($pg->url($database), store => 'timeout=2s');
 
     is($server->post(message(message_id => 'a'))->{status}, 200, 'before');
 
@@ -662,7 +678,7 @@ subtest 'a lock' => sub {
 
     my $answer = $server->post(message(message_id => 'b'));
     is($answer->{status}, 503, 'a delivery');
-    cmp_ok($answer->{seconds}, '<', 3, 'waits as long as it may');
+    cmp_ok($answer->{seconds}, '<', 4, 'waits as long as it may');
 
     close $in;
     waitpid $pid, 0;
@@ -688,7 +704,7 @@ subtest 'a standby' => sub {
 
     my $url = "postgresql://lyftr\@/$database?host=$silent,$primary->{dir},"
               . "$standby->{dir}";
-    my $server = server($url, store => 'durability=standby timeout=2s');
+    my $server = server($url, store => 'durability=standby timeout=3s');
 
     is(deliveries([$server], 'a' .. 'e'), 5, 'with a standby');
 

@@ -215,7 +215,8 @@ const char  *ngx_lyftr_postgres_sql[] = {
     " counted, rows, senders, searched FROM lyftr.state WHERE id = 1",
 
     /* NGX_LYFTR_PG_INSERT */
-    "WITH t AS (UPDATE lyftr.ticket SET n = n + $1::bigint RETURNING n),"
+    "WITH t AS (UPDATE lyftr.ticket SET n = n + $1::bigint"
+    " WHERE n >= $15::bigint RETURNING n),"
     " s AS (UPDATE lyftr.slot SET batch = $3::bigint, k = $1::bigint,"
     " base = t.n - $1::bigint, seen = now() FROM t"
     " WHERE slot.id = $2::bigint AND slot.batch = $3::bigint - 1"

@@ -321,6 +321,10 @@ ngx_lyftr_postgres_transaction(ngx_lyftr_postgres_t *c,
                                        "no memory");
     }
 
+    /* a database that has less takes none, which its barrier then says */
+
+    ngx_lyftr_postgres_arg_int(&args, ngx_lyftr_postgres_floor(c));
+
     if (ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_BEGIN, NULL, err) != NGX_OK
         || ngx_lyftr_postgres_limits(c, try->deadline, err) != NGX_OK
         || ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_INSERT, &args, err)

@@ -231,6 +231,18 @@ sub ids {
 }
 
 
+# what it has logged, from a byte on
+
+sub log {
+    my ($self, $from) = @_;
+
+    open my $file, '<', "$self->{data}.log" or return '';
+    local $/;
+
+    return substr <$file> // '', $from // 0;
+}
+
+
 # the one that all tests of a run share
 
 sub shared {
