@@ -207,7 +207,7 @@ test_counts(void **state)
 
         n += unit_sql_int(half);
 
-        if (n % 7 == 1) {
+        if (n % 12 == 1) {
             b->close(keeper);
             keeper = unit_open();
             n++;
