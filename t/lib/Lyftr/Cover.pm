@@ -35,9 +35,9 @@ sub new {
 sub of {
     my ($self, $test, $run) = @_;
 
-    my $name = $test->{name} =~ tr{/}{_}r;
+    my $name = $test->{name} =~ tr{/ }{_}r;
     my $source = $test->{same} ? "t/unit/" . ($name =~ s/^real_//r) . ".c"
-                               : $test->{name};
+                               : $test->{source} // $test->{name};
     my $sum = sha1_hex($self->{module}
                        . Lyftr::Plant::contents("$self->{tree}/$source"));
     my $kept = "$self->{kept}/$name.$sum";
