@@ -85,13 +85,15 @@ backup: $(BUILD)/backup
 # what moves a store to PostgreSQL, and back, where the module knows that
 
 MOVE = docker/move.c docker/move_sqlite.c docker/move_postgres.c \
-	ngx_lyftr_module/index/ngx_lyftr_checksum.c
+	$(addprefix ngx_lyftr_module/,index/ngx_lyftr_checksum.c \
+		message/ngx_lyftr_utf8.c postgres/ngx_lyftr_postgres_buf.c)
 
 $(BUILD)/move: $(MOVE) docker/move.h $(wildcard ngx_lyftr_module/*/*.h) \
 		$(BUILD)/Makefile
 	@if grep -qw NGX_LYFTR_POSTGRES $(BUILD)/ngx_auto_config.h; then \
 		$(CC) -D_GNU_SOURCE $(CC_OPT) -Werror $(NGX_INCS) \
-			-I ngx_lyftr_module/index -I ngx_lyftr_module/message \
+			$(addprefix -I ngx_lyftr_module/,index message store \
+				sqlite postgres) \
 			-I /usr/include/postgresql -o $@ $(MOVE) $(LD_OPT) \
 			-lpq -lsqlite3 -lcrypto; \
 	else \

@@ -58,8 +58,8 @@ static int move_copy(move_t *m);
 static void move_switch(move_t *m);
 static void move_drain(move_t *m);
 static void move_verify(move_t *m);
-static int move_pair(move_t *m, const move_row_t *row, int64_t shift);
-static int move_row(const move_row_t *a, const move_row_t *b);
+static int move_pair(move_t *m, move_row_t *row, int64_t shift);
+static int move_row(move_row_t *a, move_row_t *b);
 static void move_progress(const char *what, int64_t n, int64_t at,
     int64_t end, int last);
 static int move_reopen(const char *name);
@@ -416,7 +416,7 @@ move_verify(move_t *m)
 /* the next one of TO, behind those that FROM has no more */
 
 static int
-move_pair(move_t *m, const move_row_t *row, int64_t shift)
+move_pair(move_t *m, move_row_t *row, int64_t shift)
 {
     move_row_t   *other;
     move_rows_t  *others;
@@ -455,17 +455,17 @@ move_pair(move_t *m, const move_row_t *row, int64_t shift)
 
 
 static int
-move_row(const move_row_t *a, const move_row_t *b)
+move_row(move_row_t *a, move_row_t *b)
 {
-    return move_same(&a->instant, &b->instant)
-           && move_same(&a->id, &b->id)
-           && move_same(&a->from, &b->from)
-           && move_same(&a->to, &b->to)
-           && move_same(&a->ts, &b->ts)
-           && move_same(&a->created, &b->created)
-           && move_same(&a->text, &b->text)
-           && move_same(&a->type, &b->type)
-           && move_same(&a->raw, &b->raw);
+    int  i;
+
+    for (i = 0; i < MOVE_COLUMNS; i++) {
+        if (!move_same(&a->column[i], &b->column[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -519,7 +519,7 @@ move_other(const char *name)
 
 
 int
-move_same(const move_str_t *a, const move_str_t *b)
+move_same(ngx_str_t *a, ngx_str_t *b)
 {
     return (a->data == NULL) == (b->data == NULL)
            && a->len == b->len

@@ -7,8 +7,8 @@
 #define _MOVE_H_INCLUDED_
 
 
-#include <stddef.h>
-#include <stdint.h>
+#include <ngx_config.h>
+#include <ngx_core.h>
 
 
 /* what one step reads at most; one row may be larger */
@@ -22,25 +22,25 @@
 #define MOVE_TIME      24
 
 
-/* data == NULL: it is null */
+/* the columns of a row; the order is that of both statements that read rows */
 
-typedef struct {
-    const char         *data;
-    size_t              len;
-} move_str_t;
+typedef enum {
+    MOVE_INSTANT = 0,                      /* as bytes; null: ts is none */
+    MOVE_ID,
+    MOVE_FROM,
+    MOVE_TO,
+    MOVE_TS,
+    MOVE_CREATED,                          /* in our form */
+    MOVE_TEXT,
+    MOVE_TYPE,
+    MOVE_RAW,
+    MOVE_COLUMNS
+} move_column_e;
 
 
 typedef struct {
     int64_t             seq;
-    move_str_t          instant;           /* as bytes; null: ts is none */
-    move_str_t          id;
-    move_str_t          from;
-    move_str_t          to;
-    move_str_t          ts;
-    move_str_t          created;           /* in our form */
-    move_str_t          text;
-    move_str_t          type;
-    move_str_t          raw;
+    ngx_str_t           column[MOVE_COLUMNS];   /* data == NULL: it is null */
     int                 changed;           /* created was in another form */
 } move_row_t;
 
@@ -77,10 +77,10 @@ typedef struct {
                             move_rows_t *rows);
 
     /* appends them in one transaction; nobody else did since the last one */
-    void              (*write)(move_store_t *store, const move_rows_t *rows);
+    void              (*write)(move_store_t *store, move_rows_t *rows);
 
     /* the place of a row of the other store; 0: it is not, -1: another is */
-    int64_t           (*place)(move_store_t *store, const move_row_t *row);
+    int64_t           (*place)(move_store_t *store, move_row_t *row);
 
     /* those who want to write wait, until reopen() */
     void              (*hold)(move_store_t *store);
@@ -105,7 +105,7 @@ void move_fail(const char *format, ...)
 void *move_alloc(size_t size);
 int64_t move_msec(void);
 void move_sleep(int msec);
-int move_same(const move_str_t *a, const move_str_t *b);
+int move_same(ngx_str_t *a, ngx_str_t *b);
 
 /* the other store's id in the name by which a store is closed */
 int64_t move_other(const char *name);

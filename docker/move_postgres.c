@@ -9,9 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include <arpa/inet.h>
-#include <libpq-fe.h>
 #include <openssl/evp.h>
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_lyftr_postgres.h>
 
 #include "move.h"
 
@@ -21,28 +23,21 @@
 /* our slot, which no host has */
 #define MOVE_SLOT           "0"
 
-/* characters of an id, or of a sender, that the indexes have */
-#define MOVE_BEGINNING      225
-
 /* bytes of a ts that is none, which they have, too */
 #define MOVE_NONE           512
 
 /* seconds from 1970 to 2000, which times are counted from */
 #define MOVE_EPOCH          946684800
 
-#define MOVE_COLUMNS        13
-
-/* what a column of a COPY has at most */
-#define MOVE_NULL           0xffffffff
+/* columns of the statement that copies */
+#define MOVE_POSTGRES       13
 
 
 typedef struct {
-    PGconn        *pg;
-    char          *warning;                /* of the last statements */
-    int64_t        ticket;                 /* as we left it; -1: not yet */
-    char          *buf;
-    size_t         len;
-    size_t         size;
+    PGconn                    *pg;
+    char                      *warning;    /* of the last statements */
+    int64_t                    ticket;     /* as we left it; -1: not yet */
+    ngx_lyftr_postgres_buf_t   buf;        /* of a COPY */
 } move_postgres_t;
 
 
@@ -56,20 +51,21 @@ static int64_t move_postgres_last(move_store_t *store);
 static void move_postgres_read(move_store_t *store, int64_t after,
     move_rows_t *rows);
 static void move_postgres_row(PGresult *res, int n, move_row_t *row);
-static void move_postgres_write(move_store_t *store, const move_rows_t *rows);
-static void move_postgres_copy(move_store_t *store, const move_row_t *row);
-static void move_postgres_created(move_store_t *store, const move_row_t *row);
-static int64_t move_postgres_place(move_store_t *store, const move_row_t *row);
+static void move_postgres_write(move_store_t *store, move_rows_t *rows);
+static void move_postgres_copy(move_store_t *store, move_row_t *row);
+static void move_postgres_created(move_store_t *store, move_row_t *row);
+static int64_t move_postgres_place(move_store_t *store, move_row_t *row);
 static void move_postgres_hold(move_store_t *store);
 
-static void move_postgres_hash(const move_str_t *id, unsigned char *h);
-static size_t move_postgres_cut(const move_str_t *s);
-static void move_postgres_field(move_postgres_t *p, const void *data,
-    size_t len);
-static void move_postgres_string(move_postgres_t *p, const move_str_t *s);
+static void move_postgres_hash(ngx_str_t *id, u_char *h);
+static void move_postgres_halves(move_postgres_t *p, ngx_str_t *s);
+static void move_postgres_int(move_postgres_t *p, int64_t n);
+static void move_postgres_element(move_postgres_t *p, ngx_str_t *s);
+static void move_postgres_bytes(move_postgres_t *p, void *data, size_t len);
 static void move_postgres_add(move_postgres_t *p, const void *data,
     size_t len);
-static void move_postgres_end(move_store_t *store, const move_rows_t *rows);
+static void move_postgres_put(move_store_t *store);
+static void move_postgres_end(move_store_t *store, move_rows_t *rows);
 
 static PGresult *move_postgres_query(move_store_t *store, const char *sql,
     ...);
@@ -299,42 +295,29 @@ move_postgres_read(move_store_t *store, int64_t after, move_rows_t *rows)
 static void
 move_postgres_row(PGresult *res, int n, move_row_t *row)
 {
-    int            i;
-    move_str_t    *s[9];
-    unsigned char *seq;
+    int         i;
+    ngx_str_t  *s;
 
-    s[0] = &row->instant;
-    s[1] = &row->id;
-    s[2] = &row->from;
-    s[3] = &row->to;
-    s[4] = &row->ts;
-    s[5] = &row->created;
-    s[6] = &row->text;
-    s[7] = &row->type;
-    s[8] = &row->raw;
+    row->seq = (int64_t) ngx_lyftr_postgres_get((u_char *)
+                                                PQgetvalue(res, n, 0), 8);
 
-    seq = (unsigned char *) PQgetvalue(res, n, 0);
-    row->seq = 0;
-
-    for (i = 0; i < 8; i++) {
-        row->seq = row->seq << 8 | seq[i];
-    }
-
-    for (i = 0; i < 9; i++) {
-        s[i]->data = PQgetisnull(res, n, i + 1) ? NULL
-                                                : PQgetvalue(res, n, i + 1);
-        s[i]->len = PQgetlength(res, n, i + 1);
+    for (i = 0; i < MOVE_COLUMNS; i++) {
+        s = &row->column[i];
+        s->data = PQgetisnull(res, n, i + 1)
+                  ? NULL : (u_char *) PQgetvalue(res, n, i + 1);
+        s->len = PQgetlength(res, n, i + 1);
     }
 
     /* its first byte tells if it is one */
 
-    if (row->instant.data[0] == 0) {
-        row->instant.data = NULL;
-        row->instant.len = 0;
+    s = &row->column[MOVE_INSTANT];
+
+    if (s->data[0] == 0) {
+        ngx_str_null(s);
 
     } else {
-        row->instant.data++;
-        row->instant.len--;
+        s->data++;
+        s->len--;
     }
 
     row->changed = 0;
@@ -344,7 +327,7 @@ move_postgres_row(PGresult *res, int n, move_row_t *row)
 /* a transaction: the ticket, the rows, and how far they are durable with it */
 
 static void
-move_postgres_write(move_store_t *store, const move_rows_t *rows)
+move_postgres_write(move_store_t *store, move_rows_t *rows)
 {
     int               i;
     char              a[24], b[24];
@@ -375,7 +358,7 @@ move_postgres_write(move_store_t *store, const move_rows_t *rows)
     res = move_postgres_result(store, PQexec(p->pg, move_postgres_copy_sql));
     PQclear(res);
 
-    p->len = 0;
+    p->buf.len = 0;
     move_postgres_add(p, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
 
     for (i = 0; i < rows->n; i++) {
@@ -396,63 +379,46 @@ move_postgres_write(move_store_t *store, const move_rows_t *rows)
 
 
 static void
-move_postgres_copy(move_store_t *store, const move_row_t *row)
+move_postgres_copy(move_store_t *store, move_row_t *row)
 {
-    char              none[MOVE_NONE + 1];
-    size_t            id, from, len;
-    uint16_t          n;
-    uint32_t          seq[2];
-    unsigned char     h[EVP_MAX_MD_SIZE];
+    int               i;
+    u_char            n[2], none[1 + MOVE_NONE], h[EVP_MAX_MD_SIZE];
+    ngx_str_t         instant;
     move_postgres_t  *p = store->data;
 
-    n = htons(MOVE_COLUMNS);
-    move_postgres_add(p, &n, sizeof(n));
+    (void) ngx_lyftr_postgres_put(n, MOVE_POSTGRES, sizeof(n));
+    move_postgres_add(p, n, sizeof(n));
 
-    seq[0] = htonl((uint32_t) (row->seq >> 32));
-    seq[1] = htonl((uint32_t) row->seq);
+    move_postgres_hash(&row->column[MOVE_ID], h);
 
-    move_postgres_hash(&row->id, h);
-
-    move_postgres_field(p, seq, sizeof(seq));
-    move_postgres_field(p, h, 16);
+    move_postgres_int(p, row->seq);
+    move_postgres_bytes(p, h, 16);
     move_postgres_created(store, row);
 
     /* before all that are instants stand those that are none */
 
-    if (row->instant.data) {
-        none[0] = 1;
-        len = row->instant.len;
-        memcpy(none + 1, row->instant.data, len);
+    instant = row->column[MOVE_INSTANT];
+    none[0] = instant.data != NULL;
 
-    } else {
-        none[0] = 0;
-        len = row->ts.len < MOVE_NONE ? row->ts.len : MOVE_NONE;
-        memcpy(none + 1, row->ts.data, len);
+    if (instant.data == NULL) {
+        instant = row->column[MOVE_TS];
+        instant.len = ngx_min(instant.len, MOVE_NONE);
     }
 
-    move_postgres_field(p, none, len + 1);
+    memcpy(none + 1, instant.data, instant.len);
+    move_postgres_bytes(p, none, 1 + instant.len);
 
-    id = move_postgres_cut(&row->id);
-    from = move_postgres_cut(&row->from);
+    move_postgres_halves(p, &row->column[MOVE_ID]);
+    move_postgres_halves(p, &row->column[MOVE_FROM]);
+    move_postgres_element(p, &row->column[MOVE_TO]);
+    move_postgres_element(p, &row->column[MOVE_TS]);
 
-    move_postgres_field(p, row->id.data, id);
-    move_postgres_field(p, row->id.data + id, row->id.len - id);
-    move_postgres_field(p, row->from.data, from);
-    move_postgres_field(p, row->from.data + from, row->from.len - from);
-    move_postgres_string(p, &row->to);
-    move_postgres_string(p, &row->ts);
-    move_postgres_string(p, &row->text);
-    move_postgres_string(p, &row->type);
-    move_postgres_string(p, &row->raw);
-
-    if (p->len >= MOVE_BYTES / 16
-        && PQputCopyData(p->pg, p->buf, p->len) != 1)
-    {
-        move_fail("%s: %s", store->name, PQerrorMessage(p->pg));
+    for (i = MOVE_TEXT; i < MOVE_COLUMNS; i++) {
+        move_postgres_element(p, &row->column[i]);
     }
 
-    if (p->len >= MOVE_BYTES / 16) {
-        p->len = 0;
+    if (p->buf.len >= MOVE_BYTES / 16) {
+        move_postgres_put(store);
     }
 }
 
@@ -460,21 +426,23 @@ move_postgres_copy(move_store_t *store, const move_row_t *row)
 /* microseconds since 2000; our form has a digit in each place */
 
 static void
-move_postgres_created(move_store_t *store, const move_row_t *row)
+move_postgres_created(move_store_t *store, move_row_t *row)
 {
     int               year, month, day, hour, min, sec, msec, era;
     int64_t           days, usec;
-    uint32_t          n[2];
+    ngx_str_t        *created;
     move_postgres_t  *p = store->data;
 
-    if (row->created.data == NULL) {
-        move_postgres_string(p, &row->created);
+    created = &row->column[MOVE_CREATED];
+
+    if (created->data == NULL) {
+        move_postgres_element(p, created);
         return;
     }
 
-    if (row->created.len != MOVE_TIME
-        || sscanf(row->created.data, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &year,
-                  &month, &day, &hour, &min, &sec, &msec) != 7)
+    if (created->len != MOVE_TIME
+        || sscanf((char *) created->data, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ",
+                  &year, &month, &day, &hour, &min, &sec, &msec) != 7)
     {
         move_fail("row %lld: a time of arrival that is none",
                   (long long) row->seq);
@@ -491,25 +459,21 @@ move_postgres_created(move_store_t *store, const move_row_t *row)
            + (153 * month + 2) / 5 + day - 1 - 719468;
 
     usec = ((days * 24 + hour) * 60 + min) * 60 + sec - MOVE_EPOCH;
-    usec = (usec * 1000 + msec) * 1000;
 
-    n[0] = htonl((uint32_t) (usec >> 32));
-    n[1] = htonl((uint32_t) usec);
-
-    move_postgres_field(p, n, sizeof(n));
+    move_postgres_int(p, (usec * 1000 + msec) * 1000);
 }
 
 
 static int64_t
-move_postgres_place(move_store_t *store, const move_row_t *row)
+move_postgres_place(move_store_t *store, move_row_t *row)
 {
     int               i;
     char              hex[33];
     int64_t           seq;
     PGresult         *res;
-    unsigned char     h[EVP_MAX_MD_SIZE];
+    u_char            h[EVP_MAX_MD_SIZE];
 
-    move_postgres_hash(&row->id, h);
+    move_postgres_hash(&row->column[MOVE_ID], h);
 
     for (i = 0; i < 16; i++) {
         (void) snprintf(hex + 2 * i, 3, "%02x", h[i]);
@@ -538,7 +502,7 @@ move_postgres_hold(move_store_t *store)
 /* a row is known by the first half of this */
 
 static void
-move_postgres_hash(const move_str_t *id, unsigned char *h)
+move_postgres_hash(ngx_str_t *id, u_char *h)
 {
     if (EVP_Digest(id->data, id->len, h, NULL, EVP_sha256(), NULL) != 1) {
         move_fail("no memory");
@@ -546,85 +510,87 @@ move_postgres_hash(const move_str_t *id, unsigned char *h)
 }
 
 
-/* bytes of the first characters */
+/* what an index has of it, and the rest */
 
-static size_t
-move_postgres_cut(const move_str_t *s)
+static void
+move_postgres_halves(move_postgres_t *p, ngx_str_t *s)
 {
-    int     n;
-    size_t  i;
+    size_t  cut;
 
-    n = 0;
+    cut = ngx_lyftr_postgres_cut(s);
 
-    for (i = 0; i < s->len; i++) {
-        if (((unsigned char) s->data[i] & 0xc0) != 0x80
-            && ++n > MOVE_BEGINNING)
-        {
-            break;
-        }
-    }
-
-    return i;
+    move_postgres_bytes(p, s->data, cut);
+    move_postgres_bytes(p, s->data + cut, s->len - cut);
 }
 
 
 static void
-move_postgres_string(move_postgres_t *p, const move_str_t *s)
+move_postgres_int(move_postgres_t *p, int64_t n)
 {
-    uint32_t  null;
+    u_char  data[8];
 
-    if (s->data) {
-        move_postgres_field(p, s->data, s->len);
-        return;
-    }
+    (void) ngx_lyftr_postgres_put(data, (uint64_t) n, sizeof(data));
 
-    null = MOVE_NULL;
-    move_postgres_add(p, &null, sizeof(null));
+    move_postgres_bytes(p, data, sizeof(data));
 }
 
 
 static void
-move_postgres_field(move_postgres_t *p, const void *data, size_t len)
+move_postgres_bytes(move_postgres_t *p, void *data, size_t len)
 {
-    uint32_t  n;
+    ngx_str_t  s;
 
-    n = htonl((uint32_t) len);
+    s.data = data;
+    s.len = len;
 
-    move_postgres_add(p, &n, sizeof(n));
-    move_postgres_add(p, data, len);
+    move_postgres_element(p, &s);
+}
+
+
+/* a value of a COPY is as an element of an array */
+
+static void
+move_postgres_element(move_postgres_t *p, ngx_str_t *s)
+{
+    if (ngx_lyftr_postgres_element(&p->buf, s) != NGX_OK) {
+        move_fail("no memory");
+    }
 }
 
 
 static void
 move_postgres_add(move_postgres_t *p, const void *data, size_t len)
 {
-    if (p->len + len > p->size) {
-        p->size = 2 * (p->len + len) + MOVE_BYTES / 8;
-        p->buf = realloc(p->buf, p->size);
+    if (ngx_lyftr_postgres_add(&p->buf, data, len) != NGX_OK) {
+        move_fail("no memory");
+    }
+}
 
-        if (p->buf == NULL) {
-            move_fail("no memory");
-        }
+
+static void
+move_postgres_put(move_store_t *store)
+{
+    move_postgres_t  *p = store->data;
+
+    if (PQputCopyData(p->pg, (char *) p->buf.data, p->buf.len) != 1) {
+        move_fail("%s: %s", store->name, PQerrorMessage(p->pg));
     }
 
-    if (len) {
-        memcpy(p->buf + p->len, data, len);
-        p->len += len;
-    }
+    p->buf.len = 0;
 }
 
 
 /* of a COPY; a text that another program has left may be none */
 
 static void
-move_postgres_end(move_store_t *store, const move_rows_t *rows)
+move_postgres_end(move_store_t *store, move_rows_t *rows)
 {
     PGresult         *res;
     move_postgres_t  *p = store->data;
 
-    if (PQputCopyData(p->pg, p->buf, p->len) != 1
-        || PQputCopyEnd(p->pg, NULL) != 1)
-    {
+    move_postgres_put(store);
+
+    if (PQputCopyEnd(p->pg, NULL) != 1) {
         move_fail("%s: %s", store->name, PQerrorMessage(p->pg));
     }
 

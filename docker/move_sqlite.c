@@ -15,29 +15,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
-
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_lyftr_index.h>
+#include <ngx_lyftr_sqlite_setup.h>
 
 #include "move.h"
 
 
-#define MOVE_APP            0x4c594652     /* LYFR */
-#define MOVE_VERSION        5
-
-/* rows that the housekeeping may be behind, and msec in which it moves on */
-#define MOVE_BEHIND         (4 * NGX_LYFTR_SEGMENT)
+/* msec in which the housekeeping of a store moves on */
 #define MOVE_PATIENCE       30000
 
-/* bytes of the ids of rows whose numbers are in one chunk */
-#define MOVE_CHUNK          1024
-#define MOVE_CHUNK_LEN      (1024 * 1024)
-
-#define move_chunk(seq)     (((seq) - 1) & ~(int64_t) (MOVE_CHUNK - 1))
-
-#define move_weight(row)    ((row)->id.len + (row)->from.len + 64)
+/* bytes of a row's keys, as far as they follow what it has */
+#define move_weight(row)                                                      \
+    ((row)->column[MOVE_ID].len + (row)->column[MOVE_FROM].len + 64)
 
 
 typedef struct {
@@ -71,18 +61,16 @@ static void move_sqlite_read(move_store_t *store, int64_t after,
     move_rows_t *rows);
 static void move_sqlite_row(sqlite3_stmt *st, move_row_t *row,
     move_block_t **blocks);
-static void move_sqlite_write(move_store_t *store, const move_rows_t *rows);
-static void move_sqlite_insert(move_store_t *store, const move_row_t *row);
-static int64_t move_sqlite_number(move_store_t *store, const move_row_t *row);
+static void move_sqlite_write(move_store_t *store, move_rows_t *rows);
+static void move_sqlite_insert(move_store_t *store, move_row_t *row);
+static int64_t move_sqlite_number(move_store_t *store, move_row_t *row);
 static void move_sqlite_wait(move_store_t *store);
-static int64_t move_sqlite_place(move_store_t *store, const move_row_t *row);
+static int64_t move_sqlite_place(move_store_t *store, move_row_t *row);
 static void move_sqlite_hold(move_store_t *store);
 static void move_sqlite_lock(move_store_t *store, int how);
 static void move_sqlite_lock_open(move_store_t *store);
 static void move_sqlite_run(move_store_t *store, sqlite3_stmt *st);
-static int64_t move_sqlite_hash(const move_str_t *id);
-static int64_t move_sqlite_sum(int64_t seq, const move_row_t *row);
-static void move_sqlite_text(sqlite3_stmt *st, int i, const move_str_t *s);
+static void move_sqlite_text(sqlite3_stmt *st, int i, ngx_str_t *s);
 
 /* with SQLite's conversions, as %Q */
 static void move_sqlite_exec(move_store_t *store, const char *format, ...);
@@ -154,11 +142,15 @@ move_sqlite_open(move_store_t *store, const char *name)
     (void) sqlite3_wal_autocheckpoint(s->db, 0);
     (void) sqlite3_busy_timeout(s->db, MOVE_WAIT);
 
-    if (move_sqlite_get(store, "PRAGMA application_id") != MOVE_APP) {
+    if (move_sqlite_get(store, "PRAGMA application_id")
+        != NGX_LYFTR_SQLITE_APP)
+    {
         move_fail("%s: this is no store, or one that adopts a database", name);
     }
 
-    if (move_sqlite_get(store, "PRAGMA user_version") != MOVE_VERSION) {
+    if (move_sqlite_get(store, "PRAGMA user_version")
+        != NGX_LYFTR_SQLITE_VERSION)
+    {
         move_fail("%s: it has another version: have nginx open it before",
                   name);
     }
@@ -183,7 +175,7 @@ move_sqlite_lock_open(move_store_t *store)
     struct stat     sb;
     move_sqlite_t  *s = store->data;
 
-    if (snprintf(name, sizeof(name), "%s-lock", store->name)
+    if (snprintf(name, sizeof(name), "%s" NGX_LYFTR_SQLITE_LOCK, store->name)
         >= (int) sizeof(name))
     {
         move_fail("%s: the name is too long", store->name);
@@ -295,7 +287,7 @@ move_sqlite_read(move_store_t *store, int64_t after, move_rows_t *rows)
 
         move_sqlite_row(s->read, row, &blocks);
 
-        for (i = 1; i < 10; i++) {
+        for (i = 1; i <= MOVE_COLUMNS; i++) {
             sum += sqlite3_column_bytes(s->read, i);
         }
 
@@ -319,59 +311,50 @@ static void
 move_sqlite_row(sqlite3_stmt *st, move_row_t *row, move_block_t **blocks)
 {
     int            i;
-    char          *p;
+    u_char        *p;
     size_t         sum;
-    move_str_t    *s[9], created;
+    ngx_str_t     *s, created;
     move_block_t  *block;
 
-    s[0] = &row->instant;
-    s[1] = &row->id;
-    s[2] = &row->from;
-    s[3] = &row->to;
-    s[4] = &row->ts;
-    s[5] = &row->created;
-    s[6] = &row->text;
-    s[7] = &row->type;
-    s[8] = &row->raw;
+    sum = sizeof(move_block_t) + MOVE_COLUMNS;
 
-    sum = sizeof(move_block_t) + 9;
-
-    for (i = 0; i < 9; i++) {
-        sum += sqlite3_column_bytes(st, i + 1);
+    for (i = 1; i <= MOVE_COLUMNS; i++) {
+        sum += sqlite3_column_bytes(st, i);
     }
 
     block = move_alloc(sum);
     block->next = *blocks;
     *blocks = block;
 
-    p = (char *) block + sizeof(move_block_t);
+    p = (u_char *) block + sizeof(move_block_t);
 
     row->seq = sqlite3_column_int64(st, 0);
 
-    for (i = 0; i < 9; i++) {
-        s[i]->data = NULL;
-        s[i]->len = sqlite3_column_bytes(st, i + 1);
+    for (i = 0; i < MOVE_COLUMNS; i++) {
+        s = &row->column[i];
+        s->data = NULL;
+        s->len = sqlite3_column_bytes(st, i + 1);
 
         if (sqlite3_column_type(st, i + 1) != SQLITE_NULL) {
-            s[i]->data = p;
+            s->data = p;
 
-            if (s[i]->len) {
-                memcpy(p, sqlite3_column_blob(st, i + 1), s[i]->len);
+            if (s->len) {
+                memcpy(p, sqlite3_column_blob(st, i + 1), s->len);
             }
 
-            p += s[i]->len + 1;
+            p += s->len + 1;
         }
     }
 
-    created.data = (char *) sqlite3_column_text(st, 10);
-    created.len = sqlite3_column_bytes(st, 10);
+    created.data = (u_char *) sqlite3_column_text(st, MOVE_COLUMNS + 1);
+    created.len = sqlite3_column_bytes(st, MOVE_COLUMNS + 1);
 
-    row->changed = !move_same(&created, &row->created);
+    row->changed = !move_same(&created, &row->column[MOVE_CREATED]);
 }
 
 
 static void
-move_sqlite_write(move_store_t *store, const move_rows_t *rows)
+move_sqlite_write(move_store_t *store, move_rows_t *rows)
 {
     int             i;
     char            sql[256];
@@ -385,7 +368,7 @@ move_sqlite_write(move_store_t *store, const move_rows_t *rows)
                         "length(CAST(message_id AS BLOB))"
                         " + length(CAST(from_msisdn AS BLOB)) + 64), 0)"
                         " FROM lyftr_message WHERE seq > %lld",
-                        (long long) move_chunk(s->seen));
+                        (long long) ngx_lyftr_memtable_number(s->seen));
 
         s->weight = move_sqlite_get(store, sql);
     }
@@ -409,44 +392,50 @@ move_sqlite_write(move_store_t *store, const move_rows_t *rows)
 
 
 static void
-move_sqlite_insert(move_store_t *store, const move_row_t *row)
+move_sqlite_insert(move_store_t *store, move_row_t *row)
 {
+    int             i;
     int64_t         seq;
+    ngx_str_t      *column;
     sqlite3_stmt   *st;
     move_sqlite_t  *s = store->data;
+
+    column = row->column;
 
     st = s->insert;
     seq = move_sqlite_number(store, row);
 
     (void) sqlite3_bind_int64(st, 1, seq);
-    (void) sqlite3_bind_int64(st, 2, move_sqlite_hash(&row->id));
+    (void) sqlite3_bind_int64(st, 2, (int64_t)
+                              ngx_lyftr_sqlite_hash(column[MOVE_ID].data,
+                                                    column[MOVE_ID].len));
 
-    if (row->instant.data) {
-        (void) sqlite3_bind_blob(st, 3, row->instant.data, row->instant.len,
-                                 SQLITE_STATIC);
+    if (column[MOVE_INSTANT].data) {
+        (void) sqlite3_bind_blob(st, 3, column[MOVE_INSTANT].data,
+                                 column[MOVE_INSTANT].len, SQLITE_STATIC);
     } else {
-        move_sqlite_text(st, 3, &row->ts);
+        move_sqlite_text(st, 3, &column[MOVE_TS]);
     }
 
-    move_sqlite_text(st, 4, &row->id);
-    move_sqlite_text(st, 5, &row->from);
-    move_sqlite_text(st, 6, &row->to);
-    move_sqlite_text(st, 7, &row->ts);
-    move_sqlite_text(st, 8, &row->created);
-    move_sqlite_text(st, 9, &row->text);
+    for (i = MOVE_ID; i <= MOVE_TEXT; i++) {
+        move_sqlite_text(st, 3 + i, &column[i]);
+    }
 
     move_sqlite_run(store, st);
 
-    if (row->type.data == NULL && row->raw.data == NULL) {
+    if (column[MOVE_TYPE].data == NULL && column[MOVE_RAW].data == NULL) {
         return;
     }
 
     st = s->extra;
 
     (void) sqlite3_bind_int64(st, 1, seq);
-    move_sqlite_text(st, 2, &row->type);
-    move_sqlite_text(st, 3, &row->raw);
-    (void) sqlite3_bind_int64(st, 4, move_sqlite_sum(seq, row));
+    move_sqlite_text(st, 2, &column[MOVE_TYPE]);
+    move_sqlite_text(st, 3, &column[MOVE_RAW]);
+    (void) sqlite3_bind_int64(st, 4, (int64_t)
+                              ngx_lyftr_sqlite_extra_sum(seq,
+                                                         &column[MOVE_TYPE],
+                                                         &column[MOVE_RAW]));
 
     move_sqlite_run(store, st);
 }
@@ -455,24 +444,19 @@ move_sqlite_insert(move_store_t *store, const move_row_t *row)
 /* as its writers do: behind a chunk with long ids comes another one */
 
 static int64_t
-move_sqlite_number(move_store_t *store, const move_row_t *row)
+move_sqlite_number(move_store_t *store, move_row_t *row)
 {
-    int64_t         seq;
+    int64_t         seq, chunk;
     move_sqlite_t  *s = store->data;
 
-    seq = row->seq + store->shift;
+    seq = ngx_max(row->seq + store->shift, s->seen + 1);
+    chunk = ngx_lyftr_memtable_number(s->seen);
 
-    if (seq <= s->seen) {
-        seq = s->seen + 1;
+    if (s->weight >= NGX_LYFTR_CHUNK_LEN) {
+        seq = ngx_max(seq, chunk + NGX_LYFTR_CHUNK + 1);
     }
 
-    if (s->weight >= MOVE_CHUNK_LEN
-        && move_chunk(seq) == move_chunk(s->seen))
-    {
-        seq = move_chunk(s->seen) + MOVE_CHUNK + 1;
-    }
-
-    if (move_chunk(seq) != move_chunk(s->seen)) {
+    if (ngx_lyftr_memtable_number(seq) != chunk) {
         s->weight = 0;
     }
 
@@ -498,7 +482,7 @@ move_sqlite_wait(move_store_t *store)
     while (!s->held) {
         indexed = move_sqlite_get(store, "SELECT indexed FROM lyftr_state");
 
-        if (s->seen - indexed <= MOVE_BEHIND) {
+        if (s->seen - indexed <= NGX_LYFTR_SLOW) {
             return;
         }
 
@@ -520,7 +504,7 @@ move_sqlite_wait(move_store_t *store)
 /* rows that came to it by move have the places that they had there */
 
 static int64_t
-move_sqlite_place(move_store_t *store, const move_row_t *row)
+move_sqlite_place(move_store_t *store, move_row_t *row)
 {
     int            rc;
     int64_t        seq;
@@ -530,7 +514,7 @@ move_sqlite_place(move_store_t *store, const move_row_t *row)
                              " FROM lyftr_message WHERE seq = ?1");
 
     (void) sqlite3_bind_int64(st, 1, row->seq);
-    move_sqlite_text(st, 2, &row->id);
+    move_sqlite_text(st, 2, &row->column[MOVE_ID]);
 
     rc = sqlite3_step(st);
     seq = 0;
@@ -565,52 +549,18 @@ move_sqlite_lock(move_store_t *store, int how)
     move_sqlite_t  *s = store->data;
 
     if (!s->held && flock(s->lock, how) == -1) {
-        move_fail("%s-lock: %s", store->name, strerror(errno));
+        move_fail("%s" NGX_LYFTR_SQLITE_LOCK ": %s", store->name,
+                  strerror(errno));
     }
-}
-
-
-/* 64-bit FNV-1a */
-
-static int64_t
-move_sqlite_hash(const move_str_t *id)
-{
-    size_t    i;
-    uint64_t  h;
-
-    h = 0xcbf29ce484222325;
-
-    for (i = 0; i < id->len; i++) {
-        h = (h ^ (unsigned char) id->data[i]) * 0x100000001b3;
-    }
-
-    return (int64_t) h;
-}
-
-
-/* by which the check finds damage */
-
-static int64_t
-move_sqlite_sum(int64_t seq, const move_row_t *row)
-{
-    uint64_t  sum, key;
-
-    key = htole64((uint64_t) seq);
-
-    sum = ngx_lyftr_checksum(0, &key, sizeof(key));
-    sum = ngx_lyftr_checksum(sum + (row->type.data != NULL), row->type.data,
-                             row->type.len);
-
-    return (int64_t) ngx_lyftr_checksum(sum + (row->raw.data != NULL),
-                                        row->raw.data, row->raw.len);
 }
 
 
 static void
-move_sqlite_text(sqlite3_stmt *st, int i, const move_str_t *s)
+move_sqlite_text(sqlite3_stmt *st, int i, ngx_str_t *s)
 {
     if (s->data) {
-        (void) sqlite3_bind_text(st, i, s->data, s->len, SQLITE_STATIC);
+        (void) sqlite3_bind_text(st, i, (char *) s->data, s->len,
+                                 SQLITE_STATIC);
 
     } else {
         (void) sqlite3_bind_null(st, i);

@@ -406,8 +406,20 @@ ngx_int_t ngx_lyftr_sqlite_extra_read(ngx_lyftr_sqlite_t *c, int64_t seq,
 void ngx_lyftr_sqlite_extra_done(ngx_lyftr_sqlite_t *c);
 
 /* by which damage is known */
-uint64_t ngx_lyftr_sqlite_extra_sum(int64_t seq, ngx_str_t *type,
-    ngx_str_t *raw);
+
+static ngx_inline uint64_t
+ngx_lyftr_sqlite_extra_sum(int64_t seq, ngx_str_t *type, ngx_str_t *raw)
+{
+    uint64_t  sum, key;
+
+    key = htole64((uint64_t) seq);
+
+    sum = ngx_lyftr_checksum(0, &key, sizeof(key));
+    sum = ngx_lyftr_checksum(sum + (type->data != NULL), type->data,
+                             type->len);
+
+    return ngx_lyftr_checksum(sum + (raw->data != NULL), raw->data, raw->len);
+}
 
 
 /* ngx_lyftr_sqlite_blocks.c */

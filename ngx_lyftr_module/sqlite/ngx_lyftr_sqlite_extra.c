@@ -72,18 +72,3 @@ ngx_lyftr_sqlite_extra_done(ngx_lyftr_sqlite_t *c)
 {
     (void) sqlite3_reset(c->stmt[NGX_LYFTR_SQL_EXTRA]);
 }
-
-
-uint64_t
-ngx_lyftr_sqlite_extra_sum(int64_t seq, ngx_str_t *type, ngx_str_t *raw)
-{
-    uint64_t  sum, key;
-
-    key = htole64((uint64_t) seq);
-
-    sum = ngx_lyftr_checksum(0, &key, sizeof(key));
-    sum = ngx_lyftr_checksum(sum + (type->data != NULL), type->data,
-                             type->len);
-
-    return ngx_lyftr_checksum(sum + (raw->data != NULL), raw->data, raw->len);
-}

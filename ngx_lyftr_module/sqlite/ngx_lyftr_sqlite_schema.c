@@ -3,8 +3,6 @@
 #include <ngx_lyftr_sqlite_setup.h>
 
 
-#define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
-
 /* nanoseconds between two tries of what SQLite does not wait for */
 #define NGX_LYFTR_SQLITE_RETRY     20000000
 

@@ -13,6 +13,8 @@
 #include <ngx_lyftr_sqlite.h>
 
 
+/* the application_id of a database that is ours */
+#define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
 #define NGX_LYFTR_SQLITE_VERSION   5
 
 
