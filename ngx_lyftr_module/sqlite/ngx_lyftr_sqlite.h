@@ -386,6 +386,9 @@ ngx_int_t ngx_lyftr_sqlite_row_step(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
 /* reads what the indexes know of rows, from a statement that gives that */
 void ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_row_t *row);
 
+/* the rest of it as well, from a statement that gives whole rows */
+void ngx_lyftr_sqlite_message(sqlite3_stmt *st, ngx_lyftr_message_t *m);
+
 /* where it stands, for a cursor; the state of the transaction has been read */
 void ngx_lyftr_sqlite_position(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     ngx_lyftr_position_t *position);

@@ -169,16 +169,8 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
 
     for (n = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {
 
-        ngx_memzero(&m, sizeof(ngx_lyftr_message_t));
-
+        ngx_lyftr_sqlite_message(st, &m);
         ngx_lyftr_sqlite_position(c, st, &position);
-
-        ngx_lyftr_sqlite_column(st, 3, &m.message_id);
-        ngx_lyftr_sqlite_column(st, 4, &m.from);
-        ngx_lyftr_sqlite_column(st, 5, &m.to);
-        ngx_lyftr_sqlite_column(st, 6, &m.ts);
-        ngx_lyftr_sqlite_column(st, 7, &m.text);
-        ngx_lyftr_sqlite_column(st, 8, &m.created_at);
 
         result = (position.seq <= extra)
                  ? ngx_lyftr_sqlite_extra_read(c, position.seq, &m, err)

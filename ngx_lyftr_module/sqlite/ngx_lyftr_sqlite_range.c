@@ -433,16 +433,8 @@ ngx_lyftr_sqlite_emit_row(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     ngx_lyftr_message_t    m;
     ngx_lyftr_position_t   position;
 
-    ngx_memzero(&m, sizeof(ngx_lyftr_message_t));
-
+    ngx_lyftr_sqlite_message(st, &m);
     ngx_lyftr_sqlite_position(c, st, &position);
-
-    ngx_lyftr_sqlite_column(st, 3, &m.message_id);
-    ngx_lyftr_sqlite_column(st, 4, &m.from);
-    ngx_lyftr_sqlite_column(st, 5, &m.to);
-    ngx_lyftr_sqlite_column(st, 6, &m.ts);
-    ngx_lyftr_sqlite_column(st, 7, &m.created_at);
-    ngx_lyftr_sqlite_column(st, 8, &m.text);
 
     extra = ((list->query->fields & NGX_LYFTR_FIELDS_EXTRA)
              && position.seq <= list->extra);

@@ -54,6 +54,20 @@ ngx_lyftr_sqlite_row(sqlite3_stmt *st, ngx_lyftr_row_t *row)
 
 
 void
+ngx_lyftr_sqlite_message(sqlite3_stmt *st, ngx_lyftr_message_t *m)
+{
+    ngx_memzero(m, sizeof(ngx_lyftr_message_t));
+
+    ngx_lyftr_sqlite_column(st, 3, &m->message_id);
+    ngx_lyftr_sqlite_column(st, 4, &m->from);
+    ngx_lyftr_sqlite_column(st, 5, &m->to);
+    ngx_lyftr_sqlite_column(st, 6, &m->ts);
+    ngx_lyftr_sqlite_column(st, 7, &m->created_at);
+    ngx_lyftr_sqlite_column(st, 8, &m->text);
+}
+
+
+void
 ngx_lyftr_sqlite_position(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
     ngx_lyftr_position_t *position)
 {

@@ -40,7 +40,7 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_FOLLOW */
     "SELECT seq, id_hash, instant, message_id, from_msisdn, to_msisdn, ts,"
-    " text, created_at FROM lyftr_message WHERE seq > ?1 ORDER BY seq",
+    " created_at, text FROM lyftr_message WHERE seq > ?1 ORDER BY seq",
 
     /* NGX_LYFTR_SQL_MANY */
     "SELECT count(*) FROM lyftr_message WHERE seq > ?1 AND seq <= ?2",
