@@ -402,7 +402,7 @@ ngx_lyftr_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     size_t     size, cost;
     uint32_t   ch;
 
-    dst = ngx_pnalloc(r->pool, ngx_min(3 * len, max) + 1);
+    dst = ngx_pnalloc(r->pool, ngx_min(3 * len, max));
     if (dst == NULL) {
         return NGX_ERROR;
     }

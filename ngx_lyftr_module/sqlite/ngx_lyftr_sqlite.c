@@ -131,6 +131,14 @@ static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
 };
 
 
+/* what all processes share has room for them */
+
+_Static_assert(NGX_LYFTR_WORD_SYNCED < NGX_LYFTR_WORDS, "words");
+_Static_assert(NGX_LYFTR_JOBS <= NGX_LYFTR_JOBS_MAX, "jobs");
+_Static_assert(sizeof(ngx_lyftr_sqlite_gauge) / sizeof(ngx_lyftr_gauge_t)
+               <= NGX_LYFTR_GAUGES_MAX + 1, "gauges");
+
+
 ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_schemes,
     sizeof(ngx_lyftr_sqlite_dsn_t),

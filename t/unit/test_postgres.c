@@ -270,7 +270,9 @@ test_columns(void **state)
 {
     char                       *text[2];
     void                       *digest;
+    size_t                      len;
     u_char                      h[NGX_LYFTR_POSTGRES_HASH];
+    ngx_uint_t                  i;
     ngx_lyftr_batch_t           batch;
     ngx_lyftr_write_t           write[2], *writes[2];
     ngx_lyftr_message_t         m[2];
@@ -306,10 +308,17 @@ test_columns(void **state)
     digest = ngx_lyftr_digest_create();
     assert_non_null(digest);
 
-    args.n = 0;
-    assert_int_equal(ngx_lyftr_postgres_columns(&buf, digest, &batch, 2,
-                                                &args), NGX_OK);
-    assert_int_equal(args.n, 11);
+    /* the memory is used again */
+
+    for (i = 0, len = 0; i < 2; i++) {
+        args.n = 0;
+        assert_int_equal(ngx_lyftr_postgres_columns(&buf, digest, &batch, 2,
+                                                    &args), NGX_OK);
+        assert_int_equal(args.n, 11);
+        assert_true(len == 0 || buf.len == len);
+
+        len = buf.len;
+    }
 
     /* SHA-256 of "a" begins so */
 

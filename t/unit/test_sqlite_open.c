@@ -10,6 +10,41 @@
 #define TEST_PROCS   8
 
 
+/* what of a file is said to be another's */
+
+typedef enum {
+    TEST_NONE = 0,
+    TEST_MAJOR,
+    TEST_MINOR,
+    TEST_INODE,
+    TEST_OTHERS
+} test_other_e;
+
+static test_other_e  test_other;
+
+
+int __real_statx(int dirfd, const char *path, int flags, unsigned int mask,
+    struct statx *sx);
+int __wrap_statx(int dirfd, const char *path, int flags, unsigned int mask,
+    struct statx *sx);
+
+
+int
+__wrap_statx(int dirfd, const char *path, int flags, unsigned int mask,
+    struct statx *sx)
+{
+    int  rc;
+
+    rc = __real_statx(dirfd, path, flags, mask, sx);
+
+    sx->stx_dev_major += (test_other == TEST_MAJOR);
+    sx->stx_dev_minor += (test_other == TEST_MINOR);
+    sx->stx_ino += (test_other == TEST_INODE);
+
+    return rc;
+}
+
+
 static void
 test_moved(void **state)
 {
@@ -46,6 +81,27 @@ test_moved(void **state)
         assert_int_equal(b->probe(c, 1, &err), NGX_OK);
         b->close(c);
     }
+}
+
+
+/* a file of another disk may have the same number */
+
+static void
+test_other_file(void **state)
+{
+    void  *c;
+
+    c = unit_open();
+
+    for (test_other = TEST_MAJOR; test_other < TEST_OTHERS; test_other++) {
+        assert_int_equal(b->probe(c, 0, &err), NGX_ERROR);
+        assert_int_equal(err.code, NGX_LYFTR_ERR_MOVED);
+    }
+
+    test_other = TEST_NONE;
+
+    assert_int_equal(b->probe(c, 1, &err), NGX_OK);
+    b->close(c);
 }
 
 
@@ -249,6 +305,7 @@ main(void)
         unit_fresh(test_race_adopt),
         unit_fresh(test_ended),
         unit_fresh(test_moved),
+        unit_fresh(test_other_file),
         unit_fresh(test_pins)
     };
 
