@@ -201,7 +201,7 @@ is_deeply([ $short->alarms ], [], 'search: no alarms in the log');
 # a disk that does not come back while a batch is committed
 
 SKIP: {
-    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 15;
+    my $stall = Lyftr::Stall->new or skip 'no shared object can be used', 16;
 
     $server = Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
                                  preload => $stall);
@@ -225,6 +225,13 @@ SKIP: {
     refused($answer, 'stall, queued');
     ok(!$answer->{close}, 'stall, queued: the connection stays');
 
+    # a minute later the log tells of it
+
+    Lyftr::Server::wait_for { $server->alarms } 80;
+    like(join("\n", $server->alarms),
+         qr/^[^\n]*: lyftr store "main" operation took too long$/,
+         'stall: an alert');
+
     $stall->off;
 
     # it was not in doubt for the store, only for the client
@@ -234,7 +241,7 @@ SKIP: {
     is_deeply([ compare($server, 'warm', 'stalled') ], [], 'stall: rows');
 
     $server->stop;
-    is_deeply([ $server->alarms ], [], 'stall: no alarms in the log');
+    is(scalar(my @alarms = $server->alarms), 1, 'stall: no other alarm');
 
     $server = Lyftr::Server->new(workers => 1, store => 'timeout=500ms',
                                  preload => $stall);

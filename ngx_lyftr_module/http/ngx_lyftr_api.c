@@ -178,10 +178,7 @@ ngx_lyftr_messages_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
 
 failed:
 
-    err->code = NGX_LYFTR_ERR_FAILED;
-    err->len = ngx_cpymem(err->text, "no memory", 9) - err->text;
-
-    return NGX_ERROR;
+    return ngx_lyftr_request_memory(err);
 }
 
 
@@ -252,9 +249,7 @@ ngx_lyftr_stats_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
     }
 
     if (ngx_lyftr_output_reserve(&reply->out, size) != NGX_OK) {
-        err->code = NGX_LYFTR_ERR_FAILED;
-        err->len = ngx_cpymem(err->text, "no memory", 9) - err->text;
-        return NGX_ERROR;
+        return ngx_lyftr_request_memory(err);
     }
 
     ngx_lyftr_output_literal(&reply->out, "{\"total_messages\":");

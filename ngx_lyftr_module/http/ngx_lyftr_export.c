@@ -251,10 +251,7 @@ ngx_lyftr_export_run(ngx_lyftr_op_t *op, ngx_lyftr_backend_t *backend,
         if (ngx_lyftr_output_reserve(&e->out, NGX_LYFTR_EXPORT_HEAD)
             != NGX_OK)
         {
-            err->code = NGX_LYFTR_ERR_FAILED;
-            err->len = ngx_cpymem(err->text, "no memory", 9) - err->text;
-
-            return NGX_ERROR;
+            return ngx_lyftr_request_memory(err);
         }
 
         sheet = (e->query.format == NGX_LYFTR_FORMAT_SHEET);

@@ -147,6 +147,20 @@ ngx_uint_t ngx_lyftr_request_half_closed(ngx_http_request_t *r);
 #define ngx_lyftr_request_failed(ctx)                                         \
     ((ctx)->op.state != NGX_LYFTR_OP_DONE || (ctx)->op.rc == NGX_ERROR)
 
+/* why, where no memory was to be had in a pool thread */
+
+static ngx_inline ngx_int_t
+ngx_lyftr_request_memory(ngx_lyftr_error_t *err)
+{
+    err->code = NGX_LYFTR_ERR_FAILED;
+    err->len = sizeof("no memory") - 1;
+
+    ngx_memcpy(err->text, "no memory", sizeof("no memory"));
+
+    return NGX_ERROR;
+}
+
+
 /* answers for such an operation: 503, or 500 if trying again is no use */
 ngx_int_t ngx_lyftr_request_failure(ngx_http_request_t *r);
 

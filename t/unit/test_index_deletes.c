@@ -505,6 +505,36 @@ test_day(void *data, ngx_lyftr_segment_t *one, ngx_lyftr_segment_t *two)
 }
 
 
+static void
+test_levels(void **state)
+{
+    ngx_uint_t            i, level;
+    ngx_lyftr_policy_t    policy;
+    ngx_lyftr_segment_t   s[2 * NGX_LYFTR_FANOUT];
+
+    ngx_memzero(&tree, sizeof(ngx_lyftr_index_t));
+    ngx_memzero(&policy, sizeof(ngx_lyftr_policy_t));
+    ngx_memzero(s, sizeof(s));
+
+    tree.segments = s;
+    tree.nsegments = 2 * NGX_LYFTR_FANOUT;
+    policy.share = 1;
+
+    for (level = 0; level <= NGX_LYFTR_LEVELS; level++) {
+
+        for (i = 0; i < tree.nsegments; i++) {
+            s[i].level = level;
+            s[i].rows = 100;
+        }
+
+        /* there is a highest one */
+
+        assert_ptr_equal(ngx_lyftr_policy_merge(&tree, &policy),
+                         level < NGX_LYFTR_LEVELS ? s : NULL);
+    }
+}
+
+
 /* neighbours of a level become one, but for those of two days */
 
 static void
@@ -673,6 +703,7 @@ main(void)
         cmocka_unit_test(test_floor),
         cmocka_unit_test(test_erased),
         cmocka_unit_test(test_tally),
+        cmocka_unit_test(test_levels),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_top)
     };
