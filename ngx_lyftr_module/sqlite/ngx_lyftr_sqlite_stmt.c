@@ -99,11 +99,14 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
     "SELECT from_msisdn, count(*) FROM lyftr_message"
     " WHERE seq > ?1 AND seq <= ?2 GROUP BY from_msisdn",
 
+    /* NGX_LYFTR_SQL_SENDERS */
+    "SELECT from_msisdn FROM lyftr_message WHERE seq > ?1 AND seq <= ?2",
+
     /* NGX_LYFTR_SQL_COUNT */
-    "INSERT INTO lyftr_count (from_msisdn, count, last) VALUES (?1, ?2, ?3)"
-    " ON CONFLICT (from_msisdn) DO UPDATE"
-    " SET count = count + excluded.count, last = excluded.last"
-    " WHERE last < excluded.last RETURNING count, less, step",
+    "SELECT count, less, step, last FROM lyftr_count WHERE from_msisdn = ?1",
+
+    /* NGX_LYFTR_SQL_COUNT_ADD */
+    "UPDATE lyftr_count SET count = ?2, last = ?3 WHERE from_msisdn = ?1",
 
     /* NGX_LYFTR_SQL_COUNTED */
     "UPDATE lyftr_state SET counting = ?1, counted = ?2,"

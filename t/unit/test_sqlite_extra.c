@@ -181,10 +181,8 @@ test_open_3(void)
           " damaged, rebuild, 0, 0, 0, 0 FROM lyftr_state" },
 
         { NGX_LYFTR_SQL_COUNT,
-          "INSERT INTO lyftr_count (from_msisdn, count, last)"
-          " VALUES (?1, ?2, ?3) ON CONFLICT (from_msisdn) DO UPDATE"
-          " SET count = count + excluded.count, last = excluded.last"
-          " WHERE last < excluded.last RETURNING count, 0, 0" },
+          "SELECT count, 0, 0, last FROM lyftr_count"
+          " WHERE from_msisdn = ?1" },
 
         { NGX_LYFTR_SQL_COUNT_OF,
           "SELECT count, last FROM lyftr_count WHERE from_msisdn = ?1" }

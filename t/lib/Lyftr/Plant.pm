@@ -455,8 +455,9 @@ NEW
 
     # a step of the counts is taken again after a kill
 
-    counted_again => [['ngx_lyftr_sqlite_stmt.c',
-        'WHERE last < excluded.last RETURNING', 'RETURNING']],
+    counted_again => [['ngx_lyftr_sqlite_count.c',
+        'if (sqlite3_column_int64(st, 3) >= count->to) {',
+        'if (sqlite3_column_int64(st, 3) > count->to) {']],
 
     # a store that is not there is made, whether it was there or not
 
