@@ -10,6 +10,13 @@
  * were taken when they were made.
  */
 
+/*
+ * Bytes that a row without a segment counts for when the counts are compared:
+ * each part of them reads all of these rows anew.
+ */
+#define NGX_LYFTR_VERIFY_TAIL      64
+
+
 static ngx_int_t ngx_lyftr_verify_part(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_sqlite_verify_t *v, ngx_lyftr_check_t *check,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
@@ -421,6 +428,8 @@ ngx_lyftr_verify_counts(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
     if (rc == NGX_OK) {
         rc = ngx_lyftr_verify_senders(c, v, &s, &top, err);
     }
+
+    v->len += (c->index.last - c->state.indexed) * NGX_LYFTR_VERIFY_TAIL;
 
     ngx_lyftr_senders_close(&s);
     ngx_lyftr_top_free(&top);
