@@ -224,6 +224,13 @@ ngx_lyftr_sqlite_configure(void *data, ngx_uint_t connections,
 
     dsn->cache = dsn->caches / n;
 
+    /*
+     * SQLite takes a lock with each allocation, to count the memory that it
+     * has, which nobody asks for.  Refused if it is in use already.
+     */
+
+    (void) sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+
     return NGX_OK;
 }
 
