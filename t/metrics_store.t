@@ -16,7 +16,7 @@ use Lyftr::Server;
 
 
 my $adopted = 40_000;
-my $segment = 32_768;
+my $segment = 20_480;
 
 
 sub wait_for(&;$) { goto &Lyftr::Server::wait_for }

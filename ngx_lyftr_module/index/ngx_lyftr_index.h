@@ -22,10 +22,11 @@
 /*
  * A segment is made of so many rows, and so many segments of a level become
  * one of the next: the more rows, the fewer segments that a read looks into,
- * and the more rows are kept in memory.  Fewer in unit tests.
+ * and the more rows are kept in memory, which the successor of a leader that
+ * was killed has to read first.  Fewer in unit tests.
  */
 #ifndef NGX_LYFTR_SEGMENT
-#define NGX_LYFTR_SEGMENT          32768
+#define NGX_LYFTR_SEGMENT          20480
 #endif
 #ifndef NGX_LYFTR_FANOUT
 #define NGX_LYFTR_FANOUT           8

@@ -26,9 +26,11 @@
  * Rows that no segment has: from so many on writers are slowed, and refused; no
  * batch makes more than the last number, and reads keep as many in memory.
  */
-#define NGX_LYFTR_SLOW             (4 * NGX_LYFTR_SEGMENT)
-#define NGX_LYFTR_MOST             (8 * NGX_LYFTR_SEGMENT)
-#define NGX_LYFTR_LAST             (16 * NGX_LYFTR_SEGMENT)
+#ifndef NGX_LYFTR_SLOW
+#define NGX_LYFTR_SLOW             131072
+#endif
+#define NGX_LYFTR_MOST             (2 * NGX_LYFTR_SLOW)
+#define NGX_LYFTR_LAST             (4 * NGX_LYFTR_SLOW)
 
 /* the counts of senders follow in smaller steps */
 #define NGX_LYFTR_TALLY            (NGX_LYFTR_SEGMENT / 4)

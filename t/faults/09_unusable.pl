@@ -23,7 +23,7 @@ Lyftr::Disk::private() if $> == 0;
 # in full more than a segment has
 
 my $rows = scale(40000, 2000);
-my $segment = 32768;
+my $segment = 20480;
 my $page = 4096;
 my $nobody = 65534;
 

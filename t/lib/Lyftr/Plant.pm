@@ -397,11 +397,11 @@ NEW
          . ' || (first + i == 1 && rc == NGX_OK)); i++) {'],
     ],
 
-    # segments are made and merged sixteen times as often, and senders counted
+    # segments are made and merged ten times as often, and senders counted
     # slowly, so that a kill meets each of it
 
     small_segments => [
-        ['ngx_lyftr_index.h', 'NGX_LYFTR_SEGMENT          32768',
+        ['ngx_lyftr_index.h', 'NGX_LYFTR_SEGMENT          20480',
          'NGX_LYFTR_SEGMENT          2048'],
         ['ngx_lyftr_sqlite_jobs.h', 'NGX_LYFTR_MERGE_SHARE      3',
          'NGX_LYFTR_MERGE_SHARE      1'],
