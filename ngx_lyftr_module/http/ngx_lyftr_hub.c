@@ -12,7 +12,7 @@
 
 /* bytes of a text after which no event is added, and more than which it has
  * only if it is one event */
-#define NGX_LYFTR_FEED_SIZE        32768
+#define NGX_LYFTR_FEED_SIZE        57344
 #define NGX_LYFTR_FEED_MAX         65535
 
 
