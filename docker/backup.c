@@ -57,12 +57,14 @@ typedef struct {
     int64_t          version;              /* of the schema */
     int64_t          rows;                 /* that will be copied, about */
     int64_t          done;
+    int64_t          erased;               /* rows, as it began */
 } backup_t;
 
 
 static void backup_open(backup_t *b, const char *store);
 static void backup_create(backup_t *b, const char *copy);
 static void backup_begin(backup_t *b);
+static int64_t backup_erased(backup_t *b);
 static void backup_schema(backup_t *b, const char *kinds);
 static void backup_table(backup_t *b, const char *name);
 static void backup_add(char **list, int *n, const unsigned char *name);
@@ -261,6 +263,7 @@ backup_begin(backup_t *b)
     backup_exec(b->from, "BEGIN");
 
     b->version = backup_number(b->from, "PRAGMA schema_version");
+    b->erased = backup_erased(b);
 
     backup_exec(b->to, "PRAGMA page_size = %lld",
                 (long long) backup_number(b->from, "PRAGMA page_size"));
@@ -281,6 +284,30 @@ backup_begin(backup_t *b)
     (void) sqlite3_finalize(st);
 
     backup_exec(b->from, "COMMIT");
+}
+
+
+/*
+ * Messages that were erased, since ever.  While some are, they are still in the
+ * tables, and a copy of these would have them.
+ */
+
+static int64_t
+backup_erased(backup_t *b)
+{
+    if (backup_number(b->from, "SELECT count(*) FROM"
+                      " pragma_table_info('lyftr_state')"
+                      " WHERE name = 'erased'") == 0)
+    {
+        return 0;
+    }
+
+    if (backup_number(b->from, "SELECT erase FROM lyftr_state")) {
+        backup_fail("messages are being erased: begin anew when"
+                    " lyftr_store_erasing_rows is 0");
+    }
+
+    return backup_number(b->from, "SELECT erased FROM lyftr_state");
 }
 
 
@@ -457,6 +484,10 @@ backup_read(backup_t *b, backup_table_t *table, sqlite3_stmt *st,
 
     if (backup_number(b->from, "PRAGMA schema_version") != b->version) {
         backup_fail("the schema was changed meanwhile: begin anew");
+    }
+
+    if (backup_erased(b) != b->erased) {
+        backup_fail("messages were erased meanwhile: begin anew");
     }
 
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {

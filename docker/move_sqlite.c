@@ -155,6 +155,11 @@ move_sqlite_open(move_store_t *store, const char *name)
                   name);
     }
 
+    if (move_sqlite_get(store, "SELECT erase OR tombs FROM lyftr_state")) {
+        move_fail("%s: messages were erased, and in PostgreSQL they would come"
+                  " again", name);
+    }
+
     move_sqlite_exec(store, "PRAGMA synchronous = FULL");
     move_sqlite_lock_open(store);
 

@@ -13,7 +13,13 @@
 static char *ngx_lyftr_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_uint_t ngx_lyftr_endpoint_both(ngx_lyftr_endpoint_t *endpoint,
+    ngx_command_t *cmd);
+static char *ngx_lyftr_endpoint_join(ngx_conf_t *cf,
+    ngx_lyftr_endpoint_t *endpoint);
 static ngx_int_t ngx_lyftr_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_lyftr_erasable(ngx_conf_t *cf,
+    ngx_lyftr_endpoint_t *endpoint);
 static ngx_int_t ngx_lyftr_postconfiguration(ngx_conf_t *cf);
 static void *ngx_lyftr_create_main_conf(ngx_conf_t *cf);
 static void *ngx_lyftr_create_loc_conf(ngx_conf_t *cf);
@@ -35,42 +41,55 @@ static ngx_lyftr_backend_t  *ngx_lyftr_backends[] = {
 
 static ngx_lyftr_kind_t  ngx_lyftr_webhook_kind = {
     NGX_HTTP_POST, ngx_string("POST"),
-    ngx_lyftr_webhook_handler, 1, 1, 0, 0, NULL
+    ngx_lyftr_webhook_handler, 1, 1, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_messages_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_messages_handler, 0, 0, 0, 0, NULL
+    ngx_lyftr_messages_handler, 0, 0, 0, 0, 0, NULL
+};
+
+static ngx_lyftr_kind_t  ngx_lyftr_erase_kind = {
+    NGX_HTTP_DELETE, ngx_string("DELETE"),
+    ngx_lyftr_erase_handler, 0, 0, 0, 0, 1, NULL
+};
+
+/* a location of both */
+
+static ngx_lyftr_kind_t  ngx_lyftr_messages_erase_kind = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_DELETE,
+    ngx_string("GET, HEAD, DELETE"),
+    ngx_lyftr_erase_or_list, 0, 0, 0, 0, 1, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_stream_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_stream_handler, 0, 0, 1, 0, ngx_lyftr_stream_param
+    ngx_lyftr_stream_handler, 0, 0, 1, 0, 0, ngx_lyftr_stream_param
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_export_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_export_handler, 0, 0, 0, 1, ngx_lyftr_export_param
+    ngx_lyftr_export_handler, 0, 0, 0, 1, 0, ngx_lyftr_export_param
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_stats_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_stats_handler, 0, 0, 0, 0, NULL
+    ngx_lyftr_stats_handler, 0, 0, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_ready_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_ready_handler, 0, 1, 0, 0, NULL
+    ngx_lyftr_ready_handler, 0, 1, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_live_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_live_handler, 0, 1, 0, 0, NULL
+    ngx_lyftr_live_handler, 0, 1, 0, 0, 0, NULL
 };
 
 static ngx_lyftr_kind_t  ngx_lyftr_metrics_kind = {
     NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-    ngx_lyftr_metrics_handler, 0, 0, 0, 0, NULL
+    ngx_lyftr_metrics_handler, 0, 0, 0, 0, 0, NULL
 };
 
 
@@ -115,7 +134,14 @@ static ngx_command_t  ngx_lyftr_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_lyftr_access_token,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_lyftr_loc_conf_t, tokens),
+      NULL },
+
+    { ngx_string("lyftr_erase_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_access_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_lyftr_loc_conf_t, erasers),
       NULL },
 
     { ngx_string("lyftr_verify_token"),
@@ -138,6 +164,13 @@ static ngx_command_t  ngx_lyftr_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_lyftr_messages_kind },
+
+    { ngx_string("lyftr_erase"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_lyftr_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_lyftr_erase_kind },
 
     { ngx_string("lyftr_stream"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -279,6 +312,7 @@ ngx_lyftr_create_loc_conf(ngx_conf_t *cf)
     llcf->window = NGX_CONF_UNSET;
     llcf->readers = NGX_CONF_UNSET_PTR;
     llcf->tokens = NGX_CONF_UNSET_PTR;
+    llcf->erasers = NGX_CONF_UNSET_PTR;
     llcf->token = NGX_CONF_UNSET_PTR;
 
     return llcf;
@@ -303,6 +337,7 @@ ngx_lyftr_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->readers, prev->readers, NULL);
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
+    ngx_conf_merge_ptr_value(conf->erasers, prev->erasers, NULL);
 
     return ngx_lyftr_signature_merge(cf, prev, conf);
 }
@@ -355,6 +390,10 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_lyftr_endpoint_t       *endpoint, **ep;
     ngx_lyftr_main_conf_t      *lmcf;
     ngx_http_core_loc_conf_t   *clcf;
+
+    if (llcf->endpoint && ngx_lyftr_endpoint_both(llcf->endpoint, cmd)) {
+        return ngx_lyftr_endpoint_join(cf, llcf->endpoint);
+    }
 
     if (llcf->endpoint) {
         return llcf->endpoint->directive == cmd
@@ -428,6 +467,37 @@ ngx_lyftr_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* lists and erases share a location, in any order of their directives */
+
+static ngx_uint_t
+ngx_lyftr_endpoint_both(ngx_lyftr_endpoint_t *endpoint, ngx_command_t *cmd)
+{
+    return (endpoint->kind == &ngx_lyftr_messages_kind
+            && cmd->post == &ngx_lyftr_erase_kind)
+           || (endpoint->kind == &ngx_lyftr_erase_kind
+               && cmd->post == &ngx_lyftr_messages_kind);
+}
+
+
+static char *
+ngx_lyftr_endpoint_join(ngx_conf_t *cf, ngx_lyftr_endpoint_t *endpoint)
+{
+    ngx_str_t              *value;
+    ngx_lyftr_main_conf_t  *lmcf;
+
+    value = cf->args->elts;
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_lyftr_module);
+
+    if (ngx_lyftr_store_add(cf, &lmcf->stores, &value[1]) != endpoint->store) {
+        return "must be of the same store as the lists of the location";
+    }
+
+    endpoint->kind = &ngx_lyftr_messages_erase_kind;
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_lyftr_preconfiguration(ngx_conf_t *cf)
 {
@@ -466,6 +536,12 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
                 endpoint[i]->statuses->no_secret = 1;
             }
         }
+
+        if (endpoint[i]->kind->erases
+            && ngx_lyftr_erasable(cf, endpoint[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_lyftr_hub_init(cf, lmcf) != NGX_OK
@@ -476,6 +552,42 @@ ngx_lyftr_postconfiguration(ngx_conf_t *cf)
     }
 
     return ngx_lyftr_counters_init(cf, lmcf);
+}
+
+
+/* never for everybody, nor where ids that were erased could come again */
+
+static ngx_int_t
+ngx_lyftr_erasable(ngx_conf_t *cf, ngx_lyftr_endpoint_t *endpoint)
+{
+    ngx_lyftr_store_t  *store;
+
+    store = endpoint->store;
+
+    if (store->backend->erase == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"lyftr_erase\" in location \"%V\": nothing can be "
+                      "erased from the store \"%V\", only from one in SQLite",
+                      &endpoint->name, &store->name);
+        return NGX_ERROR;
+    }
+
+    if (!store->backend->erases(store->dsn)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"lyftr_erase\" in location \"%V\" needs "
+                      "\"erase_key=\" of the store \"%V\"",
+                      &endpoint->name, &store->name);
+        return NGX_ERROR;
+    }
+
+    if (endpoint->conf->erasers == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"lyftr_erase\" in location \"%V\" needs "
+                      "\"lyftr_erase_token\"", &endpoint->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -19,6 +19,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_lyftr_access_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_lyftr_access_erase(ngx_http_request_t *r,
+    ngx_lyftr_loc_conf_t *llcf);
 static ngx_int_t ngx_lyftr_access_check(ngx_http_request_t *r,
     ngx_array_t *tokens);
 static ngx_int_t ngx_lyftr_access_bearer(ngx_http_request_t *r,
@@ -34,18 +36,19 @@ static ngx_int_t ngx_lyftr_access_hash(ngx_lyftr_main_conf_t *lmcf,
 char *
 ngx_lyftr_access_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_lyftr_loc_conf_t *llcf = conf;
+    char *base = conf;
 
-    char       *rv;
-    u_char     *p, *last;
-    ngx_str_t  *value, source, token;
+    char          *rv;
+    u_char        *p, *last;
+    ngx_str_t     *value, source, token;
+    ngx_array_t  **tokens;
 
     value = cf->args->elts;
+    tokens = (ngx_array_t **) (base + cmd->offset);
 
-    if (llcf->tokens == NGX_CONF_UNSET_PTR) {
-        llcf->tokens = ngx_array_create(cf->pool, 2,
-                                        sizeof(ngx_lyftr_token_t));
-        if (llcf->tokens == NULL) {
+    if (*tokens == NGX_CONF_UNSET_PTR) {
+        *tokens = ngx_array_create(cf->pool, 2, sizeof(ngx_lyftr_token_t));
+        if (*tokens == NULL) {
             return NGX_CONF_ERROR;
         }
     }
@@ -76,7 +79,7 @@ ngx_lyftr_access_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         token.len = p - token.data;
 
-        rv = ngx_lyftr_access_add(cf, llcf->tokens, &token);
+        rv = ngx_lyftr_access_add(cf, *tokens, &token);
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -193,6 +196,13 @@ ngx_lyftr_access_handler(ngx_http_request_t *r)
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_lyftr_module);
 
+    if (llcf->endpoint
+        && llcf->endpoint->kind->erases
+        && r->method == NGX_HTTP_DELETE)
+    {
+        return ngx_lyftr_access_erase(r, llcf);
+    }
+
     if (llcf->endpoint == NULL
         || llcf->endpoint->kind->open
         || (llcf->readers == NULL && llcf->tokens == NULL))
@@ -211,6 +221,29 @@ ngx_lyftr_access_handler(ngx_http_request_t *r)
     }
 
     rc = ngx_lyftr_access_check(r, llcf->tokens);
+
+    return rc == NGX_DECLINED ? ngx_lyftr_access_challenge(r) : rc;
+}
+
+
+/*
+ * Whoever may read and has a token of this kind.  Where a token lets one read,
+ * this one does.
+ */
+
+static ngx_int_t
+ngx_lyftr_access_erase(ngx_http_request_t *r, ngx_lyftr_loc_conf_t *llcf)
+{
+    ngx_int_t  rc;
+
+    if (llcf->readers
+        && llcf->tokens == NULL
+        && ngx_http_test_predicates(r, llcf->readers) != NGX_DECLINED)
+    {
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    rc = ngx_lyftr_access_check(r, llcf->erasers);
 
     return rc == NGX_DECLINED ? ngx_lyftr_access_challenge(r) : rc;
 }

@@ -13,7 +13,7 @@ static ngx_lyftr_format_t  *ngx_lyftr_formats[] = {
 
 ngx_lyftr_kind_t  ngx_lyftr_format_items = {
     NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST, ngx_string("GET, HEAD, POST"),
-    ngx_lyftr_format_handler, 1, 1, 0, 0, NULL
+    ngx_lyftr_format_handler, 1, 1, 0, 0, 0, NULL
 };
 
 

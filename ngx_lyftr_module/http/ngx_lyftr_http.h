@@ -74,6 +74,7 @@ typedef struct {
     unsigned                      open:1;        /* for everybody */
     unsigned                      follows:1;     /* the log, by a hub */
     unsigned                      exports:1;
+    unsigned                      erases:1;      /* by DELETE */
 
     /* takes a parameter after the store, or NGX_DECLINED: an unknown one */
     ngx_int_t                   (*param)(ngx_conf_t *cf,
@@ -127,6 +128,7 @@ struct ngx_lyftr_loc_conf_s {
     time_t                        window;        /* 0: there is none */
     ngx_array_t                  *readers;       /* predicates, or NULL */
     ngx_array_t                  *tokens;        /* hashes, or NULL */
+    ngx_array_t                  *erasers;       /* the same, who may erase */
     u_char                       *token;         /* its digest; or NULL */
 };
 
@@ -170,6 +172,12 @@ ngx_int_t ngx_lyftr_messages_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_stats_handler(ngx_http_request_t *r);
 
 
+/* ngx_lyftr_erase.c */
+
+ngx_int_t ngx_lyftr_erase_handler(ngx_http_request_t *r);
+ngx_int_t ngx_lyftr_erase_or_list(ngx_http_request_t *r);
+
+
 /* ngx_lyftr_stream.c */
 
 /* max= and heartbeat= */
@@ -205,7 +213,7 @@ ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
 
 /* ngx_lyftr_access.c */
 
-/* the lyftr_read_token directive */
+/* the directives lyftr_read_token and lyftr_erase_token */
 char *ngx_lyftr_access_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* asks in the access phase who may read */

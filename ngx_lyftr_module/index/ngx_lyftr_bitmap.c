@@ -189,6 +189,29 @@ ngx_lyftr_bitmap_narrow(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
 }
 
 
+ngx_int_t
+ngx_lyftr_bitmap_erase(ngx_lyftr_index_t *index, ngx_lyftr_bitmap_t *bits,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_error_t *err)
+{
+    ngx_uint_t                i;
+    ngx_lyftr_merge_child_t  *source;
+
+    for (i = 0; i < sources->nerased; i++) {
+        source = &sources->erased[i];
+        source->loaded = 0;
+
+        if (ngx_lyftr_bitmap_ranks(index, bits, bits->words, source,
+                                   source->least, source->most, 0, err)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* takes out the bits of rows that are erased */
 
 static ngx_int_t

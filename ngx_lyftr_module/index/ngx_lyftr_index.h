@@ -178,6 +178,7 @@ typedef struct {
 
     ngx_lyftr_erased_t        *erased;     /* of the segments, these are none */
     ngx_uint_t                 nerased;
+    ngx_uint_t                 holes;      /* the log may not have them */
 } ngx_lyftr_index_t;
 
 
@@ -674,6 +675,11 @@ int64_t ngx_lyftr_bitmap_count(ngx_lyftr_bitmap_t *bits);
 /* the first that is set, from seq on; 0 if there is none */
 int64_t ngx_lyftr_bitmap_next(ngx_lyftr_bitmap_t *bits, int64_t seq);
 
+/* clears those of all rows that are erased, also outside of the range */
+ngx_int_t ngx_lyftr_bitmap_erase(ngx_lyftr_index_t *index,
+    ngx_lyftr_bitmap_t *bits, ngx_lyftr_merge_t *sources,
+    ngx_lyftr_error_t *err);
+
 /* sets the bits of all rows in the range of the sources */
 ngx_int_t ngx_lyftr_bitmap_range(ngx_lyftr_index_t *index,
     ngx_lyftr_bitmap_t *bits, ngx_lyftr_merge_t *sources,
@@ -700,7 +706,8 @@ typedef struct {
 
 typedef struct {
     ngx_lyftr_part_t       part;           /* id 0: none is being made */
-    ngx_uint_t             level;          /* the caller's */
+    ngx_uint_t             level;          /* the caller's, */
+    int64_t                old;            /* and this */
     int64_t                seq;            /* the last row that was read */
     ngx_uint_t             sorted;
     ngx_uint_t             ended;          /* out has the last block */

@@ -59,7 +59,9 @@ ngx_lyftr_search_add_read(ngx_lyftr_index_t *index,
         add->seq = to;
     }
 
-    if (add->grams.memory.len >= NGX_LYFTR_SEARCH_MEMORY) {
+    /* one that replaces another has no more than that, and its rows */
+
+    if (add->grams.memory.len >= NGX_LYFTR_SEARCH_MEMORY && add->old == 0) {
         add->part.last = add->seq;
     }
 

@@ -119,6 +119,10 @@ ngx_lyftr_search_contains(ngx_lyftr_index_t *index, int64_t seq,
         return NGX_ERROR;
     }
 
+    if (one.rc == NGX_ERROR && index->holes) {
+        return NGX_DECLINED;
+    }
+
     return one.rc == NGX_ERROR ? ngx_lyftr_index_damaged(err) : one.rc;
 }
 

@@ -17,6 +17,7 @@ static void ngx_lyftr_sqlite_advice(ngx_lyftr_error_t *text);
 static ngx_int_t ngx_lyftr_sqlite_configure(void *data, ngx_uint_t connections,
     ngx_lyftr_error_t *err);
 static void ngx_lyftr_sqlite_renew(void *data);
+static ngx_uint_t ngx_lyftr_sqlite_erases(void *data);
 static void ngx_lyftr_sqlite_finish(void *conn);
 static ngx_int_t ngx_lyftr_sqlite_begin_read(void *conn, ngx_msec_t deadline,
     ngx_lyftr_error_t *err);
@@ -61,6 +62,10 @@ static ngx_lyftr_param_t  ngx_lyftr_sqlite_params[] = {
     { ngx_string("keep_force"), NGX_LYFTR_PARAM_WORD,
       offsetof(ngx_lyftr_sqlite_dsn_t, keep_force),
       0, 1, 0, NULL },
+
+    { ngx_string("erase_key="), NGX_LYFTR_PARAM_KEY,
+      offsetof(ngx_lyftr_sqlite_dsn_t, erase_key),
+      0, 0, 0, NULL },
 
     { ngx_null_string, 0, 0, 0, 0, 0, NULL }
 };
@@ -127,6 +132,16 @@ static ngx_lyftr_gauge_t  ngx_lyftr_sqlite_gauge[] = {
       "Bytes of these messages.",
       0 },
 
+    { "lyftr_store_erasing_rows", "gauge",
+      "Messages that were erased, and are not yet overwritten wherever they "
+      "were, or 1 if only the WAL is left; if it does not fall look at the job "
+      "\"erase\".",
+      0 },
+
+    { "lyftr_store_erased_rows_total", "counter",
+      "Messages that were erased.",
+      0 },
+
     { NULL, NULL, NULL, 0 }
 };
 
@@ -165,7 +180,9 @@ ngx_lyftr_backend_t  ngx_lyftr_sqlite_backend = {
     ngx_lyftr_sqlite_housekeep,
     ngx_lyftr_sqlite_gauges,
     ngx_lyftr_sqlite_verify,
-    ngx_lyftr_sqlite_settle
+    ngx_lyftr_sqlite_settle,
+    ngx_lyftr_sqlite_erase,
+    ngx_lyftr_sqlite_erases
 };
 
 
@@ -246,6 +263,15 @@ ngx_lyftr_sqlite_renew(void *data)
                 NGX_LYFTR_FILE_N * sizeof(ngx_atomic_t));
 
     dsn->common.words[NGX_LYFTR_WORD_SYNCED] = 0;
+}
+
+
+static ngx_uint_t
+ngx_lyftr_sqlite_erases(void *data)
+{
+    ngx_lyftr_sqlite_dsn_t *dsn = data;
+
+    return dsn->erase_key.len != 0;
 }
 
 

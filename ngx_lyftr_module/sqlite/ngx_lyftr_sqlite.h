@@ -115,6 +115,16 @@ typedef enum {
     NGX_LYFTR_SQL_SEARCH_FORGET,
     NGX_LYFTR_SQL_SEARCH_LEAVE,
     NGX_LYFTR_SQL_SEARCH_DELETE,
+    NGX_LYFTR_SQL_SEARCH_OLD,
+    NGX_LYFTR_SQL_SEARCH_REPLACE,
+    NGX_LYFTR_SQL_ERASE_MARKS,
+    NGX_LYFTR_SQL_ERASE_LISTED,
+    NGX_LYFTR_SQL_ERASED,
+    NGX_LYFTR_SQL_ERASED_ALL,
+    NGX_LYFTR_SQL_ERASED_ADD,
+    NGX_LYFTR_SQL_TOMBS,
+    NGX_LYFTR_SQL_TOMB,
+    NGX_LYFTR_SQL_TOMB_ADD,
     NGX_LYFTR_SQL_GRAM,
     NGX_LYFTR_SQL_GRAMS,
     NGX_LYFTR_SQL_GRAM_ADD,
@@ -147,6 +157,7 @@ typedef struct {
     ngx_int_t            keep;             /* msec that rows stay, or 0 */
     ngx_int_t            keep_bytes;       /* the most they may be, or 0 */
     ngx_int_t            keep_force;       /* also for a short time */
+    ngx_str_t            erase_key;        /* of hashes of ids; or none */
 
     /* of this process */
     struct {
@@ -185,6 +196,12 @@ typedef struct {
     int64_t              step;             /* of counts that become less */
     int64_t              gone;             /* rows that were deleted, */
     int64_t              gone_bytes;       /* and bytes of them */
+    int64_t              erase;            /* what is to be erased, */
+    int64_t              erasing;          /* rows of that, */
+    int64_t              deleted;          /* and that the log has no more */
+    int64_t              erased;           /* rows, since ever */
+    int64_t              emptying;         /* the WAL has what is erased */
+    int64_t              tombs;            /* the newest one */
 } ngx_lyftr_sqlite_state_t;
 
 
@@ -262,6 +279,30 @@ typedef struct {
 } ngx_lyftr_sqlite_given_t;
 
 
+/* ngx_lyftr_sqlite_erased.c: what is erased, as this generation has it */
+
+typedef struct {
+    ngx_lyftr_buf_t      marks;            /* of senders, */
+    ngx_lyftr_buf_t      senders;          /* which are these */
+    ngx_lyftr_buf_t      parts;            /* for the index */
+    ngx_lyftr_buf_t      keys;
+    ngx_lyftr_buf_t      rows;
+    int64_t              total;            /* -1: not known yet */
+} ngx_lyftr_sqlite_erased_t;
+
+
+/* ngx_lyftr_sqlite_tombs.c: ids that were erased, and are to stay so */
+
+typedef struct {
+    void                *hmac;             /* NULL: there is no key */
+    uint64_t             key[2];
+    u_char              *filter;
+    size_t               len;
+    int64_t              max;              /* that the filter is for */
+    int64_t              last;             /* it has those up to this one */
+} ngx_lyftr_sqlite_tombs_t;
+
+
 /* ngx_lyftr_sqlite_stats.c: what the strings of the last one point to */
 
 typedef struct {
@@ -298,6 +339,8 @@ typedef struct {
     ngx_lyftr_sqlite_writer_t        writer;
     ngx_lyftr_sqlite_stats_t         stats;
     ngx_lyftr_sqlite_given_t         given;
+    ngx_lyftr_sqlite_erased_t        erased;
+    ngx_lyftr_sqlite_tombs_t         tombs;
     ngx_lyftr_sqlite_jobs_t         *jobs;      /* of the lane that does them */
     ngx_lyftr_sqlite_verify_t       *verify;    /* of the check's */
     ngx_lyftr_adopt_t               *adopt;     /* it is not ours yet */
@@ -472,6 +515,65 @@ void ngx_lyftr_sqlite_view_leave(ngx_lyftr_sqlite_t *c);
 ngx_int_t ngx_lyftr_sqlite_again(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err);
 
 
+/* ngx_lyftr_sqlite_erased.c */
+
+/* reads what is erased, with the segments of the transaction */
+ngx_int_t ngx_lyftr_sqlite_erased_read(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_erased_free(ngx_lyftr_sqlite_t *c);
+
+/* is a row of this sender?  NGX_OK, NGX_DECLINED or NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_erased(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_str_t *from, ngx_lyftr_error_t *err);
+
+/* the rows that segments have all the same */
+ngx_int_t ngx_lyftr_sqlite_erased_total(ngx_lyftr_sqlite_t *c, int64_t *total,
+    ngx_lyftr_error_t *err);
+
+/* clears their bits, also of those that no segment has any more */
+ngx_int_t ngx_lyftr_sqlite_erased_bits(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_merge_t *sources, ngx_lyftr_bitmap_t *bits,
+    ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_tombs.c */
+
+typedef struct {
+    uint64_t             mark;
+    u_char               hash[16];
+} ngx_lyftr_sqlite_tomb_t;
+
+
+/* takes the key, which is the one that the store knows, or it knows none */
+ngx_int_t ngx_lyftr_sqlite_tombs_open(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+void ngx_lyftr_sqlite_tombs_close(ngx_lyftr_sqlite_t *c);
+
+/* by which a store knows its key: hex digits, and a zero */
+ngx_int_t ngx_lyftr_sqlite_tombs_print(ngx_lyftr_sqlite_t *c, char *print,
+    ngx_lyftr_error_t *err);
+
+/* learns of those that came; in a transaction whose state was read */
+ngx_int_t ngx_lyftr_sqlite_tombs_read(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_error_t *err);
+
+/* is this id one?  NGX_OK, NGX_DECLINED or NGX_ERROR */
+ngx_int_t ngx_lyftr_sqlite_tombs_has(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    ngx_lyftr_error_t *err);
+
+ngx_int_t ngx_lyftr_sqlite_tomb(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
+    ngx_lyftr_sqlite_tomb_t *tomb, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_sqlite_tombs_add(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_sqlite_tomb_t *tombs, ngx_uint_t n, ngx_lyftr_error_t *err);
+
+
+/* ngx_lyftr_sqlite_erase.c */
+
+/* function of the backend */
+ngx_int_t ngx_lyftr_sqlite_erase(void *conn, ngx_lyftr_erase_t *erase,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+
+
 /* ngx_lyftr_sqlite_writer.c */
 
 /* before the lock is taken, and in the transaction */
@@ -520,9 +622,10 @@ void ngx_lyftr_sqlite_writer_free(ngx_lyftr_sqlite_t *c);
 
 /* ngx_lyftr_sqlite_transaction.c */
 
-/* what a transaction does; that of the housekeeping stores no messages */
+/* what a transaction does: only the first one stores messages */
 #define NGX_LYFTR_SQLITE_WRITE     1
 #define NGX_LYFTR_SQLITE_JOB       2
+#define NGX_LYFTR_SQLITE_ASK       3
 
 /* NGX_DECLINED: not now, and the connection stays good */
 ngx_int_t ngx_lyftr_sqlite_begin(void *conn, ngx_uint_t write,

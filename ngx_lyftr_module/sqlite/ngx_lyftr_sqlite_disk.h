@@ -109,6 +109,10 @@ ngx_int_t ngx_lyftr_sqlite_room(ngx_lyftr_sqlite_t *c, ngx_uint_t write,
 /* has the WAL begin anew, waiting for readers; what SQLite returned */
 int ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait);
 
+/* empties it; takes the lock.  NGX_DONE: a reader holds it */
+ngx_int_t ngx_lyftr_sqlite_empty(ngx_lyftr_sqlite_t *c, int wait,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+
 /* gives the disk what the WAL has behind the last commit */
 void ngx_lyftr_sqlite_wal_trim(ngx_lyftr_sqlite_t *c);
 

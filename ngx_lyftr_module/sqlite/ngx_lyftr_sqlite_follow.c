@@ -7,11 +7,20 @@
 #define NGX_LYFTR_FOLLOW_STEP      2
 #define NGX_LYFTR_FOLLOW_ROWS      32
 
+#define ngx_lyftr_follow_late(n, start)                                       \
+    ((n) % NGX_LYFTR_FOLLOW_ROWS == 0                                         \
+     && ngx_lyftr_clock() - (start) >= NGX_LYFTR_FOLLOW_STEP)
+
 
 static ngx_int_t ngx_lyftr_follow_begin(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_follow_t *follow, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_follow_newest(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_position_t *position, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_follow_row(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
+    ngx_lyftr_error_t *err);
+static void ngx_lyftr_follow_place(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_position_t *position);
 static ngx_int_t ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_follow_t *follow, ngx_lyftr_row_pt row, void *data,
     ngx_lyftr_error_t *err);
@@ -98,20 +107,22 @@ ngx_lyftr_follow_newest(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
     ngx_lyftr_error_t *err)
 {
     int            rc;
+    int64_t        seq;
+    ngx_int_t      erased;
+    ngx_str_t      from;
     sqlite3_stmt  *st;
+
+    seq = ngx_max(c->index.last, c->state.mark);
 
     ngx_memzero(position, sizeof(ngx_lyftr_position_t));
 
-    position->seq = ngx_max(c->index.last, c->state.mark);
-
-    if (position->seq == 0) {
+    if (seq == 0) {
         return NGX_OK;
     }
 
     /* if it left, only where it stood is known */
 
-    position->store = c->state.store;
-    position->text = 1;
+    ngx_lyftr_follow_place(c, seq, position);
 
     if (c->index.last <= c->state.floor) {
         return NGX_OK;
@@ -123,16 +134,38 @@ ngx_lyftr_follow_newest(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
 
     rc = sqlite3_step(st);
 
+    erased = NGX_OK;
+
     if (rc == SQLITE_ROW) {
-        ngx_lyftr_sqlite_position(c, st, position);
+        ngx_lyftr_sqlite_column(st, 4, &from);
+
+        erased = ngx_lyftr_sqlite_erased(c, c->index.last, &from, err);
+
+        if (erased == NGX_DECLINED) {
+            ngx_lyftr_sqlite_position(c, st, position);
+        }
 
     } else if (rc != SQLITE_DONE) {
-        (void) ngx_lyftr_sqlite_error(c, err);
+        erased = ngx_lyftr_sqlite_error(c, err);
     }
 
     (void) sqlite3_reset(st);
 
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? NGX_OK : NGX_ERROR;
+    return erased == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+/* the place of a row that nobody may see */
+
+static void
+ngx_lyftr_follow_place(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_position_t *position)
+{
+    ngx_memzero(position, sizeof(ngx_lyftr_position_t));
+
+    position->seq = seq;
+    position->store = c->state.store;
+    position->text = 1;
 }
 
 
@@ -169,19 +202,18 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
 
     for (n = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {
 
-        ngx_lyftr_sqlite_message(st, &m);
-        ngx_lyftr_sqlite_position(c, st, &position);
+        result = ngx_lyftr_follow_row(c, st, &m, &position, err);
 
-        result = (position.seq <= extra)
-                 ? ngx_lyftr_sqlite_extra_read(c, position.seq, &m, err)
-                 : NGX_OK;
+        if (result == NGX_OK && position.seq <= extra) {
+            result = ngx_lyftr_sqlite_extra_read(c, position.seq, &m, err);
+        }
 
         if (result == NGX_ERROR) {
             rc = SQLITE_ERROR;
             break;
         }
 
-        result = row(data, &m, &position);
+        result = (result == NGX_DECLINED) ? NGX_OK : row(data, &m, &position);
 
         if (follow->extra) {
             ngx_lyftr_sqlite_extra_done(c);
@@ -193,9 +225,7 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
 
         follow->place = position;
 
-        if (n % NGX_LYFTR_FOLLOW_ROWS == 0
-            && ngx_lyftr_clock() - start >= NGX_LYFTR_FOLLOW_STEP)
-        {
+        if (ngx_lyftr_follow_late(n, start)) {
             break;
         }
     }
@@ -220,4 +250,27 @@ ngx_lyftr_follow_rows(ngx_lyftr_sqlite_t *c, ngx_lyftr_follow_t *follow,
     (void) sqlite3_reset(st);
 
     return result;
+}
+
+
+/* NGX_DECLINED: it is erased, and only its place is there */
+
+static ngx_int_t
+ngx_lyftr_follow_row(ngx_lyftr_sqlite_t *c, sqlite3_stmt *st,
+    ngx_lyftr_message_t *m, ngx_lyftr_position_t *position,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    ngx_lyftr_sqlite_message(st, m);
+    ngx_lyftr_sqlite_position(c, st, position);
+
+    rc = ngx_lyftr_sqlite_erased(c, position->seq, &m->from, err);
+
+    if (rc == NGX_OK) {
+        ngx_lyftr_follow_place(c, position->seq, position);
+        return NGX_DECLINED;
+    }
+
+    return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
 }

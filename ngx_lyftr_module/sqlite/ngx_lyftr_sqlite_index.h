@@ -89,9 +89,14 @@ ngx_int_t ngx_lyftr_count_rank(ngx_lyftr_sqlite_t *c, ngx_lyftr_top_t *top,
 
 /* ngx_lyftr_sqlite_parts.c */
 
-/* the next piece of the search index; NGX_DONE: there is nothing to do */
+/*
+ * The next piece of the search index; NGX_DONE: there is nothing to do.  If
+ * limit is not 0, parts of a lower number that have rows which were erased are
+ * made anew, and it is set to 0 when none is left.
+ */
 ngx_int_t ngx_lyftr_sqlite_parts_step(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_search_add_t *add, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+    ngx_lyftr_search_add_t *add, int64_t *limit, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
 
 /* the last row that it has */
 ngx_int_t ngx_lyftr_sqlite_searched(ngx_lyftr_sqlite_t *c, int64_t *last,

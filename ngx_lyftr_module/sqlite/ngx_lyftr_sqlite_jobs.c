@@ -22,7 +22,10 @@
 #define NGX_LYFTR_JOBS_REST_BUSY   5000
 #define NGX_LYFTR_JOBS_REST_QUIET  100
 
-/* one step of so many is first offered to those who make room */
+/*
+ * One step of so many is first offered to those who erase, or make room; while
+ * a database is adopted, its rows would come faster than segments of them.
+ */
 #define NGX_LYFTR_JOBS_FAIR        4
 
 
@@ -68,6 +71,10 @@ static ngx_lyftr_job_t  ngx_lyftr_jobs[] = {
       ngx_lyftr_job_count_active,
       ngx_lyftr_job_count_forget },
 
+    { ngx_lyftr_job_erase,
+      ngx_lyftr_job_erase_active,
+      ngx_lyftr_job_erase_forget },
+
     { ngx_lyftr_job_leave,
       ngx_lyftr_job_leave_active,
       ngx_lyftr_job_leave_forget },
@@ -104,6 +111,7 @@ ngx_str_t  ngx_lyftr_sqlite_jobs[] = {
     ngx_string("checkpoint"),
     ngx_string("flush"),
     ngx_string("count"),
+    ngx_string("erase"),
     ngx_string("leave"),
     ngx_string("clear"),
     ngx_string("sweep"),
@@ -148,7 +156,8 @@ ngx_lyftr_sqlite_housekeep(void *conn, ngx_msec_t deadline,
 
     rc = ngx_lyftr_jobs_look(c, deadline, err);
 
-    first = ++c->jobs->turns % NGX_LYFTR_JOBS_FAIR ? 0 : NGX_LYFTR_JOB_LEAVE;
+    first = (c->adopt || ++c->jobs->turns % NGX_LYFTR_JOBS_FAIR)
+            ? 0 : NGX_LYFTR_JOB_ERASE;
 
     for (i = 0; i < NGX_LYFTR_JOBS && rc == NGX_DONE; i++) {
         rc = ngx_lyftr_jobs_step(c, (first + i) % NGX_LYFTR_JOBS, deadline,
@@ -273,6 +282,7 @@ ngx_lyftr_jobs_begin(ngx_lyftr_sqlite_t *c)
         ngx_lyftr_jobs_tell(c, n, NULL);
     }
 
+    ngx_lyftr_job_erase_forget(c->jobs);
     ngx_lyftr_job_leave_forget(c->jobs);
     ngx_lyftr_job_clear_forget(c->jobs);
     ngx_lyftr_job_sweep_forget(c->jobs);
@@ -396,6 +406,12 @@ ngx_lyftr_job_rebuild(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_uint_t  n, begun;
 
     begun = (c->state.rebuild != 0);
+
+    /* it would make segments of rows that are erased and not yet gone */
+
+    if (!begun && c->state.erase) {
+        return NGX_DONE;
+    }
 
     rc = ngx_lyftr_rebuild_step(c, deadline, err);
 
@@ -543,6 +559,15 @@ ngx_lyftr_sqlite_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     own[NGX_LYFTR_GAUGE_KEEP] = c->dsn->keep / 1000;
     own[NGX_LYFTR_GAUGE_LEFT] = c->state.gone;
     own[NGX_LYFTR_GAUGE_LEFT_BYTES] = c->state.gone_bytes;
+    own[NGX_LYFTR_GAUGE_ERASING] = c->state.erasing - c->state.deleted;
+
+    if (own[NGX_LYFTR_GAUGE_ERASING] == 0
+        && (c->state.erase || c->state.emptying))
+    {
+        own[NGX_LYFTR_GAUGE_ERASING] = 1;
+    }
+
+    own[NGX_LYFTR_GAUGE_ERASED] = c->state.erased;
     gauges->bytes = ngx_lyftr_sqlite_size(c);
     gauges->adopted = ngx_lyftr_sqlite_adopt_share(c);
 }
@@ -562,7 +587,11 @@ ngx_lyftr_sqlite_many(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     sqlite3_stmt         *st;
     ngx_lyftr_segment_t  *s;
 
-    c->many = 0;
+    if (ngx_lyftr_sqlite_erased_total(c, &n, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    c->many = -n;
 
     for (i = 0; i < c->index.nsegments; i++) {
         s = &c->index.segments[i];

@@ -11,6 +11,7 @@
 #include <ngx_lyftr_sqlite_index.h>
 #include <ngx_lyftr_sqlite_keep.h>
 #include <ngx_lyftr_sqlite_leave.h>
+#include <ngx_lyftr_sqlite_erasing.h>
 #include <ngx_lyftr_sqlite_rebuild.h>
 
 
@@ -37,6 +38,7 @@ typedef enum {
     NGX_LYFTR_JOB_CHECKPOINT = 0,
     NGX_LYFTR_JOB_FLUSH,
     NGX_LYFTR_JOB_COUNT,
+    NGX_LYFTR_JOB_ERASE,
     NGX_LYFTR_JOB_LEAVE,
     NGX_LYFTR_JOB_CLEAR,
     NGX_LYFTR_JOB_SWEEP,
@@ -62,7 +64,9 @@ typedef enum {
     NGX_LYFTR_GAUGE_KEEP,              /* of the configuration */
     NGX_LYFTR_GAUGE_KEEP_LAG,
     NGX_LYFTR_GAUGE_LEFT,
-    NGX_LYFTR_GAUGE_LEFT_BYTES
+    NGX_LYFTR_GAUGE_LEFT_BYTES,
+    NGX_LYFTR_GAUGE_ERASING,
+    NGX_LYFTR_GAUGE_ERASED
 } ngx_lyftr_sqlite_gauge_e;
 
 
@@ -104,6 +108,7 @@ typedef struct {
     int64_t                  swept;        /* from this one on */
     ngx_lyftr_keep_t         keep;
     ngx_lyftr_leaving_t      leaving;
+    ngx_lyftr_erasing_t      erasing;
     ngx_uint_t               settle;       /* counts may have to follow, */
     ngx_uint_t               clear;        /* rows may have to go, */
     ngx_uint_t               adopted;      /* and a table of before */
@@ -172,6 +177,10 @@ ngx_int_t ngx_lyftr_job_leave(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_uint_t ngx_lyftr_job_leave_active(ngx_lyftr_sqlite_jobs_t *jobs);
 void ngx_lyftr_job_leave_forget(ngx_lyftr_sqlite_jobs_t *jobs);
+ngx_int_t ngx_lyftr_job_erase(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_uint_t ngx_lyftr_job_erase_active(ngx_lyftr_sqlite_jobs_t *jobs);
+void ngx_lyftr_job_erase_forget(ngx_lyftr_sqlite_jobs_t *jobs);
 ngx_int_t ngx_lyftr_job_clear(ngx_lyftr_sqlite_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 ngx_uint_t ngx_lyftr_job_clear_active(ngx_lyftr_sqlite_jobs_t *jobs);

@@ -44,21 +44,15 @@ static ngx_int_t ngx_lyftr_leave_row(void *data, ngx_lyftr_row_t *row,
 static ngx_int_t ngx_lyftr_leave_rest(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_leave_out(void *data, int64_t seq);
-static ngx_int_t ngx_lyftr_leave_count(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_leaving_t *l, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_tally(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_segment(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_leave_add(ngx_lyftr_leaving_t *l,
-    ngx_str_t *sender, int64_t rows, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_less(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, size_t *done, int64_t *gone,
     ngx_lyftr_error_t *err);
-static ngx_int_t ngx_lyftr_leave_rank(ngx_lyftr_sqlite_t *c,
-    ngx_lyftr_leaving_t *l, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_end(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *l, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_leave_change(ngx_lyftr_sqlite_t *c,
@@ -127,7 +121,15 @@ ngx_lyftr_leave_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
 static ngx_uint_t
 ngx_lyftr_leave_valid(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l)
 {
-    if (c->state.floor != l->floor || c->state.rebuild || c->index.nerased) {
+    if (c->state.floor != l->floor || c->state.rebuild) {
+        return 0;
+    }
+
+    if (l->erases) {
+        return 1;
+    }
+
+    if (c->state.erase) {
         return 0;
     }
 
@@ -253,7 +255,7 @@ ngx_lyftr_leave_out(void *data, int64_t seq)
 
 /* some senders are read, and then taken down */
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_leave_count(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
@@ -391,7 +393,7 @@ ngx_lyftr_leave_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_leave_add(ngx_lyftr_leaving_t *l, ngx_str_t *sender, int64_t rows,
     ngx_lyftr_error_t *err)
 {
@@ -465,7 +467,7 @@ ngx_lyftr_leave_less(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
  * counted meanwhile, are ranked again by who counts them.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_lyftr_leave_rank(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
@@ -551,6 +553,42 @@ ngx_lyftr_leave_change(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
     (void) sqlite3_bind_int64(st, 2, l->gone);
 
     return ngx_lyftr_sqlite_run(c, st, err);
+}
+
+
+ngx_int_t
+ngx_lyftr_leave_ranks(ngx_lyftr_sqlite_t *c, ngx_lyftr_leaving_t *l,
+    ngx_uint_t *ranks, ngx_lyftr_error_t *err)
+{
+    size_t                   at;
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_lyftr_top_t          top;
+    ngx_lyftr_leave_head_t   head;
+
+    *ranks = 0;
+
+    ngx_memzero(&top, sizeof(ngx_lyftr_top_t));
+
+    rc = ngx_lyftr_count_top(c, &top, err);
+
+    for (at = 0; rc == NGX_OK && at < l->tally.len; at += head.len) {
+
+        ngx_memcpy(&head, l->tally.data + at, sizeof(head));
+
+        at += sizeof(head);
+
+        for (i = 0; i < top.n; i++) {
+            *ranks |= (ngx_lyftr_key_cmp(top.sender[i].data,
+                                         top.sender[i].len,
+                                         l->tally.data + at, head.len)
+                       == 0);
+        }
+    }
+
+    ngx_lyftr_top_free(&top);
+
+    return rc;
 }
 
 

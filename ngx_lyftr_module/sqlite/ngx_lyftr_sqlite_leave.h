@@ -12,6 +12,7 @@
 
 typedef struct {
     ngx_uint_t             active;
+    ngx_uint_t             erases;         /* others than the first rows */
     ngx_uint_t             phase;
     int64_t                floor;          /* the rows after this one, */
     int64_t                to;             /* up to this one */
@@ -42,6 +43,21 @@ typedef struct {
 /* begins with the rows up to one, which are counted; of the first segment */
 void ngx_lyftr_leave_begin(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_leaving_t *leaving, int64_t to);
+
+/*
+ * Of rows that are erased: what each sender has of them, each once; then these
+ * counts are taken down, and the others ranked.  NGX_DONE: all are.
+ */
+ngx_int_t ngx_lyftr_leave_add(ngx_lyftr_leaving_t *leaving, ngx_str_t *sender,
+    int64_t rows, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_leave_count(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_leaving_t *leaving, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+ngx_int_t ngx_lyftr_leave_rank(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_leaving_t *leaving, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+
+/* is one of them among the largest, so that these are to be ranked? */
+ngx_int_t ngx_lyftr_leave_ranks(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_leaving_t *leaving, ngx_uint_t *ranks, ngx_lyftr_error_t *err);
 
 /* the next piece; NGX_DONE: they have left, and active is cleared */
 ngx_int_t ngx_lyftr_leave_step(ngx_lyftr_sqlite_t *c,

@@ -10,6 +10,8 @@ static ngx_int_t ngx_lyftr_sqlite_rows_next(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_one(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_one_erased(ngx_lyftr_sqlite_t *c,
+    int64_t seq, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_one_matches(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_list_t *list, int64_t seq, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_find(ngx_lyftr_sqlite_t *c, ngx_str_t *id,
@@ -161,6 +163,10 @@ ngx_lyftr_sqlite_one(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     rc = ngx_lyftr_sqlite_find(c, &list->query->id, &seq, err);
 
     if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_one_erased(c, seq, err);
+    }
+
+    if (rc == NGX_OK) {
         rc = ngx_lyftr_sqlite_one_matches(c, list, seq, err);
     }
 
@@ -175,6 +181,39 @@ ngx_lyftr_sqlite_one(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     return ngx_lyftr_sqlite_emit(c, list, seq, err);
+}
+
+
+/* NGX_OK: it is not, NGX_DECLINED: it is */
+
+static ngx_int_t
+ngx_lyftr_sqlite_one_erased(ngx_lyftr_sqlite_t *c, int64_t seq,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t      rc;
+    ngx_str_t      from;
+    sqlite3_stmt  *st;
+
+    if (c->state.erasing == 0) {
+        return NGX_OK;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_POSITION];
+
+    (void) sqlite3_bind_int64(st, 1, seq);
+
+    if (ngx_lyftr_sqlite_row_step(c, st, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_lyftr_sqlite_column(st, 4, &from);
+
+    rc = ngx_lyftr_sqlite_erased(c, seq, &from, err);
+
+    (void) sqlite3_reset(st);
+
+    return rc == NGX_ERROR ? NGX_ERROR
+                           : rc == NGX_OK ? NGX_DECLINED : NGX_OK;
 }
 
 

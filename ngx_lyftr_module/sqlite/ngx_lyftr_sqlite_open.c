@@ -85,6 +85,7 @@ ngx_lyftr_sqlite_open(void *dsn, ngx_uint_t flags,
 
     if (rc == NGX_ERROR
         || ngx_lyftr_sqlite_prepare(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_tombs_open(c, err) != NGX_OK
         || ngx_lyftr_sqlite_files_learn(c, err) != NGX_OK)
     {
         goto failed;
@@ -259,7 +260,7 @@ static ngx_int_t
 ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 {
     int         rc;
-    char        cache[64];
+    char        cache[96];
     int64_t     sync;
     ngx_uint_t  i;
 
@@ -277,14 +278,17 @@ ngx_lyftr_sqlite_configure(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
                       "PRAGMA synchronous = FULL;"
                       "PRAGMA wal_autocheckpoint = 0;"
                       "PRAGMA mmap_size = 0;"
-                      "PRAGMA secure_delete = OFF;"
                       "PRAGMA temp_store = MEMORY;"
                       "PRAGMA journal_size_limit = " NGX_LYFTR_SQLITE_WAL_SIZE,
                       NULL, NULL, NULL);
 
+    /* what is deleted is overwritten where anything may be erased */
+
     if (rc == SQLITE_OK) {
-        (void) snprintf(cache, sizeof(cache), "PRAGMA cache_size = -%lld",
-                        (long long) (c->dsn->cache / 1024));
+        (void) snprintf(cache, sizeof(cache), "PRAGMA cache_size = -%lld;"
+                        "PRAGMA secure_delete = %s",
+                        (long long) (c->dsn->cache / 1024),
+                        c->dsn->erase_key.len ? "ON" : "OFF");
 
         rc = sqlite3_exec(c->db, cache, NULL, NULL, NULL);
     }
@@ -341,6 +345,7 @@ ngx_lyftr_sqlite_close(void *conn)
     ngx_lyftr_sqlite_writer_free(c);
     ngx_lyftr_memtable_view_free(&c->index.view);
     ngx_lyftr_sqlite_stats_free(c);
+    ngx_lyftr_sqlite_tombs_close(c);
 
     sqlite3_free(c);
 }

@@ -19,6 +19,11 @@ static ngx_int_t ngx_lyftr_sqlite_parts_state(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_parts_sweep(ngx_lyftr_sqlite_t *c,
     int64_t id, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_parts_old(ngx_lyftr_sqlite_t *c,
+    ngx_lyftr_search_add_t *add, int64_t limit, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_sqlite_parts_forget(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_part_begin(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_search_add_t *add, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_sqlite_part_read(ngx_lyftr_sqlite_t *c,
@@ -38,7 +43,7 @@ static ngx_int_t ngx_lyftr_sqlite_parts(ngx_lyftr_sqlite_t *c,
 
 ngx_int_t
 ngx_lyftr_sqlite_parts_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *add,
-    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+    int64_t *limit, ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
     ngx_int_t                        rc;
     ngx_lyftr_sqlite_parts_state_t   state;
@@ -57,6 +62,18 @@ ngx_lyftr_sqlite_parts_step(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *add,
 
     if (state.dead) {
         return ngx_lyftr_sqlite_parts_sweep(c, state.dead, deadline, err);
+    }
+
+    add->old = 0;
+
+    if (*limit) {
+        rc = ngx_lyftr_sqlite_parts_old(c, add, *limit, deadline, err);
+
+        if (rc != NGX_DONE) {
+            return rc;
+        }
+
+        *limit = 0;
     }
 
     if (!c->dsn->search) {
@@ -109,6 +126,77 @@ ngx_lyftr_sqlite_parts_state(ngx_lyftr_sqlite_t *c,
     }
 
     (void) sqlite3_reset(st);
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    return rc;
+}
+
+
+/* begins the first one that is to be made anew; NGX_DONE: none is */
+
+static ngx_int_t
+ngx_lyftr_sqlite_parts_old(ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *add,
+    int64_t limit, ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    int            rc;
+    ngx_int_t      ok;
+    sqlite3_stmt  *st;
+
+    ok = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
+
+    if (ok != NGX_OK) {
+        return ok;
+    }
+
+    st = c->stmt[NGX_LYFTR_SQL_SEARCH_OLD];
+
+    (void) sqlite3_bind_int64(st, 1, limit);
+
+    rc = sqlite3_step(st);
+
+    if (rc == SQLITE_ROW) {
+        add->old = sqlite3_column_int64(st, 0);
+        add->level = sqlite3_column_int64(st, 1);
+        add->part.first = sqlite3_column_int64(st, 2);
+        add->part.last = sqlite3_column_int64(st, 3);
+
+    } else if (rc != SQLITE_DONE) {
+        (void) ngx_lyftr_sqlite_error(c, err);
+    }
+
+    (void) sqlite3_reset(st);
+
+    ngx_lyftr_sqlite_rollback(c);
+
+    if (rc == SQLITE_ROW) {
+        return c->dsn->search
+               ? ngx_lyftr_sqlite_part_begin(c, add, deadline, err)
+               : ngx_lyftr_sqlite_parts_forget(c, deadline, err);
+    }
+
+    return rc == SQLITE_DONE ? NGX_DONE : NGX_ERROR;
+}
+
+
+/* nobody makes them any more, and without one of them none is of use */
+
+static ngx_int_t
+ngx_lyftr_sqlite_parts_forget(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_lyftr_sqlite_begin(c, NGX_LYFTR_SQLITE_JOB, deadline, err);
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_run(c, c->stmt[NGX_LYFTR_SQL_SEARCH_FORGET],
+                                  err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_commit(c, err);
+    }
 
     ngx_lyftr_sqlite_rollback(c);
 
@@ -257,6 +345,16 @@ ngx_lyftr_sqlite_part_register(ngx_lyftr_sqlite_t *c,
 
     if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (add->old) {
+        st = c->stmt[NGX_LYFTR_SQL_SEARCH_REPLACE];
+
+        (void) sqlite3_bind_int64(st, 1, add->old);
+
+        if (ngx_lyftr_sqlite_run(c, st, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     if (add->level == 0) {

@@ -114,6 +114,9 @@ ngx_int_t
 ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
     sqlite3_stmt *st, ngx_lyftr_error_t *err)
 {
+    ngx_int_t  rc;
+    ngx_str_t  from;
+
     if (position->store != c->state.store
         || position->seq > ngx_max(c->index.last, c->state.mark))
     {
@@ -129,6 +132,14 @@ ngx_lyftr_sqlite_locate(ngx_lyftr_sqlite_t *c, ngx_lyftr_position_t *position,
     switch (sqlite3_step(st)) {
 
     case SQLITE_ROW:
+        ngx_lyftr_sqlite_column(st, 4, &from);
+
+        rc = ngx_lyftr_sqlite_erased(c, position->seq, &from, err);
+
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? NGX_DONE : NGX_ERROR;
+        }
+
         return (uint64_t) sqlite3_column_int64(st, 1) == position->hash
                ? NGX_OK : NGX_DECLINED;
 

@@ -81,7 +81,14 @@ static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
     " floor INTEGER NOT NULL DEFAULT 0,"                                      \
     " step INTEGER NOT NULL DEFAULT 0,"                                       \
     " gone INTEGER NOT NULL DEFAULT 0,"                                       \
-    " gone_bytes INTEGER NOT NULL DEFAULT 0);"                                \
+    " gone_bytes INTEGER NOT NULL DEFAULT 0,"                                 \
+    " erase INTEGER NOT NULL DEFAULT 0,"                                      \
+    " erasing INTEGER NOT NULL DEFAULT 0,"                                    \
+    " deleted INTEGER NOT NULL DEFAULT 0,"                                    \
+    " erased INTEGER NOT NULL DEFAULT 0,"                                     \
+    " emptying INTEGER NOT NULL DEFAULT 0,"                                   \
+    " tombs INTEGER NOT NULL DEFAULT 0,"                                      \
+    " erase_key TEXT NOT NULL DEFAULT '');"                                   \
                                                                               \
     "CREATE TABLE lyftr_search ("                                             \
     " id INTEGER PRIMARY KEY,"                                                \
@@ -101,6 +108,38 @@ static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
                                                                               \
     "INSERT INTO lyftr_state (id, store) VALUES (1, random());"               \
     "INSERT INTO lyftr_probe (id) VALUES (1);"
+
+
+/*
+ * What is to be erased, and the rows that are, until nothing of them is left.
+ * What remembers their ids afterwards is made with a key of the operator's.
+ */
+
+#define NGX_LYFTR_SQLITE_ERASE                                                \
+    "CREATE TABLE lyftr_erase ("                                              \
+    " id INTEGER PRIMARY KEY,"                                                \
+    " kind INTEGER NOT NULL,"                                                 \
+    " value TEXT NOT NULL,"                                                   \
+    " state INTEGER NOT NULL DEFAULT 0,"                                      \
+    " number INTEGER NOT NULL DEFAULT 0,"                                     \
+    " upto INTEGER NOT NULL DEFAULT 0,"                                       \
+    " rows INTEGER NOT NULL DEFAULT 0);"                                      \
+                                                                              \
+    "CREATE TABLE lyftr_erased ("                                             \
+    " seq INTEGER PRIMARY KEY,"                                               \
+    " number INTEGER NOT NULL,"                                               \
+    " part INTEGER NOT NULL,"                                                 \
+    " deleted INTEGER NOT NULL DEFAULT 0);"                                   \
+                                                                              \
+    "CREATE INDEX lyftr_listed ON lyftr_erased (seq)"                         \
+    " WHERE part = 0 AND deleted = 0;"                                        \
+                                                                              \
+    "CREATE TABLE lyftr_tomb ("                                               \
+    " no INTEGER PRIMARY KEY,"                                                \
+    " mark INTEGER NOT NULL,"                                                 \
+    " hash BLOB NOT NULL);"                                                   \
+                                                                              \
+    "CREATE INDEX lyftr_tomb_mark ON lyftr_tomb (mark);"
 
 
 /* the place of the newest row is not given again when it leaves */
@@ -123,7 +162,12 @@ static sqlite3_stmt *ngx_lyftr_sqlite_columns(sqlite3 *db);
     "CREATE VIEW messages AS SELECT"                                          \
     " message_id, from_msisdn, to_msisdn, ts, text, created_at, type, raw"    \
     " FROM lyftr_message LEFT JOIN lyftr_extra USING (seq)"                   \
-    " WHERE seq > (SELECT floor FROM lyftr_state);"
+    " WHERE seq > (SELECT floor FROM lyftr_state)"                            \
+    " AND NOT EXISTS (SELECT 1 FROM lyftr_erased AS e"                        \
+    " WHERE e.seq = lyftr_message.seq)"                                       \
+    " AND NOT EXISTS (SELECT 1 FROM lyftr_erase WHERE kind = 1"               \
+    " AND state > 0 AND value = from_msisdn"                                  \
+    " AND upto >= lyftr_message.seq);"
 
 
 static const char  ngx_lyftr_sqlite_tables[] =
@@ -140,14 +184,15 @@ static const char  ngx_lyftr_sqlite_tables[] =
 
     NGX_LYFTR_SQLITE_LEAVE
     NGX_LYFTR_SQLITE_EXTRA
-    NGX_LYFTR_SQLITE_INDEXES;
+    NGX_LYFTR_SQLITE_INDEXES
+    NGX_LYFTR_SQLITE_ERASE;
 
 
 /* with it the file is ours */
 
 #define NGX_LYFTR_SQLITE_MINE                                                 \
     "PRAGMA application_id = 0x4c594652;"                                     \
-    "PRAGMA user_version = 5;"
+    "PRAGMA user_version = 6;"
 
 static const char  ngx_lyftr_sqlite_mine[] = NGX_LYFTR_SQLITE_MINE;
 
@@ -164,7 +209,18 @@ static const char  ngx_lyftr_sqlite_mark[] =
     NGX_LYFTR_SQLITE_VIEW
 
 
-/* what version 4 lacks but the view, and what version 3 does */
+/* what version 5 lacks but the view, what version 4 does, and version 3 */
+
+#define NGX_LYFTR_SQLITE_ERASES                                               \
+    "ALTER TABLE lyftr_state ADD COLUMN erase INTEGER NOT NULL DEFAULT 0;"    \
+    "ALTER TABLE lyftr_state ADD COLUMN erasing INTEGER NOT NULL DEFAULT 0;"  \
+    "ALTER TABLE lyftr_state ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;"  \
+    "ALTER TABLE lyftr_state ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;"   \
+    "ALTER TABLE lyftr_state ADD COLUMN emptying INTEGER NOT NULL DEFAULT 0;" \
+    "ALTER TABLE lyftr_state ADD COLUMN tombs INTEGER NOT NULL DEFAULT 0;"    \
+    "ALTER TABLE lyftr_state ADD COLUMN erase_key TEXT NOT NULL DEFAULT '';"  \
+    NGX_LYFTR_SQLITE_ERASE                                                    \
+    "PRAGMA user_version = 6;"
 
 #define NGX_LYFTR_SQLITE_FLOOR                                                \
     "ALTER TABLE lyftr_state ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;"    \
@@ -175,7 +231,7 @@ static const char  ngx_lyftr_sqlite_mark[] =
     "ALTER TABLE lyftr_count ADD COLUMN less INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE lyftr_count ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"     \
     NGX_LYFTR_SQLITE_LESS                                                     \
-    "PRAGMA user_version = 5;"
+    NGX_LYFTR_SQLITE_ERASES
 
 #define NGX_LYFTR_SQLITE_VERSION_3                                            \
     NGX_LYFTR_SQLITE_NEWER                                                    \
@@ -196,8 +252,9 @@ static const char  ngx_lyftr_sqlite_version_1[] =
     "DROP TABLE lyftr_state;"
     NGX_LYFTR_SQLITE_LEAVE
     NGX_LYFTR_SQLITE_INDEXES
+    NGX_LYFTR_SQLITE_ERASE
     NGX_LYFTR_SQLITE_NEWER
-    "PRAGMA user_version = 5;";
+    "PRAGMA user_version = 6;";
 
 
 static const char  ngx_lyftr_sqlite_version_2[] =
@@ -222,6 +279,11 @@ static const char  ngx_lyftr_sqlite_version_4[] =
     NGX_LYFTR_SQLITE_FLOOR
     NGX_LYFTR_SQLITE_VIEW;
 
+static const char  ngx_lyftr_sqlite_version_5[] =
+    "DROP VIEW messages;"
+    NGX_LYFTR_SQLITE_ERASES
+    NGX_LYFTR_SQLITE_VIEW;
+
 
 /* what brings each version, from 1 on, to this one */
 
@@ -229,7 +291,8 @@ static const char  *ngx_lyftr_sqlite_migrations[] = {
     ngx_lyftr_sqlite_version_1,
     ngx_lyftr_sqlite_version_2,
     ngx_lyftr_sqlite_version_3,
-    ngx_lyftr_sqlite_version_4
+    ngx_lyftr_sqlite_version_4,
+    ngx_lyftr_sqlite_version_5
 };
 
 

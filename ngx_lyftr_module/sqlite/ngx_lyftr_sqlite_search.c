@@ -146,6 +146,10 @@ ngx_lyftr_sqlite_search_few(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
     }
 
     if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_erased_bits(c, &list->sources, &bits, err);
+    }
+
+    if (rc == NGX_OK) {
         rc = (ngx_lyftr_bitmap_count(&bits) > NGX_LYFTR_SEARCH_FEW)
              ? NGX_DECLINED : ngx_lyftr_search_sorted(c, list, &bits, err);
     }
@@ -279,7 +283,10 @@ ngx_lyftr_search_found(ngx_lyftr_sqlite_t *c, ngx_lyftr_list_t *list,
 {
     int64_t  n;
 
-    if (ngx_lyftr_sqlite_match(c, needle, bits, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_match(c, needle, bits, err) != NGX_OK
+        || ngx_lyftr_sqlite_erased_bits(c, &list->sources, bits, err)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

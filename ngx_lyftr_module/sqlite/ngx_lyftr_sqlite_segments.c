@@ -41,7 +41,14 @@ ngx_lyftr_segments_read(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
     state->step = sqlite3_column_int64(st, 11);
     state->gone = sqlite3_column_int64(st, 12);
     state->gone_bytes = sqlite3_column_int64(st, 13);
+    state->erase = sqlite3_column_int64(st, 14);
+    state->erasing = sqlite3_column_int64(st, 15);
+    state->deleted = sqlite3_column_int64(st, 16);
+    state->erased = sqlite3_column_int64(st, 17);
+    state->emptying = sqlite3_column_int64(st, 18);
+    state->tombs = sqlite3_column_int64(st, 19);
 
+    c->index.holes = (state->erasing != 0);
     c->index.floor = state->floor;
 
     (void) sqlite3_reset(st);
@@ -117,6 +124,12 @@ ngx_lyftr_sqlite_segments(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     c->index.segments = segments;
     c->index.nsegments = n;
+    c->generation = 0;
+
+    if (ngx_lyftr_sqlite_erased_read(c, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     c->generation = c->state.generation;
 
     word = ngx_lyftr_sqlite_word(c, NGX_LYFTR_WORD_GENERATION);
@@ -180,6 +193,7 @@ void
 ngx_lyftr_segments_forget(ngx_lyftr_sqlite_t *c)
 {
     ngx_lyftr_index_forget(&c->index);
+    ngx_lyftr_sqlite_erased_free(c);
 
     c->generation = 0;
 }

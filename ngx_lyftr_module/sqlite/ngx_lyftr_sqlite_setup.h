@@ -15,7 +15,7 @@
 
 /* the application_id of a database that is ours */
 #define NGX_LYFTR_SQLITE_APP       0x4c594652  /* LYFR */
-#define NGX_LYFTR_SQLITE_VERSION   5
+#define NGX_LYFTR_SQLITE_VERSION   6
 
 
 struct ngx_lyftr_adopt_s {

@@ -48,17 +48,20 @@ ngx_lyftr_sqlite_stats(void *conn, ngx_lyftr_stats_t *stats,
 {
     ngx_lyftr_sqlite_t *c = conn;
 
+    int64_t     erased;
     ngx_uint_t  i;
 
     ngx_lyftr_sqlite_stats_free(c);
 
     ngx_memzero(stats, sizeof(ngx_lyftr_stats_t));
 
-    if (ngx_lyftr_sqlite_view(c, err) != NGX_OK) {
+    if (ngx_lyftr_sqlite_view(c, err) != NGX_OK
+        || ngx_lyftr_sqlite_erased_total(c, &erased, err) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    stats->total = c->index.view.rows;
+    stats->total = c->index.view.rows - erased;
 
     for (i = 0; i < c->index.nsegments; i++) {
         stats->total += c->index.segments[i].rows;

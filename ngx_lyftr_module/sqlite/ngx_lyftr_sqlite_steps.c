@@ -14,6 +14,8 @@
 #define NGX_LYFTR_JOBS_IDLE      200
 
 
+static ngx_int_t ngx_lyftr_job_guard(ngx_lyftr_sqlite_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_uint_t ngx_lyftr_job_counts(ngx_lyftr_sqlite_t *c, int64_t last);
 static ngx_int_t ngx_lyftr_job_leave_due(ngx_lyftr_sqlite_t *c, int64_t *to,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
@@ -61,13 +63,8 @@ ngx_lyftr_job_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return NGX_DONE;
     }
 
-    if (jobs->steps.guard == NULL) {
-        jobs->steps.guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_JOBS,
-                                              deadline, err);
-
-        if (jobs->steps.guard == NULL) {
-            return NGX_ERROR;
-        }
+    if (ngx_lyftr_job_guard(c, deadline, err) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     rc = ngx_lyftr_sqlite_checkpoint(c, jobs->steps.guard, deadline, err);
@@ -77,6 +74,23 @@ ngx_lyftr_job_checkpoint(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     jobs->steps.pages = ngx_lyftr_sqlite_pages(c);
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_lyftr_job_guard(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_lyftr_steps_t  *steps;
+
+    steps = &c->jobs->steps;
+
+    if (steps->guard == NULL) {
+        steps->guard = ngx_lyftr_sqlite_open(c->dsn, NGX_LYFTR_OPEN_JOBS,
+                                             deadline, err);
+    }
+
+    return steps->guard ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -109,7 +123,14 @@ ngx_lyftr_job_flush(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         first = c->state.indexed;
         last = ngx_lyftr_memtable_number(first + 1) + NGX_LYFTR_SEGMENT;
 
+        /* or of as few rows as there are, so that they can be erased */
+
+        if (first < c->jobs->steps.erasing.upto) {
+            last = ngx_min(last, c->jobs->steps.erasing.upto);
+        }
+
         if (c->index.last < last
+            || ngx_lyftr_erasing_holds(c, &c->jobs->steps.erasing)
             || ngx_lyftr_job_counts(c, last)
             || (c->jobs->steps.leaving.active
                 && c->jobs->steps.leaving.segment.id == 0))
@@ -168,6 +189,7 @@ ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 {
     int64_t                   n;
     ngx_int_t                 rc;
+    ngx_lyftr_leaving_t      *leaving;
     ngx_lyftr_sqlite_jobs_t  *jobs;
 
     jobs = c->jobs;
@@ -176,7 +198,9 @@ ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         n = c->index.last - c->state.counted;
 
         if (n <= 0
+            || ngx_lyftr_erasing_holds(c, &jobs->steps.erasing)
             || (n < NGX_LYFTR_TALLY
+                && c->state.counted >= jobs->steps.erasing.upto
                 && ngx_lyftr_clock() - jobs->steps.since < NGX_LYFTR_JOBS_IDLE))
         {
             return NGX_DONE;
@@ -190,10 +214,13 @@ ngx_lyftr_job_count(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
 
     ngx_memzero(&jobs->steps.count.next, sizeof(ngx_lyftr_count_next_t));
 
-    if (jobs->steps.leaving.active) {
-        jobs->steps.count.next.top = &jobs->steps.leaving.top;
-        jobs->steps.count.next.ranked = &jobs->steps.leaving.ranked;
-        jobs->steps.count.next.gone = &jobs->steps.leaving.gone;
+    leaving = jobs->steps.leaving.active ? &jobs->steps.leaving
+                                         : &jobs->steps.erasing.leaving;
+
+    if (leaving->active) {
+        jobs->steps.count.next.top = &leaving->top;
+        jobs->steps.count.next.ranked = &leaving->ranked;
+        jobs->steps.count.next.gone = &leaving->gone;
     }
 
     rc = ngx_lyftr_count_step(c, &jobs->steps.count, deadline, err);
@@ -220,6 +247,77 @@ ngx_lyftr_job_count_forget(ngx_lyftr_sqlite_jobs_t *jobs)
     if (jobs->steps.leaving.active) {
         ngx_lyftr_job_leave_forget(jobs);
     }
+
+    if (jobs->steps.erasing.leaving.active) {
+        ngx_lyftr_job_erase_forget(jobs);
+    }
+}
+
+
+/* rows that somebody wants to be erased */
+
+ngx_int_t
+ngx_lyftr_job_erase(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_int_t            rc;
+    ngx_lyftr_steps_t   *steps;
+    ngx_lyftr_erasing_t *erasing;
+
+    steps = &c->jobs->steps;
+    erasing = &steps->erasing;
+
+    if (c->adopt || c->state.rebuild
+        || (c->state.erase == 0 && c->state.emptying == 0))
+    {
+        return NGX_DONE;
+    }
+
+    if (ngx_lyftr_job_guard(c, deadline, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* what changes the counts, or the segments, ends before */
+
+    erasing->busy = steps->leaving.active || steps->settle
+                    || steps->flush.active || steps->count.active;
+    erasing->merging = steps->merge.active;
+    erasing->sweeping = steps->sweep || steps->adopted;
+
+    rc = ngx_lyftr_erasing_step(c, erasing, deadline, err);
+
+    if (rc == NGX_DONE && erasing->id == 0) {
+        rc = ngx_lyftr_erasing_rest(c, erasing, steps->guard, deadline, err);
+    }
+
+    if (erasing->settle) {
+        erasing->settle = 0;
+        steps->settle = 1;
+    }
+
+    if (erasing->sweep) {
+        erasing->sweep = 0;
+        ngx_lyftr_job_sweep_forget(c->jobs);
+    }
+
+    return rc;
+}
+
+
+ngx_uint_t
+ngx_lyftr_job_erase_active(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    return ngx_lyftr_erasing_active(&jobs->steps.erasing);
+}
+
+
+void
+ngx_lyftr_job_erase_forget(ngx_lyftr_sqlite_jobs_t *jobs)
+{
+    ngx_lyftr_erasing_free(&jobs->steps.erasing);
+    ngx_lyftr_job_sweep_forget(jobs);
+
+    jobs->steps.settle = 1;
 }
 
 
@@ -248,7 +346,7 @@ ngx_lyftr_job_leave(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return rc == NGX_DONE ? NGX_OK : rc;
     }
 
-    if (jobs->steps.settle) {
+    if (jobs->steps.settle && !jobs->steps.erasing.leaving.active) {
         rc = ngx_lyftr_leave_settle(c, deadline, err);
 
         if (rc == NGX_DONE) {
@@ -295,7 +393,7 @@ ngx_lyftr_job_leave_due(ngx_lyftr_sqlite_t *c, int64_t *to,
 
     if (c->adopt
         || c->state.rebuild
-        || c->index.nerased
+        || c->state.erase
         || (c->index.nsegments == 0
             && (steps->flush.active
                 || c->index.last - c->state.indexed >= NGX_LYFTR_SEGMENT)))
@@ -367,9 +465,11 @@ ngx_lyftr_job_clear(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         return rc == NGX_DONE ? NGX_OK : rc;
     }
 
+    /* also when rows are erased, for it has them too */
+
     if (steps->adopted
         && c->adopt == NULL
-        && (c->dsn->keep || c->dsn->keep_bytes))
+        && (c->dsn->keep || c->dsn->keep_bytes || c->state.erase))
     {
         rc = ngx_lyftr_clear_adopted(c, deadline, err);
 
@@ -467,6 +567,7 @@ ngx_lyftr_job_wanted(void *data, int64_t segment)
            || (jobs->steps.merge.active
                && jobs->steps.merge.segment.id == segment)
            || ngx_lyftr_leave_wants(&jobs->steps.leaving, segment)
+           || ngx_lyftr_erasing_wants(&jobs->steps.erasing, segment)
            || ngx_lyftr_rebuild_wants(&jobs->rebuild, segment);
 }
 
@@ -509,6 +610,12 @@ ngx_lyftr_job_merge(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
         }
 
         return rc;
+    }
+
+    /* what is erased from segments is known by their numbers */
+
+    if (c->state.erase) {
+        return NGX_DONE;
     }
 
     ngx_memzero(&policy, sizeof(ngx_lyftr_policy_t));
@@ -560,7 +667,8 @@ ngx_int_t
 ngx_lyftr_job_search(ngx_lyftr_sqlite_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
-    return ngx_lyftr_sqlite_parts_step(c, &c->jobs->steps.search, deadline,
+    return ngx_lyftr_sqlite_parts_step(c, &c->jobs->steps.search,
+                                       &c->jobs->steps.erasing.limit, deadline,
                                        err);
 }
 

@@ -26,7 +26,8 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_STATE */
     "SELECT generation, indexed, counted, counting, senders, next, damaged,"
-    " rebuild, mark, store, floor, step, gone, gone_bytes FROM lyftr_state",
+    " rebuild, mark, store, floor, step, gone, gone_bytes, erase, erasing,"
+    " deleted, erased, emptying, tombs FROM lyftr_state",
 
     /* NGX_LYFTR_SQL_SEGMENTS */
     "SELECT id, level, first, last, rows, id_height, time_height,"
@@ -256,6 +257,45 @@ static const char  *ngx_lyftr_sqlite_statements[] = {
 
     /* NGX_LYFTR_SQL_SEARCH_DELETE */
     "DELETE FROM lyftr_search WHERE id = ?1",
+
+    /* NGX_LYFTR_SQL_SEARCH_OLD: a part of before that has rows that went */
+    "SELECT id, level, first, last FROM lyftr_search AS s WHERE level >= 0"
+    " AND id < ?1 AND EXISTS (SELECT 1 FROM lyftr_erased"
+    " WHERE seq > s.first AND seq <= s.last) LIMIT 1",
+
+    /* NGX_LYFTR_SQL_SEARCH_REPLACE */
+    "UPDATE lyftr_search SET level = -1 WHERE id = ?1",
+
+    /* NGX_LYFTR_SQL_ERASE_MARKS: those of senders */
+    "SELECT value, max(upto), max(CASE WHEN state < 3 THEN number ELSE 0 END)"
+    " FROM lyftr_erase WHERE kind = 1 AND state > 0 GROUP BY value",
+
+    /* NGX_LYFTR_SQL_ERASE_LISTED */
+    "SELECT m.seq, m.id_hash, m.instant, m.message_id, m.from_msisdn,"
+    " e.number FROM lyftr_erased AS e INDEXED BY lyftr_listed"
+    " CROSS JOIN lyftr_message AS m ON m.seq = e.seq"
+    " WHERE e.part = 0 AND e.deleted = 0 ORDER BY e.seq",
+
+    /* NGX_LYFTR_SQL_ERASED */
+    "SELECT 1 FROM lyftr_erased WHERE seq = ?1",
+
+    /* NGX_LYFTR_SQL_ERASED_ALL */
+    "SELECT seq FROM lyftr_erased WHERE seq > ?1 AND seq <= ?2"
+    " AND number > ?3 ORDER BY seq",
+
+    /* NGX_LYFTR_SQL_ERASED_ADD */
+    "INSERT OR IGNORE INTO lyftr_erased (seq, number, part)"
+    " VALUES (?1, ?2, ?3)",
+
+    /* NGX_LYFTR_SQL_TOMBS */
+    "SELECT no, mark FROM lyftr_tomb WHERE no > ?1 ORDER BY no",
+
+    /* NGX_LYFTR_SQL_TOMB */
+    "SELECT 1 FROM lyftr_tomb WHERE mark = ?1 AND hash = ?2",
+
+    /* NGX_LYFTR_SQL_TOMB_ADD */
+    "INSERT INTO lyftr_tomb (mark, hash) SELECT ?1, ?2 WHERE NOT EXISTS"
+    " (SELECT 1 FROM lyftr_tomb WHERE mark = ?1 AND hash = ?2)",
 
     /* NGX_LYFTR_SQL_GRAM */
     "SELECT data FROM lyftr_gram WHERE no = ?1",

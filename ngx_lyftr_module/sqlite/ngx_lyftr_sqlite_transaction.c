@@ -96,6 +96,10 @@ ngx_lyftr_sqlite_begin_as(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         return ngx_lyftr_lease_fence(c, err);
     }
 
+    if (t->write == NGX_LYFTR_SQLITE_ASK) {
+        return ngx_lyftr_segments_read(c, err);
+    }
+
     return t->write ? ngx_lyftr_sqlite_writer_begin(c, err) : NGX_OK;
 }
 

@@ -83,7 +83,7 @@ static const char  *ngx_lyftr_verify_faults[] = {
     " FROM lyftr_search WHERE level >= 0)"
     " WHERE last <= first OR first < same OR first > max(ifnull(before, 0),"
     " (SELECT floor FROM lyftr_state))"
-    " OR last > (SELECT max(ifnull(max(seq), 0), (SELECT floor FROM"
+    " OR last > (SELECT max(ifnull(max(seq), 0), (SELECT indexed FROM"
     " lyftr_state)) FROM lyftr_message)",
 
     NULL
@@ -202,7 +202,10 @@ ngx_lyftr_verify_part(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 }
 
 
-/* while all is made anew there is nothing to compare */
+/*
+ * While all is made anew there is nothing to compare, and while rows are erased
+ * not everything has them any more.
+ */
 
 static ngx_int_t
 ngx_lyftr_verify_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
@@ -210,7 +213,7 @@ ngx_lyftr_verify_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_sqlite_verify_t *v,
 {
     int64_t  pages, size;
 
-    if (c->state.rebuild) {
+    if (c->state.rebuild || c->state.erase) {
         v->active = 0;
         v->version = 0;
         ngx_lyftr_verify_segment_free(v);

@@ -31,6 +31,8 @@
 static ngx_int_t ngx_lyftr_sqlite_sync_log(ngx_lyftr_sqlite_t *c,
     ngx_lyftr_error_t *err);
 static int64_t ngx_lyftr_sqlite_limit(ngx_lyftr_sqlite_t *c);
+static int ngx_lyftr_sqlite_restart_as(ngx_lyftr_sqlite_t *c, int mode,
+    int wait);
 static ngx_int_t ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c,
     int64_t *content, ngx_lyftr_error_t *err);
 static void ngx_lyftr_sqlite_wal_trim_at(ngx_lyftr_sqlite_t *c);
@@ -424,12 +426,24 @@ ngx_lyftr_sqlite_content(ngx_lyftr_sqlite_t *c, int64_t *content,
 int
 ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
 {
-    int  rc, mode;
+    int  mode;
 
     mode = SQLITE_CHECKPOINT_RESTART;
 
     if (ngx_lyftr_sqlite_wal_size(c) >= ngx_lyftr_sqlite_limit(c)) {
         mode = SQLITE_CHECKPOINT_TRUNCATE;
+    }
+
+    return ngx_lyftr_sqlite_restart_as(c, mode, wait);
+}
+
+
+static int
+ngx_lyftr_sqlite_restart_as(ngx_lyftr_sqlite_t *c, int mode, int wait)
+{
+    int  rc;
+
+    if (mode == SQLITE_CHECKPOINT_TRUNCATE) {
         ngx_lyftr_sqlite_wal_trim(c);
     }
 
@@ -449,6 +463,36 @@ ngx_lyftr_sqlite_restart(ngx_lyftr_sqlite_t *c, int wait)
     }
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_lyftr_sqlite_empty(ngx_lyftr_sqlite_t *c, int wait, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int        rc;
+    ngx_int_t  ok;
+
+    ok = ngx_lyftr_sqlite_lock(c, deadline, err);
+
+    if (ok != NGX_OK) {
+        return ok;
+    }
+
+    ok = ngx_lyftr_sqlite_files(c, err);
+
+    if (ok == NGX_OK) {
+        rc = ngx_lyftr_sqlite_restart_as(c, SQLITE_CHECKPOINT_TRUNCATE, wait);
+
+        if (rc != SQLITE_OK) {
+            ok = (rc & 0xff) == SQLITE_BUSY ? NGX_DONE
+                                            : ngx_lyftr_sqlite_error(c, err);
+        }
+    }
+
+    ngx_lyftr_sqlite_unlock(c);
+
+    return ok;
 }
 
 

@@ -121,6 +121,10 @@ ngx_lyftr_sqlite_writer_prepare(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
         rc = ngx_lyftr_filter_load_all(&c->index, err);
     }
 
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_sqlite_tombs_read(c, err);
+    }
+
     (void) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 
     return rc;
@@ -138,7 +142,8 @@ ngx_lyftr_sqlite_writer_begin(ngx_lyftr_sqlite_t *c, ngx_lyftr_error_t *err)
 
     if (ngx_lyftr_segments_read(c, err) != NGX_OK
         || ngx_lyftr_sqlite_admit(c, err) != NGX_OK
-        || ngx_lyftr_filter_load_all(&c->index, err) != NGX_OK)
+        || ngx_lyftr_filter_load_all(&c->index, err) != NGX_OK
+        || ngx_lyftr_sqlite_tombs_read(c, err) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -313,6 +318,14 @@ ngx_lyftr_sqlite_append(ngx_lyftr_sqlite_t *c, ngx_lyftr_message_t *m,
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (c->state.tombs) {
+        rc = ngx_lyftr_sqlite_tombs_has(c, &m->message_id, err);
+
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? NGX_DECLINED : NGX_ERROR;
+        }
     }
 
     if (ngx_lyftr_sqlite_insert_row(c, m, created, row, err) != NGX_OK) {

@@ -102,6 +102,22 @@ typedef struct {
 } ngx_lyftr_stats_t;
 
 
+/* what is to be erased: all rows that have this value there */
+
+typedef enum {
+    NGX_LYFTR_ERASE_ID = 0,
+    NGX_LYFTR_ERASE_FROM,
+    NGX_LYFTR_ERASE_TO
+} ngx_lyftr_erase_e;
+
+
+typedef struct {
+    ngx_lyftr_erase_e    kind;
+    ngx_str_t            value;
+    int64_t              rows;             /* then: that it had */
+} ngx_lyftr_erase_t;
+
+
 /* how the value of a parameter is written, and kept as an ngx_int_t */
 
 typedef enum {
@@ -110,7 +126,8 @@ typedef enum {
     NGX_LYFTR_PARAM_BYTES,                 /* a size */
     NGX_LYFTR_PARAM_FLAG,                  /* on or off */
     NGX_LYFTR_PARAM_WORD,                  /* it is there, or is not */
-    NGX_LYFTR_PARAM_ENUM                   /* one of some words */
+    NGX_LYFTR_PARAM_ENUM,                  /* one of some words */
+    NGX_LYFTR_PARAM_KEY                    /* a file; its bytes, an ngx_str_t */
 } ngx_lyftr_param_e;
 
 
@@ -359,6 +376,17 @@ typedef struct {
      * that was committed is in the store's own file.
      */
     void               (*settle)(void *conn, ngx_msec_t deadline);
+
+    /*
+     * Erases rows: when it returns NGX_OK nothing that is read shows any of
+     * them, nor ever will, and what is left of them goes by the housekeeping.
+     * Called outside of a transaction.  What has begun goes on after
+     * NGX_LYFTR_ERR_TIMEOUT, and the same again waits for the rest.  NULL: the
+     * backend cannot.  erases() says if this store can.
+     */
+    ngx_int_t          (*erase)(void *conn, ngx_lyftr_erase_t *erase,
+                             ngx_msec_t deadline, ngx_lyftr_error_t *err);
+    ngx_uint_t         (*erases)(void *dsn);
 } ngx_lyftr_backend_t;
 
 

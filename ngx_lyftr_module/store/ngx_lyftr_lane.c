@@ -235,7 +235,9 @@ ngx_lyftr_lane_begin(ngx_lyftr_lane_t *lane, ngx_msec_t deadline)
             ngx_lyftr_status_set(store->status->opened, store->dsn_hash);
         }
 
-        if (channel->type == NGX_LYFTR_CHANNEL_PROBE) {
+        if (channel->type == NGX_LYFTR_CHANNEL_PROBE
+            || channel->type == NGX_LYFTR_CHANNEL_ERASE)
+        {
             return NGX_OK;
         }
 

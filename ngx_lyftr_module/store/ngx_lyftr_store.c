@@ -3,9 +3,13 @@
 
 /*
  * Connections of a process besides its readers: writer, leader, probe, jobs,
- * check, and two that follow the log.
+ * check, and two that follow the log.  One that erases is seldom there.
  */
 #define NGX_LYFTR_STORE_OTHERS     7
+
+/* bytes of a key */
+#define NGX_LYFTR_STORE_KEY_MIN    32
+#define NGX_LYFTR_STORE_KEY_MAX    4096
 
 /* the longest time of a check, a year */
 #define NGX_LYFTR_STORE_CHECK      (365 * 24 * 3600 * (ngx_int_t) 1000)
@@ -24,6 +28,8 @@ static ngx_lyftr_param_t *ngx_lyftr_store_find(ngx_lyftr_param_t *param,
     ngx_str_t *arg);
 static char *ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param,
     void *base, ngx_str_t *arg);
+static char *ngx_lyftr_store_key(ngx_conf_t *cf, ngx_str_t *key,
+    ngx_str_t *arg, ngx_str_t *path);
 static char *ngx_lyftr_store_word(ngx_conf_t *cf, ngx_lyftr_param_t *param,
     void *base, ngx_str_t *arg, ngx_str_t *s);
 static ngx_uint_t ngx_lyftr_store_takes(ngx_lyftr_backend_t *backend,
@@ -40,6 +46,7 @@ static const char  *ngx_lyftr_store_units[] = {
     "",
     " milliseconds",
     " bytes",
+    "",
     "",
     "",
     ""
@@ -341,6 +348,11 @@ ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param, void *base,
         n = 1;
         break;
 
+    case NGX_LYFTR_PARAM_KEY:
+        return ngx_lyftr_store_key(cf, (ngx_str_t *) ((u_char *) base
+                                                      + param->offset),
+                                   arg, &s);
+
     case NGX_LYFTR_PARAM_ENUM:
         return ngx_lyftr_store_word(cf, param, base, arg, &s);
 
@@ -357,6 +369,86 @@ ngx_lyftr_store_value(ngx_conf_t *cf, ngx_lyftr_param_t *param, void *base,
     }
 
     *(ngx_int_t *) ((u_char *) base + param->offset) = n;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * The bytes of a file as they are.  It is read before the workers give up what
+ * the master may do, so that they need not be able to.
+ */
+
+static char *
+ngx_lyftr_store_key(ngx_conf_t *cf, ngx_str_t *key, ngx_str_t *arg,
+    ngx_str_t *path)
+{
+    ssize_t          n;
+    ngx_str_t        name;
+    const char      *wrong;
+    ngx_file_t       file;
+    ngx_file_info_t  fi;
+
+    name = *path;
+
+    if (name.len == 0 || ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid value in \"%V\"",
+                           arg);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = name;
+    file.log = cf->log;
+    file.fd = ngx_open_file(name.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                            NGX_FILE_OPEN, 0);
+
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", &name);
+        return NGX_CONF_ERROR;
+    }
+
+    wrong = NULL;
+    n = 0;
+
+    key->data = ngx_palloc(cf->pool, NGX_LYFTR_STORE_KEY_MAX + 1);
+
+    if (key->data == NULL) {
+        wrong = "cannot be kept";
+
+    } else if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR
+               || !ngx_is_file(&fi))
+    {
+        wrong = "is not a file";
+
+    } else if (fi.st_mode & (S_IRWXG|S_IRWXO)) {
+        wrong = "can be read by others, so that it is no secret: chmod 600";
+
+    } else {
+        n = ngx_read_file(&file, key->data, NGX_LYFTR_STORE_KEY_MAX + 1, 0);
+
+        if (n == NGX_ERROR || n > NGX_LYFTR_STORE_KEY_MAX) {
+            wrong = "is too long, or cannot be read";
+
+        } else if (n < NGX_LYFTR_STORE_KEY_MIN) {
+            wrong = "is too short, it must be at least 32 bytes";
+        }
+    }
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", &name);
+    }
+
+    if (wrong) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the key in \"%V\" %s", &name, wrong);
+        return NGX_CONF_ERROR;
+    }
+
+    key->len = n;
 
     return NGX_CONF_OK;
 }

@@ -34,6 +34,7 @@ typedef enum {
     NGX_LYFTR_CHANNEL_PROBE,           /* no transaction around operations */
     NGX_LYFTR_CHANNEL_BODY,            /* nor a connection */
     NGX_LYFTR_CHANNEL_FOLLOW,          /* short reads, one after the other */
+    NGX_LYFTR_CHANNEL_ERASE,           /* no transaction around operations */
     NGX_LYFTR_CHANNEL_LEAD,            /* this and the next: no operations */
     NGX_LYFTR_CHANNEL_JOBS,
     NGX_LYFTR_CHANNEL_CHECK,

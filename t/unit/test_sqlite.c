@@ -120,7 +120,7 @@ test_version_3(void **state)
     assert_int_equal(unit_one(c, "b"), NGX_OK);
     b->close(c);
 
-    assert_int_equal(unit_sql_int("PRAGMA user_version"), 5);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 6);
     assert_int_equal(unit_sql_int("SELECT store <> 0 FROM lyftr_state"), 1);
 
     unit_sql("DELETE FROM lyftr_message WHERE message_id = 'b'");

@@ -211,10 +211,12 @@ test_refuse(void **state)
         { "CREATE TABLE other (a)", NGX_LYFTR_ERR_SCHEMA },
         { "CREATE TABLE messages (message_id, ts)", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 7", NGX_LYFTR_ERR_SCHEMA },
-        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 6",
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 7",
           NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 1",
           NGX_LYFTR_ERR_SCHEMA },
+        { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 6;"
+          " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 5;"
           " PRAGMA journal_mode = WAL", NGX_LYFTR_ERR_SCHEMA },
         { "PRAGMA application_id = 0x4c594652; PRAGMA user_version = 4;"
@@ -501,7 +503,7 @@ test_versions(void **state)
     } t[] = {
         { "", 1 },
         { "ALTER TABLE lyftr_adopt DROP COLUMN version", 0 },
-        { "UPDATE lyftr_adopt SET version = 6", -1 },
+        { "UPDATE lyftr_adopt SET version = 7", -1 },
         { "UPDATE lyftr_adopt SET version = 3; DROP TABLE lyftr_extra", 0 },
         { "UPDATE lyftr_adopt SET version = 2; DROP TABLE lyftr_top;"
           "ALTER TABLE lyftr_state DROP COLUMN rebuild;"
@@ -528,7 +530,7 @@ test_versions(void **state)
             assert_null(u);
             assert_int_equal(err.code, NGX_LYFTR_ERR_SCHEMA);
             assert_int_equal(unit_sql_int("SELECT version FROM lyftr_adopt"),
-                             6);
+                             7);
 
         } else {
             assert_non_null(u);
@@ -691,7 +693,7 @@ test_migrate(void **state)
     assert_int_equal(unit_sql_int("SELECT count(*) FROM sqlite_master"
                                   " WHERE name IN ('lyftr_id', 'lyftr_time',"
                                   " 'lyftr_sender')"), 0);
-    assert_int_equal(unit_sql_int("PRAGMA user_version"), 5);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 6);
 }
 
 

@@ -238,7 +238,7 @@ test_version_3(void **state)
         assert_int_equal(unit_sql_int("PRAGMA user_version"), 3);
 
         r = unit_open();
-        assert_int_equal(unit_sql_int("PRAGMA user_version"), 5);
+        assert_int_equal(unit_sql_int("PRAGMA user_version"), 6);
         assert_int_equal(unit_sql_int("SELECT count(type) FROM messages"), 0);
         unit_check(r, 4, 1);
 
@@ -320,7 +320,7 @@ test_dump(void **state)
 
     (void) snprintf(cmd, sizeof(cmd), "cd '%s' && sqlite3 t.db .dump"
                     " | sqlite3 new.db && sqlite3 new.db 'PRAGMA"
-                    " application_id = 0x4c594652; PRAGMA user_version = 5'"
+                    " application_id = 0x4c594652; PRAGMA user_version = 6'"
                     " && rm t.db* && mv new.db t.db", dir);
     assert_int_equal(system(cmd), 0);
 

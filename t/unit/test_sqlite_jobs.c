@@ -83,8 +83,12 @@ test_wrap(NGX_LYFTR_JOB_REBUILD, ngx_lyftr_rebuild_step,
 
 test_wrap(NGX_LYFTR_JOB_SEARCH, ngx_lyftr_sqlite_parts_step,
           (ngx_lyftr_sqlite_t *c, ngx_lyftr_search_add_t *grow,
-           ngx_msec_t deadline, ngx_lyftr_error_t *e),
-          (c, grow, deadline, e))
+           int64_t *limit, ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, grow, limit, deadline, e))
+
+test_wrap(NGX_LYFTR_JOB_ERASE, ngx_lyftr_job_erase,
+          (ngx_lyftr_sqlite_t *c, ngx_msec_t deadline, ngx_lyftr_error_t *e),
+          (c, deadline, e))
 
 
 static int

@@ -402,7 +402,7 @@ test_sums(void **state)
     unit_version_2();
 
     c = unit_open();
-    assert_int_equal(unit_sql_int("PRAGMA user_version"), 5);
+    assert_int_equal(unit_sql_int("PRAGMA user_version"), 6);
 
     segments = unit_sql_int("SELECT count(*) FROM lyftr_segment"
                             " WHERE sum IS NULL");

@@ -26,6 +26,7 @@ static ngx_int_t              env_rc, init_rc;
 static ngx_uint_t             same;
 static void                  *same_as;
 static ngx_uint_t             connections;
+static u_char                 memory[8192];
 
 /* what the backend keeps of a store */
 
@@ -35,6 +36,7 @@ typedef struct {
     ngx_int_t                 flag;
     ngx_int_t                 word;
     ngx_int_t                 which;
+    ngx_str_t                 key;
 } test_dsn_t;
 
 static test_dsn_t             dsns[4];
@@ -91,6 +93,29 @@ ngx_array_push(ngx_array_t *a)
     assert_true(a->nelts < a->nalloc);
 
     return (u_char *) a->elts + a->size * a->nelts++;
+}
+
+
+void *
+ngx_palloc(ngx_pool_t *p, size_t size)
+{
+    assert_true(size <= sizeof(memory));
+
+    return memory;
+}
+
+
+ngx_int_t
+ngx_conf_full_name(ngx_cycle_t *cycle, ngx_str_t *name, ngx_uint_t prefix)
+{
+    return NGX_OK;
+}
+
+
+ssize_t
+ngx_read_file(ngx_file_t *f, u_char *buf, size_t size, off_t offset)
+{
+    return pread(f->fd, buf, size, offset);
 }
 
 
@@ -247,6 +272,9 @@ static ngx_lyftr_param_t  params[] = {
 
     { ngx_string("which="), NGX_LYFTR_PARAM_ENUM,
       offsetof(test_dsn_t, which), 0, 1, 1, which },
+
+    { ngx_string("key="), NGX_LYFTR_PARAM_KEY,
+      offsetof(test_dsn_t, key), 0, 0, 0, NULL },
 
     { ngx_null_string, 0, 0, 0, 0, 0, NULL }
 };
@@ -453,6 +481,62 @@ test_ranges(void **state)
     test_refused("words", NULL, "invalid parameter");
     test_refused("wor", NULL, "invalid parameter");
     test_refused("word=", NULL, "invalid parameter");
+}
+
+
+/* the bytes of a file, which nobody else may read */
+
+static void
+test_key(void **state)
+{
+    int         fd;
+    char        name[] = "/tmp/test_store.XXXXXX", arg[64];
+    char        bytes[4097];
+    ngx_uint_t  i;
+
+    static const struct {
+        size_t       len;
+        int          mode;
+        const char  *text;
+    } tests[] = {
+        { 31, 0600, "the key in" },
+        { 32, 0640, "the key in" },
+        { 32, 0604, "the key in" },
+        { 32, 0600, NULL },
+        { 4096, 0400, NULL },
+        { 4097, 0600, "the key in" }
+    };
+
+    ngx_memset(bytes, 'k', sizeof(bytes));
+    bytes[31] = '\n';
+
+    fd = mkstemp(name);
+    assert_int_not_equal(fd, -1);
+
+    (void) sprintf(arg, "key=%s", name);
+
+    for (i = 0; i < unit_count(tests); i++) {
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, bytes, tests[i].len, 0), tests[i].len);
+        assert_int_equal(fchmod(fd, tests[i].mode), 0);
+
+        if (tests[i].text) {
+            test_refused(arg, NULL, tests[i].text);
+            continue;
+        }
+
+        (void) test_store(arg, NULL);
+
+        assert_int_equal(dsns[0].key.len, tests[i].len);
+        assert_memory_equal(dsns[0].key.data, bytes, tests[i].len);
+    }
+
+    (void) close(fd);
+    (void) unlink(name);
+
+    test_refused(arg, NULL, "open() ");
+    test_refused("key=/tmp", NULL, "the key in");
+    test_refused("key=", NULL, "invalid value");
 }
 
 
@@ -671,6 +755,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_defaults, test_setup),
         cmocka_unit_test_setup(test_ranges, test_setup),
+        cmocka_unit_test_setup(test_key, test_setup),
         cmocka_unit_test_setup(test_flags, test_setup),
         cmocka_unit_test_setup(test_configured, test_setup),
         cmocka_unit_test_setup(test_addresses, test_setup),

@@ -135,8 +135,33 @@ unit_sql(const char *sql)
 /* brings the schema back to versions of before */
 
 static ngx_inline void
+unit_version_5(void)
+{
+    unit_sql("BEGIN;"
+             "DROP VIEW messages;"
+             "DROP TABLE lyftr_erase;"
+             "DROP TABLE lyftr_erased;"
+             "DROP TABLE lyftr_tomb;"
+             "ALTER TABLE lyftr_state DROP COLUMN erase;"
+             "ALTER TABLE lyftr_state DROP COLUMN erasing;"
+             "ALTER TABLE lyftr_state DROP COLUMN deleted;"
+             "ALTER TABLE lyftr_state DROP COLUMN erased;"
+             "ALTER TABLE lyftr_state DROP COLUMN emptying;"
+             "ALTER TABLE lyftr_state DROP COLUMN tombs;"
+             "ALTER TABLE lyftr_state DROP COLUMN erase_key;"
+             "CREATE VIEW messages AS SELECT message_id, from_msisdn,"
+             " to_msisdn, ts, text, created_at, type, raw"
+             " FROM lyftr_message LEFT JOIN lyftr_extra USING (seq)"
+             " WHERE seq > (SELECT floor FROM lyftr_state);"
+             "PRAGMA user_version = 5;"
+             "COMMIT");
+}
+
+
+static ngx_inline void
 unit_version_4(void)
 {
+    unit_version_5();
     unit_sql("BEGIN;"
              "DROP VIEW messages;"
              "DROP INDEX lyftr_less;"

@@ -421,6 +421,15 @@ NEW
          'ngx_msleep(3); rc = ngx_lyftr_leave_phases['],
     ],
 
+    # what is deleted is not overwritten, and the WAL is not emptied
+
+    deletes_plainly => [['ngx_lyftr_sqlite_open.c',
+        'c->dsn->erase_key.len ? "ON" : "OFF"', '"OFF"']],
+
+    wal_stays => [['ngx_lyftr_sqlite_erasing_rest.c',
+        'rc = ngx_lyftr_sqlite_empty(c, NGX_LYFTR_ERASING_WAL, deadline, err)',
+        'rc = NGX_OK']],
+
     # what was taken down for rows that then did not leave is taken off
 
     taken_anyway => [['ngx_lyftr_sqlite_stmt.c',
