@@ -60,6 +60,8 @@ my @cases = (
     [ 'TRACE /S/b%69g?x', '', 405, '/S/big', 'rejected' ],
     [ 'TRACE /S/outer/inner', '', 405, 'other', '' ],
     [ 'TRACE /S/outer/slash', '', 405, 'other', '' ],
+    [ 'TRACE /S/outer/slas', '', 405, '/S/outer/', 'rejected' ],
+    [ 'TRACE /S/bi', '', 405, 'other', '' ],
     [ 'POST /S/big', $long, 400, '/S/big', 'rejected' ],
 
     # what the module itself refuses
