@@ -277,7 +277,13 @@ is_deeply([ grep { !-e } map { m{\b(t/[\w/.]+)}g } values %elsewhere ], [],
           'by files that are there');
 
 
-# pieces of a configuration, by themselves or in a server of a store
+# pieces of a configuration, by themselves or in a server of a store, with the
+# key that one of them has
+
+open my $key, '>', "$dir/lyftr.erase" or die "lyftr.erase: $!\n";
+print $key 'k' x 32;
+close $key;
+chmod 0600, "$dir/lyftr.erase";
 
 sub taken {
     my ($piece) = @_;
