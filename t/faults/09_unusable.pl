@@ -74,7 +74,7 @@ my @cases = (
     ['another application', sub { pragma($_[0], 'application_id = 7') },
      'the store has another schema', 'another application'],
     ['a newer version', sub { pragma($_[0], 'user_version = 7') },
-     'the store has another schema', 'the schema is newer: version 6, not 5'],
+     'the store has another schema', 'the schema is newer: version 7, not 6'],
     ['other tables', sub { unlink $_[0]; pragma($_[0], 'user_version = 0;'
                                                 . 'CREATE TABLE a (b)') },
      'the store has another schema', 'not a database of messages'],
