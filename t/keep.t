@@ -34,10 +34,22 @@ sub ids {
 }
 
 
+# the tables have other names
+
+my ($log, $state) = postgres() ? ('message', 'state')
+                    : ('lyftr_message', 'lyftr_state');
+
+
 # rows up to a place have come so many days ago
 
 sub age {
     my ($server, $days, $where) = @_;
+
+    if (postgres()) {
+        Lyftr::store_change($server->{db}, 'UPDATE message SET created_at ='
+            . " now() - interval '$days days' WHERE $where");
+        return;
+    }
 
     $server->sql("UPDATE lyftr_message SET created_at = strftime("
                  . "'%Y-%m-%dT%H:%M:%fZ', 'now', '-$days days') WHERE $where");
@@ -106,7 +118,7 @@ is(scalar @lines, 8, 'the export has them');
 is($server->sql('SELECT count(*) AS n FROM messages')->[0]{n}, 8, 'the view');
 
 ok(wait_for {
-       $server->sql('SELECT count(*) AS n FROM lyftr_message')->[0]{n} == 8;
+       $server->sql("SELECT count(*) AS n FROM $log")->[0]{n} == 8;
    }, 'and so has the log, soon');
 
 # who comes back with the place of a row that left
@@ -155,21 +167,23 @@ is(json($server, '/messages')->{total}, 9, 'the same after a restart');
 
 # a copy has what is left, and goes on behind it
 
-my $copy = "$server->{dir}/copy.db";
+if (!postgres()) {
+    my $copy = "$server->{dir}/copy.db";
 
-is(system('docker/backup --verify ' . $server->{db} . " $copy >/dev/null 2>&1"),
-   0, 'a copy is made');
+    is(system("docker/backup --verify $server->{db} $copy >/dev/null 2>&1"), 0,
+       'a copy is made');
 
-my $other = Lyftr::Server->new(db => $copy, server => $conf,
-                               store => 'check=1s');
-is(ids($other, '/messages'), ids($server, '/messages'), 'of what is left');
-is(ids($other, "/messages?after=$cursor[3]"), $left, 'and of what follows');
-$other->post(message(message_id => 'copied'));
-ok(wait_for {
-       $other->metric('lyftr_store_uncounted_rows{store="main"}') == 0
-   }, 'it is counted');
-is(json($other, '/stats')->{total_messages}, 10, 'with what comes then');
-$other->stop;
+    my $other = Lyftr::Server->new(db => $copy, server => $conf,
+                                   store => 'check=1s');
+    is(ids($other, '/messages'), ids($server, '/messages'), 'of what is left');
+    is(ids($other, "/messages?after=$cursor[3]"), $left, 'and of what follows');
+    $other->post(message(message_id => 'copied'));
+    ok(wait_for {
+           $other->metric('lyftr_store_uncounted_rows{store="main"}') == 0
+       }, 'it is counted');
+    is(json($other, '/stats')->{total_messages}, 10, 'with what comes then');
+    $other->stop;
+}
 
 $server->{store} = 'keep=2s keep_force';
 $server->configure;
@@ -179,7 +193,7 @@ my ($n, %status) = (0);
 
 wait_for {
     $status{ $server->post(message(message_id => 'r' . $n++))->{status} }++;
-    $server->sql('SELECT floor FROM lyftr_state')->[0]{floor} >= 25;
+    $server->sql("SELECT floor FROM $state")->[0]{floor} >= 25;
 };
 
 is_deeply([ keys %status ], [200], 'deliveries go on meanwhile');
@@ -203,7 +217,8 @@ $server->stop;
 
 # a database of a Python service: what it was leaves, too
 
-my $python = Lyftr::Server->new(store => 'keep=90d', fill => <<'END');
+if (!postgres()) {
+    my $python = Lyftr::Server->new(store => 'keep=90d', fill => <<'END');
 CREATE TABLE messages (message_id TEXT PRIMARY KEY, from_msisdn, to_msisdn,
     ts, text, created_at);
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
@@ -211,30 +226,36 @@ INSERT INTO messages SELECT 'p' || i, '+1', '+2', '2025-01-15T10:00:00Z', 'x',
     datetime('now', (i / 5 - 150) || ' days') FROM n;
 END
 
-ok(wait_for {
-       my $rows = $python->sql('SELECT (SELECT count(*) FROM lyftr_message) AS'
-           . ' n, (SELECT count(*) FROM sqlite_master WHERE name ='
-           . " 'messages_adopted') AS tables");
-       my $total = json($python, '/messages')->{total} // 500;
-       $rows->[0]{n} == $total && $total < 500 && $rows->[0]{tables} == 0;
-   }, 'the table that was adopted is gone');
+    ok(wait_for {
+           my $rows = $python->sql('SELECT (SELECT count(*) FROM'
+               . ' lyftr_message) AS n, (SELECT count(*) FROM sqlite_master'
+               . " WHERE name = 'messages_adopted') AS tables");
+           my $total = json($python, '/messages')->{total} // 500;
+           $rows->[0]{n} == $total && $total < 500 && $rows->[0]{tables} == 0;
+       }, 'the table that was adopted is gone');
 
-cmp_ok(abs(json($python, '/messages')->{total} - 500 + 59 * 5), '<=', 16,
-       'and all of its rows that are too old');
-is_deeply([ $python->alarms ], [], 'no alarms in the log');
-$python->stop;
+    cmp_ok(abs(json($python, '/messages')->{total} - 500 + 59 * 5), '<=', 16,
+           'and all of its rows that are too old');
+    is_deeply([ $python->alarms ], [], 'no alarms in the log');
+    $python->stop;
+}
 
 
 # the oldest leave if there are too many
 
 my $small = Lyftr::Server->new(store => 'keep_bytes=1m');
 
+# which cannot be compressed much
+
+my $text = sub { join '', map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 4000 };
+
 for my $i (1 .. 400) {
-    $small->post(message(message_id => "s$i", text => 'x' x 4000))
+    $small->post(message(message_id => "s$i", text => $text->()))
         ->{status} == 200 or fail("delivery $i");
 }
 
-my $used = 'SELECT (page_count - freelist_count) * page_size AS bytes FROM'
+my $used = postgres() ? 'SELECT sum(octet_length(body)) AS bytes FROM message'
+    : 'SELECT (page_count - freelist_count) * page_size AS bytes FROM'
     . ' pragma_page_count, pragma_freelist_count, pragma_page_size';
 
 ok(wait_for { $small->sql($used)->[0]{bytes} <= 1 << 20 },

@@ -192,6 +192,75 @@ sub rows {
 }
 
 
+# pages, totals and stats of some requests are those of a model of the rows
+
+sub modelled {
+    my ($server, $database, $rounds) = @_;
+
+    my @all = @{ $pg->rows($database, "SELECT id || id_rest AS id, sender ||"
+        . " sender_rest AS sender, encode(instant, 'hex') AS instant"
+        . ' FROM message ORDER BY instant, message.id, id_rest') };
+    my (@faults, %counted);
+
+    for my $round (1 .. $rounds) {
+        my %query = (limit => 1 + int rand 100);
+        my @row = @all;
+
+        if (rand() < 0.5) {
+            $query{from} = $all[rand @all]{sender};
+            @row = grep { $_->{sender} eq $query{from} } @row;
+        }
+
+        for (['since', sub { $_[0] ge $_[1] }], ['until', sub { $_[0] lt $_[1] }])
+        {
+            my ($name, $holds) = @$_;
+            next if rand() < 0.5;
+
+            my $second = int rand 5000;
+            my $instant = sprintf '01%010x', 62135596800 + 1736935200 + $second;
+
+            $query{$name} = sprintf '2025-01-15T%02d:%02d:%02dZ',
+                10 + $second / 3600, $second / 60 % 60, $second % 60;
+            @row = grep { $holds->($_->{instant}, $instant) } @row;
+        }
+
+        if (rand() < 0.5) {
+            $query{order} = 'desc';
+            @row = reverse @row;
+        }
+
+        $query{offset} = int rand(@row + 10) if rand() < 0.8;
+
+        my $total = @row;
+        my $offset = $query{offset} // 0;
+        my @page = grep { defined } @row[$offset .. $offset + $query{limit} - 1];
+
+        my $args = join '&', map { "$_=$query{$_}" } sort keys %query;
+        my $answer = $server->get("/messages?fields=message_id&$args");
+        my $got = decode_json($answer->{body});
+
+        push @faults, "$args: $answer->{status}"
+            if ($got->{total} // -1) != $total
+            || join(' ', map { $_->{message_id} } @{ $got->{data} })
+               ne join(' ', map { $_->{id} } @page);
+    }
+
+    is("@faults", '', 'pages and totals are those of a model');
+
+    my (%sender, $stats);
+    $sender{ $_->{sender} }++ for @all;
+    $stats = decode_json($server->get('/stats')->{body});
+
+    is("$stats->{total_messages} $stats->{senders_count}",
+       @all . ' ' . keys %sender, 'so are the counts');
+    is_deeply([ map { "$_->{from} $_->{count}" }
+                @{ $stats->{messages_per_sender} } ],
+              [ (map { "$_ $sender{$_}" }
+                 sort { $sender{$b} <=> $sender{$a} || $a cmp $b }
+                 keys %sender)[0 .. 9] ], 'and the largest senders');
+}
+
+
 subtest 'totals and offsets' => sub {
     my $database = $pg->database;
     my $server = server($pg->url($database));
@@ -253,70 +322,70 @@ subtest 'totals and offsets' => sub {
     like(scalar <$out>, qr/locked/, 'the housekeeping is kept away');
     rows($database, 23001, 3000);
 
-    my @all = @{ $pg->rows($database, "SELECT id || id_rest AS id, sender ||"
-        . " sender_rest AS sender, encode(instant, 'hex') AS instant"
-        . ' FROM message ORDER BY instant, message.id, id_rest') };
-    my (@faults, %counted);
-
-    for my $round (1 .. 250) {
-        my %query = (limit => 1 + int rand 100);
-        my @row = @all;
-
-        if (rand() < 0.5) {
-            $query{from} = $all[rand @all]{sender};
-            @row = grep { $_->{sender} eq $query{from} } @row;
-        }
-
-        for (['since', sub { $_[0] ge $_[1] }], ['until', sub { $_[0] lt $_[1] }])
-        {
-            my ($name, $holds) = @$_;
-            next if rand() < 0.5;
-
-            my $second = int rand 5000;
-            my $instant = sprintf '01%010x', 62135596800 + 1736935200 + $second;
-
-            $query{$name} = sprintf '2025-01-15T%02d:%02d:%02dZ',
-                10 + $second / 3600, $second / 60 % 60, $second % 60;
-            @row = grep { $holds->($_->{instant}, $instant) } @row;
-        }
-
-        if (rand() < 0.5) {
-            $query{order} = 'desc';
-            @row = reverse @row;
-        }
-
-        $query{offset} = int rand(@row + 10) if rand() < 0.8;
-
-        my $total = @row;
-        my $offset = $query{offset} // 0;
-        my @page = grep { defined } @row[$offset .. $offset + $query{limit} - 1];
-
-        my $args = join '&', map { "$_=$query{$_}" } sort keys %query;
-        my $answer = $server->get("/messages?fields=message_id&$args");
-        my $got = decode_json($answer->{body});
-
-        push @faults, "$args: $answer->{status}"
-            if ($got->{total} // -1) != $total
-            || join(' ', map { $_->{message_id} } @{ $got->{data} })
-               ne join(' ', map { $_->{id} } @page);
-    }
-
-    is("@faults", '', 'pages and totals are those of a model');
-
-    my (%sender, $stats);
-    $sender{ $_->{sender} }++ for @all;
-    $stats = decode_json($server->get('/stats')->{body});
-
-    is("$stats->{total_messages} $stats->{senders_count}",
-       @all . ' ' . keys %sender, 'so are the counts');
-    is_deeply([ map { "$_->{from} $_->{count}" }
-                @{ $stats->{messages_per_sender} } ],
-              [ (map { "$_ $sender{$_}" }
-                 sort { $sender{$b} <=> $sender{$a} || $a cmp $b }
-                 keys %sender)[0 .. 9] ], 'and the largest senders');
+    modelled($server, $database, 250);
 
     close $in;
     waitpid $keeper, 0;
+};
+
+
+# Rows leave on two servers while more come to both: what stands in one answer is
+# of one moment, and nothing is refused.
+
+subtest 'rows that leave' => sub {
+    my $database = $pg->database;
+    my $store = 'keep=90d search=on';
+    my @servers = (server($pg->url($database), store => $store));
+
+    ready($servers[0], 'a store');
+    rows($database, 1, 9000);
+    $pg->psql($database, 'UPDATE lyftr.message SET created_at = CASE'
+        . ' WHEN seq % 10 = 0 THEN NULL'
+        . " WHEN seq % 11 = 0 THEN now() + interval '1 day'"
+        . " WHEN seq <= 5000 OR seq > 8000 THEN now() - interval '100 days'"
+        . " ELSE now() - interval '80 days' END");
+
+    push @servers, server($pg->url($database), store => $store);
+
+    my (%status, @faults, $n, $left);
+
+    Lyftr::Server::wait_for {
+        $status{$_->post(message(message_id => 'n' . ++$n))->{status}}++
+            for @servers;
+
+        my $stats = decode_json($servers[rand 2]->get('/stats')->{body});
+        my $sum = 0;
+        $sum += $_->{count} for @{ $stats->{messages_per_sender} };
+
+        push @faults, "$sum of $stats->{total_messages}"
+            if $sum != $stats->{total_messages};
+
+        $left = $servers[0]->metric(
+            'lyftr_store_left_rows_total{store="main"}');
+        $left >= 4999;
+    } 60;
+
+    is_deeply([ keys %status ], [ 200 ], 'none is refused');
+    is("@faults", '', 'in stats all senders are all rows');
+    is($left, 4999, 'those have left that are too old');
+    is($pg->psql($database, 'SELECT min(seq), count(*) FROM lyftr.message'),
+       '5000|' . (4001 + $n) . "\n", 'one too young keeps all after it');
+    ok(Lyftr::Server::wait_for(sub {
+           $_->metric('lyftr_store_count_lag_places{store="main"}') == 0
+               && $_->metric('lyftr_store_left_rows_total{store="main"}')
+                  == 4999 or return 0 for @servers;
+           return 1;
+       }, 30), 'which both hosts know');
+    is($pg->psql($database, 'SELECT tree, sum(n), min(n) >= 0 FROM lyftr.range'
+                 . ' GROUP BY tree ORDER BY tree'),
+       join('', map { "$_|" . (4001 + $n) . "|t\n" } 0, 1),
+       'and the ranges');
+    is($pg->psql($database, 'SELECT count(*) FROM lyftr.search WHERE seq < 5000'),
+       "0\n", 'and the texts');
+
+    modelled($_, $database, 50) for @servers;
+
+    is_deeply([ map { $_->alarms } @servers ], [], 'no alarms');
 };
 
 
@@ -378,12 +447,57 @@ subtest 'search=on' => sub {
 };
 
 
+# One waits for another to make them, and then finds that they are there.
+
+subtest 'search=on on two hosts' => sub {
+    my $database = $pg->database;
+    my $other = IPC::Open2::open2(my $out, my $in, $pg->client($database));
+
+    $in->autoflush(1);
+    print $in "BEGIN; CREATE EXTENSION pg_trgm; SELECT 'made';\n";
+    like(scalar <$out>, qr/made/, 'another one makes the extension');
+
+    my $server = server($pg->url($database), store => 'search=on');
+
+    is($server->post(message())->{status}, 200, 'a message');
+
+    ok(Lyftr::Server::wait_for(sub {
+        $pg->psql($database, 'SELECT count(*) FROM pg_stat_activity WHERE'
+            . " query LIKE 'CREATE EXTENSION%' AND wait_event_type = 'Lock'")
+            > 0;
+    }), 'this one waits');
+
+    print $in "COMMIT;\n";
+    close $in;
+    waitpid $other, 0;
+
+    ok(Lyftr::Server::wait_for(sub {
+        $server->metric('lyftr_store_search_lag_places{store="main"}') == 0
+            && $pg->psql($database, 'SELECT count(*) FROM pg_indexes WHERE'
+                         . " indexname = 'search_fold'") > 0;
+    }), 'and goes on');
+    unlike($server->log, qr/housekeeping failed/, 'without a failure');
+};
+
+
 subtest 'what cannot be a store' => sub {
     my $database = $pg->database;
     my $server = server($pg->url($database));
 
     ready($server, 'one that can');
     $server->stop;
+
+    $pg->psql($database, 'ALTER TABLE lyftr.state DROP COLUMN floor,'
+        . ' DROP COLUMN left_rows, DROP COLUMN left_bytes;'
+        . ' UPDATE lyftr.state SET version = 1');
+
+    my @both = map { server($pg->url($database)) } 1 .. 2;
+
+    ready($_, 'an older version, which both make a newer one') for @both;
+    is($pg->psql($database, 'SELECT version, min_version, floor FROM'
+                 . ' lyftr.state'), "2|1|0\n", 'that the older one may use');
+    is($_->post(message())->{status}, 200, 'and take messages') for @both;
+    $_->stop for @both;
 
     $pg->psql($database, 'UPDATE lyftr.state SET version = 9');
     $server = server($pg->url($database));

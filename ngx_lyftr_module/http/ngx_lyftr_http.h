@@ -211,6 +211,17 @@ ngx_int_t ngx_lyftr_ready_handler(ngx_http_request_t *r);
 ngx_int_t ngx_lyftr_metrics_handler(ngx_http_request_t *r);
 
 
+/* ngx_lyftr_report_backend.c */
+
+/* gauges that not all stores have, but those of backends before this one */
+ngx_int_t ngx_lyftr_report_backend(ngx_lyftr_output_t *out,
+    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_backend_t *backend);
+
+/* what the housekeeping has seen; of a unit of 0 nothing is known */
+int64_t ngx_lyftr_report_gauge(ngx_lyftr_store_t *store, ngx_atomic_t *word,
+    int64_t *unit);
+
+
 /* ngx_lyftr_access.c */
 
 /* the directives lyftr_read_token and lyftr_erase_token */

@@ -56,15 +56,11 @@ static ngx_int_t ngx_lyftr_report_jobs(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static ngx_int_t ngx_lyftr_report_histogram(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
-static ngx_int_t ngx_lyftr_report_backend(ngx_lyftr_output_t *out,
-    ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_backend_t *backend);
 static ngx_int_t ngx_lyftr_report_build(ngx_lyftr_output_t *out,
     ngx_lyftr_main_conf_t *lmcf, ngx_lyftr_metric_t *metric);
 static int64_t ngx_lyftr_report_count(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
 static int64_t ngx_lyftr_report_flag(ngx_lyftr_store_t *store,
-    ngx_atomic_t *word, int64_t *unit);
-static int64_t ngx_lyftr_report_gauge(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
 static int64_t ngx_lyftr_report_time(ngx_lyftr_store_t *store,
     ngx_atomic_t *word, int64_t *unit);
@@ -725,58 +721,6 @@ ngx_lyftr_report_histogram(ngx_lyftr_output_t *out,
 }
 
 
-/* the gauges that only its stores have */
-
-static ngx_int_t
-ngx_lyftr_report_backend(ngx_lyftr_output_t *out, ngx_lyftr_main_conf_t *lmcf,
-    ngx_lyftr_backend_t *backend)
-{
-    int64_t                    value, unit;
-    ngx_uint_t                 i, n;
-    ngx_lyftr_gauge_t         *gauge;
-    ngx_lyftr_store_t        **store;
-    ngx_lyftr_metric_label_t   label;
-
-    store = lmcf->stores.elts;
-    label.name = "store";
-
-    for (n = 0; backend->gauge[n].name; n++) {
-        gauge = &backend->gauge[n];
-
-        if (ngx_lyftr_metrics_head(out, gauge->name, gauge->type, gauge->help)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        for (i = 0; i < lmcf->stores.nelts; i++) {
-
-            if (store[i]->backend != backend) {
-                continue;
-            }
-
-            label.value = &store[i]->name;
-            unit = 1;
-
-            value = gauge->param
-                    ? *(ngx_int_t *) ((u_char *) store[i]->dsn + gauge->param)
-                    : ngx_lyftr_report_gauge(store[i],
-                                             &store[i]->status->gauges[n],
-                                             &unit);
-
-            if (ngx_lyftr_metrics_line(out, gauge->name, &label, 1, value,
-                                       unit)
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-        }
-    }
-
-    return NGX_OK;
-}
-
-
 /* the versions are the labels, one for the library of each backend */
 
 static ngx_int_t
@@ -827,20 +771,6 @@ ngx_lyftr_report_flag(ngx_lyftr_store_t *store, ngx_atomic_t *word,
     int64_t *unit)
 {
     return ngx_lyftr_status_get(*word) != 0;
-}
-
-
-/* what the housekeeping has seen */
-
-static int64_t
-ngx_lyftr_report_gauge(ngx_lyftr_store_t *store, ngx_atomic_t *word,
-    int64_t *unit)
-{
-    if (ngx_lyftr_status_get(store->status->looked) == 0) {
-        *unit = 0;
-    }
-
-    return (int64_t) ngx_lyftr_status_get(*word);
 }
 
 

@@ -6,6 +6,12 @@
 #include <stdio.h>
 
 
+/* the longest keep=, a hundred years, and the shortest that needs no force */
+#define NGX_LYFTR_POSTGRES_LONGEST                                            \
+    ((ngx_int_t) 36500 * 24 * 3600 * 1000)
+#define NGX_LYFTR_POSTGRES_SHORTEST ((ngx_int_t) 8 * 24 * 3600 * 1000)
+
+
 static void ngx_lyftr_postgres_advice(ngx_lyftr_error_t *text);
 static const char *ngx_lyftr_postgres_version(void);
 static ngx_int_t ngx_lyftr_postgres_configure(void *data,
@@ -47,11 +53,23 @@ static ngx_lyftr_param_t  ngx_lyftr_postgres_params[] = {
       offsetof(ngx_lyftr_postgres_dsn_t, search),
       0, 1, 0, NULL },
 
+    { ngx_string("keep="), NGX_LYFTR_PARAM_MSEC,
+      offsetof(ngx_lyftr_postgres_dsn_t, keep),
+      1000, NGX_LYFTR_POSTGRES_LONGEST, 0, NULL },
+
+    { ngx_string("keep_bytes="), NGX_LYFTR_PARAM_BYTES,
+      offsetof(ngx_lyftr_postgres_dsn_t, keep_bytes),
+      1 << 20, NGX_MAX_INT_T_VALUE, 0, NULL },
+
+    { ngx_string("keep_force"), NGX_LYFTR_PARAM_WORD,
+      offsetof(ngx_lyftr_postgres_dsn_t, keep_force),
+      0, 1, 0, NULL },
+
     { ngx_null_string, 0, 0, 0, 0, 0, NULL }
 };
 
 
-/* the order is that of ngx_lyftr_postgres_job_e */
+/* the order is that of ngx_lyftr_postgres_gauge_e */
 
 static ngx_lyftr_gauge_t  ngx_lyftr_postgres_gauge[] = {
 
@@ -65,6 +83,28 @@ static ngx_lyftr_gauge_t  ngx_lyftr_postgres_gauge[] = {
       "The newest places of the log, which the search index in PostgreSQL does "
       "not have yet, 0 if the store makes none; a search reads them, so if it "
       "grows the housekeeping is behind.",
+      0 },
+
+    { "lyftr_store_oldest_timestamp_seconds", "gauge",
+      "When the oldest message came, 0 if there is none.",
+      0 },
+
+    { "lyftr_store_keep_seconds", "gauge",
+      "keep= of the store, 0 if messages stay for ever.",
+      0 },
+
+    { "lyftr_store_keep_lag_seconds", "gauge",
+      "For how long the oldest message should have left by keep=; up to a "
+      "twentieth of that is as it should be, beyond look at the jobs \"leave\" "
+      "and \"rebuild\".",
+      0 },
+
+    { "lyftr_store_left_rows_total", "counter",
+      "Messages that left by keep= or keep_bytes= and were deleted.",
+      0 },
+
+    { "lyftr_store_left_bytes_total", "counter",
+      "Bytes of these messages.",
       0 },
 
     { NULL, NULL, NULL, 0 }
@@ -128,6 +168,19 @@ static ngx_int_t
 ngx_lyftr_postgres_configure(void *data, ngx_uint_t connections,
     ngx_lyftr_error_t *err)
 {
+    ngx_lyftr_postgres_dsn_t *dsn = data;
+
+    /* an id that left is new again, and some deliver it for a week */
+
+    if (dsn->keep && dsn->keep < NGX_LYFTR_POSTGRES_SHORTEST
+        && !dsn->keep_force)
+    {
+        return ngx_lyftr_postgres_fail(dsn, err, NGX_LYFTR_ERR_OPEN,
+                                       "keep= must be at least 8 days, since "
+                                       "senders try again for 7, or needs "
+                                       "keep_force");
+    }
+
     return NGX_OK;
 }
 

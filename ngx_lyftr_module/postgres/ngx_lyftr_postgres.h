@@ -54,7 +54,6 @@ typedef enum {
     NGX_LYFTR_PG_ROW,
     NGX_LYFTR_PG_ROW_OF_ID,
     NGX_LYFTR_PG_NEWEST,
-    NGX_LYFTR_PG_OLDEST,
     NGX_LYFTR_PG_FOLLOW,
     NGX_LYFTR_PG_COUNT_ALL,
     NGX_LYFTR_PG_COUNT_TIME,
@@ -91,6 +90,16 @@ typedef enum {
     NGX_LYFTR_PG_JOB_TEXTS,
     NGX_LYFTR_PG_JOB_FOLD,
     NGX_LYFTR_PG_JOB_FOLDED,
+    NGX_LYFTR_PG_JOB_AGES,
+    NGX_LYFTR_PG_JOB_USED,
+    NGX_LYFTR_PG_JOB_PIECE,
+    NGX_LYFTR_PG_JOB_TIME_LESS,
+    NGX_LYFTR_PG_JOB_SENDER_LESS,
+    NGX_LYFTR_PG_JOB_SENDERS_LESS,
+    NGX_LYFTR_PG_JOB_TEXTS_LEAVE,
+    NGX_LYFTR_PG_JOB_LEAVE,
+    NGX_LYFTR_PG_JOB_LEFT,
+    NGX_LYFTR_PG_JOB_EMPTY,
     NGX_LYFTR_PG_JOB_SLOTS,
     NGX_LYFTR_PG_SIZE,
     NGX_LYFTR_PG_N
@@ -114,6 +123,9 @@ typedef struct {
     ngx_int_t            durability;
     ngx_int_t            prepare;          /* statements by name */
     ngx_int_t            search;
+    ngx_int_t            keep;             /* msec; 0: for ever */
+    ngx_int_t            keep_bytes;       /* 0: no end */
+    ngx_int_t            keep_force;
 
     char                 hosts[NGX_LYFTR_POSTGRES_HOSTS];   /* those of the */
     char                 ports[NGX_LYFTR_POSTGRES_HOSTS];   /* URL, if many */
@@ -148,6 +160,9 @@ typedef struct {
     int64_t              rows;             /* which are so many, */
     int64_t              senders;          /* of so many */
     int64_t              searched;         /* the texts that are folded */
+    int64_t              floor;            /* all up to this one have left, */
+    int64_t              left_rows;        /* so many, and */
+    int64_t              left_bytes;       /* of so many bytes */
 } ngx_lyftr_postgres_state_t;
 
 

@@ -14,6 +14,7 @@ typedef struct {
 /* whole SQLSTATEs first */
 
 static ngx_lyftr_postgres_state_code_t  ngx_lyftr_postgres_codes[] = {
+    { "23505", NGX_LYFTR_ERR_BUSY },
     { "23514", NGX_LYFTR_ERR_BUSY },
     { "25006", NGX_LYFTR_ERR_READONLY },
     { "42501", NGX_LYFTR_ERR_OPEN },

@@ -64,7 +64,6 @@ static ngx_int_t
 ngx_lyftr_postgres_follow_begin(ngx_lyftr_postgres_t *c,
     ngx_lyftr_follow_t *follow, ngx_lyftr_error_t *err)
 {
-    int64_t     oldest;
     PGresult   *res;
     ngx_int_t   rc;
 
@@ -87,18 +86,7 @@ ngx_lyftr_postgres_follow_begin(ngx_lyftr_postgres_t *c,
         }
     }
 
-    res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_OLDEST, NULL, c->deadline,
-                                   err);
-    if (res == NULL) {
-        return NGX_ERROR;
-    }
-
-    oldest = PQntuples(res) ? ngx_lyftr_postgres_int(res, 0, 0)
-                            : c->state.last + 1;
-
-    PQclear(res);
-
-    follow->gap = (follow->place.seq + 1 < oldest);
+    follow->gap = (follow->place.seq < c->state.floor);
 
     return NGX_OK;
 }

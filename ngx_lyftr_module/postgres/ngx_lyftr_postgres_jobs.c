@@ -30,7 +30,8 @@ typedef ngx_int_t (*ngx_lyftr_postgres_step_pt)(ngx_lyftr_postgres_t *c,
 
 static ngx_lyftr_postgres_step_pt  ngx_lyftr_postgres_steps[] = {
     ngx_lyftr_postgres_step_count,
-    ngx_lyftr_postgres_step_fold
+    ngx_lyftr_postgres_step_fold,
+    ngx_lyftr_postgres_step_leave
 };
 
 
@@ -39,6 +40,7 @@ static ngx_lyftr_postgres_step_pt  ngx_lyftr_postgres_steps[] = {
 ngx_str_t  ngx_lyftr_postgres_jobs[] = {
     ngx_string("count"),
     ngx_string("search"),
+    ngx_string("leave"),
     ngx_null_string
 };
 
@@ -227,15 +229,20 @@ ngx_lyftr_postgres_tidy(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
 }
 
 
+/* a job that has more to do is the last one of the next time */
+
 static ngx_int_t
 ngx_lyftr_postgres_work(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
     ngx_lyftr_error_t *err)
 {
     ngx_int_t          rc;
-    ngx_uint_t         n;
+    ngx_uint_t         i, n;
     ngx_lyftr_error_t  failure;
 
-    for (n = 0; n < NGX_LYFTR_POSTGRES_JOBS; n++) {
+    for (i = 0; i < NGX_LYFTR_POSTGRES_JOBS; i++) {
+        n = c->jobs->next;
+        c->jobs->next = (n + 1) % NGX_LYFTR_POSTGRES_JOBS;
+
         rc = ngx_lyftr_postgres_steps[n](c, deadline, &failure);
 
         if (rc == NGX_OK || rc == NGX_DONE) {
@@ -285,6 +292,7 @@ ngx_lyftr_postgres_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
 {
     ngx_lyftr_postgres_t *c = conn;
 
+    int64_t                     *own;
     ngx_lyftr_postgres_state_t  *state;
 
     state = &c->state;
@@ -294,12 +302,19 @@ ngx_lyftr_postgres_gauges(void *conn, ngx_lyftr_gauges_t *gauges)
     gauges->last = state->durable;
     gauges->adopted = -1;
 
-    gauges->own[NGX_LYFTR_POSTGRES_COUNT] = ngx_max(state->last
-                                                    - state->counted, 0);
-    gauges->own[NGX_LYFTR_POSTGRES_FOLD] = c->dsn->search
-                                           ? ngx_max(state->last
-                                                     - state->searched, 0)
-                                           : 0;
+    own = gauges->own;
+
+    own[NGX_LYFTR_POSTGRES_COUNT_LAG] = ngx_max(state->last - state->counted,
+                                                0);
+    own[NGX_LYFTR_POSTGRES_SEARCH_LAG] = c->dsn->search
+                                         ? ngx_max(state->last
+                                                   - state->searched, 0)
+                                         : 0;
+    own[NGX_LYFTR_POSTGRES_OLDEST] = ngx_lyftr_postgres_keep_oldest(c);
+    own[NGX_LYFTR_POSTGRES_KEEP_SECONDS] = c->dsn->keep / 1000;
+    own[NGX_LYFTR_POSTGRES_KEEP_LAG] = ngx_lyftr_postgres_keep_lag(c);
+    own[NGX_LYFTR_POSTGRES_LEFT_ROWS] = state->left_rows;
+    own[NGX_LYFTR_POSTGRES_LEFT_BYTES] = state->left_bytes;
 }
 
 

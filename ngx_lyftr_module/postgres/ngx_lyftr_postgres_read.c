@@ -83,6 +83,9 @@ ngx_lyftr_postgres_state(ngx_lyftr_postgres_t *c, const PGresult *res,
     state->rows = ngx_lyftr_postgres_int(res, 0, 4);
     state->senders = ngx_lyftr_postgres_int(res, 0, 5);
     state->searched = ngx_lyftr_postgres_int(res, 0, 6);
+    state->floor = ngx_lyftr_postgres_int(res, 0, 7);
+    state->left_rows = ngx_lyftr_postgres_int(res, 0, 8);
+    state->left_bytes = ngx_lyftr_postgres_int(res, 0, 9);
 
     return ngx_lyftr_postgres_same_store(c, err) == NGX_OK
            ? ngx_lyftr_postgres_reached(c, floor, state->durable, 0, err)

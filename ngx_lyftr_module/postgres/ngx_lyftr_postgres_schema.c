@@ -8,7 +8,8 @@
 
 
 /* the version that this one makes, and the oldest that may use what it makes */
-#define NGX_LYFTR_POSTGRES_VERSION 1
+#define NGX_LYFTR_POSTGRES_VERSION 2
+#define NGX_LYFTR_POSTGRES_LEAST   1
 
 /* msec until one that others make is looked at again */
 #define NGX_LYFTR_POSTGRES_AGAIN   50
@@ -19,6 +20,8 @@ static ngx_int_t ngx_lyftr_postgres_look(ngx_lyftr_postgres_t *c,
 static ngx_int_t ngx_lyftr_postgres_known(ngx_lyftr_postgres_t *c,
     ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_make(ngx_lyftr_postgres_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_postgres_upgrade(ngx_lyftr_postgres_t *c,
     ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
@@ -100,7 +103,20 @@ static const char  ngx_lyftr_postgres_tables[] =
     " counted bigint NOT NULL DEFAULT 0,"
     " rows bigint NOT NULL DEFAULT 0,"
     " senders bigint NOT NULL DEFAULT 0,"
-    " searched bigint NOT NULL DEFAULT 0);";
+    " searched bigint NOT NULL DEFAULT 0,"
+    " floor bigint NOT NULL DEFAULT 0,"
+    " left_rows bigint NOT NULL DEFAULT 0,"
+    " left_bytes bigint NOT NULL DEFAULT 0);";
+
+/* whoever reads has the table of version 1 for a moment only */
+
+static const char  ngx_lyftr_postgres_upgrade_sql[] =
+    "SET LOCAL lock_timeout = 500;"
+    "ALTER TABLE lyftr.state"
+    " ADD COLUMN IF NOT EXISTS floor bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN IF NOT EXISTS left_rows bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN IF NOT EXISTS left_bytes bigint NOT NULL DEFAULT 0;"
+    "UPDATE lyftr.state SET version = 2 WHERE version = 1";
 
 static const char  ngx_lyftr_postgres_state_sql[] =
     "%s INSERT INTO lyftr.state (id, version, min_version, store)"
@@ -121,17 +137,21 @@ ngx_lyftr_postgres_schema(ngx_lyftr_postgres_t *c, ngx_uint_t flags,
     for ( ;; ) {
         rc = ngx_lyftr_postgres_look(c, deadline, err);
 
-        if (rc != NGX_DECLINED) {
+        if (rc == NGX_OK || rc == NGX_ERROR) {
             return rc == NGX_OK ? ngx_lyftr_postgres_same_store(c, err)
                                 : NGX_ERROR;
         }
 
-        if (!(flags & NGX_LYFTR_OPEN_CREATE)) {
+        if (rc == NGX_AGAIN) {
+            rc = ngx_lyftr_postgres_upgrade(c, deadline, err);
+
+        } else if (flags & NGX_LYFTR_OPEN_CREATE) {
+            rc = ngx_lyftr_postgres_make(c, deadline, err);
+
+        } else {
             return ngx_lyftr_postgres_fail(c->dsn, err, NGX_LYFTR_ERR_MOVED,
                                            "the store was there, and is gone");
         }
-
-        rc = ngx_lyftr_postgres_make(c, deadline, err);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -149,7 +169,7 @@ ngx_lyftr_postgres_schema(ngx_lyftr_postgres_t *c, ngx_uint_t flags,
 }
 
 
-/* NGX_DECLINED: there is none */
+/* NGX_DECLINED: there is none, NGX_AGAIN: it is of an older version */
 
 static ngx_int_t
 ngx_lyftr_postgres_look(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
@@ -177,9 +197,9 @@ ngx_lyftr_postgres_look(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
     min_version = atoi(PQgetvalue(res, 0, 1));
     c->state.store = (uint64_t) strtoll(PQgetvalue(res, 0, 2), NULL, 10);
 
-    rc = NGX_OK;
+    rc = version < NGX_LYFTR_POSTGRES_VERSION ? NGX_AGAIN : NGX_OK;
 
-    if (version < NGX_LYFTR_POSTGRES_VERSION
+    if (version < NGX_LYFTR_POSTGRES_LEAST
         || min_version > NGX_LYFTR_POSTGRES_VERSION)
     {
         rc = ngx_lyftr_postgres_fail(c->dsn, err, NGX_LYFTR_ERR_SCHEMA,
@@ -238,7 +258,7 @@ ngx_lyftr_postgres_make(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
 
     (void) snprintf(sql, size, ngx_lyftr_postgres_state_sql,
                     ngx_lyftr_postgres_tables, NGX_LYFTR_POSTGRES_VERSION,
-                    NGX_LYFTR_POSTGRES_VERSION, (long long) store);
+                    NGX_LYFTR_POSTGRES_LEAST, (long long) store);
 
     res = ngx_lyftr_postgres_simple(c, sql, deadline, err);
 
@@ -261,4 +281,24 @@ ngx_lyftr_postgres_make(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
     }
 
     return NGX_DECLINED;
+}
+
+
+/* NGX_DECLINED: others read it, or do the same */
+
+static ngx_int_t
+ngx_lyftr_postgres_upgrade(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    PGresult  *res;
+
+    res = ngx_lyftr_postgres_simple(c, ngx_lyftr_postgres_upgrade_sql,
+                                    deadline, err);
+    if (res) {
+        PQclear(res);
+        return NGX_OK;
+    }
+
+    return err->code == NGX_LYFTR_ERR_BUSY && !ngx_lyftr_postgres_dead(c)
+           ? NGX_DECLINED : NGX_ERROR;
 }

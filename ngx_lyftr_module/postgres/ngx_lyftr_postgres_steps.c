@@ -30,8 +30,11 @@
 #endif
 #define NGX_LYFTR_POSTGRES_SHORT   (NGX_LYFTR_POSTGRES_LONG / 4)
 
-/* texts that are folded in a step */
+/* texts that are folded in a step, and rows that leave */
 #define NGX_LYFTR_POSTGRES_TEXTS   1000
+#ifndef NGX_LYFTR_POSTGRES_PIECE
+#define NGX_LYFTR_POSTGRES_PIECE   1024
+#endif
 
 
 static ngx_int_t ngx_lyftr_postgres_step_begin(ngx_lyftr_postgres_t *c,
@@ -52,6 +55,10 @@ static ngx_int_t ngx_lyftr_postgres_folded(ngx_lyftr_postgres_t *c,
     int64_t *to, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 static ngx_int_t ngx_lyftr_postgres_fold(const PGresult *res,
     ngx_lyftr_postgres_buf_t *seqs, ngx_lyftr_postgres_buf_t *texts);
+static ngx_int_t ngx_lyftr_postgres_piece(ngx_lyftr_postgres_t *c,
+    int64_t *to, ngx_msec_t deadline, ngx_lyftr_error_t *err);
+static ngx_int_t ngx_lyftr_postgres_left_now(ngx_lyftr_postgres_t *c,
+    int64_t to, ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 
 /* NGX_DECLINED: somebody else has the lock */
@@ -473,6 +480,143 @@ ngx_lyftr_postgres_fold(const PGresult *res, ngx_lyftr_postgres_buf_t *seqs,
     }
 
     ngx_lyftr_postgres_free(&buf);
+
+    return rc;
+}
+
+
+/*
+ * Rows leave with all that tells of them, in one transaction, so that whoever
+ * reads has them in each number, or in none.
+ */
+
+ngx_int_t
+ngx_lyftr_postgres_step_leave(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    int64_t    to, end;
+    ngx_int_t  rc;
+
+    if (ngx_lyftr_postgres_keep(c, &end, deadline, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (end <= c->state.floor) {
+        return c->jobs->keep.more ? NGX_OK : NGX_DONE;
+    }
+
+    rc = ngx_lyftr_postgres_step_begin(c, deadline, err);
+
+    if (rc == NGX_DECLINED || (rc == NGX_OK && end <= c->state.floor)) {
+        return ngx_lyftr_postgres_step_undo(c, NGX_DONE, deadline);
+    }
+
+    to = end;
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_postgres_piece(c, &to, deadline, err);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_lyftr_postgres_left_now(c, to, deadline, err);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_lyftr_postgres_step_undo(c, NGX_ERROR, deadline);
+    }
+
+    return to < end ? NGX_OK : NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_lyftr_postgres_piece(ngx_lyftr_postgres_t *c, int64_t *to,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    PGresult                   *res;
+    ngx_lyftr_postgres_args_t   args;
+
+    args.n = 0;
+    ngx_lyftr_postgres_arg_int(&args, c->state.floor);
+    ngx_lyftr_postgres_arg_int(&args, *to);
+    ngx_lyftr_postgres_arg_int(&args, NGX_LYFTR_POSTGRES_PIECE);
+
+    res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_JOB_PIECE, &args, deadline,
+                                   err);
+    if (res == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_lyftr_postgres_int(res, 0, 0) == NGX_LYFTR_POSTGRES_PIECE) {
+        *to = ngx_lyftr_postgres_int(res, 0, 1);
+    }
+
+    PQclear(res);
+
+    return NGX_OK;
+}
+
+
+/* the rows themselves leave last: the others are found by them */
+
+static ngx_int_t
+ngx_lyftr_postgres_left_now(ngx_lyftr_postgres_t *c, int64_t to,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err)
+{
+    PGresult                   *res[6];
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_lyftr_postgres_args_t   args, less;
+
+    static ngx_lyftr_postgres_sql_e  sql[] = {
+        NGX_LYFTR_PG_JOB_SENDERS_LESS,
+        NGX_LYFTR_PG_JOB_TEXTS_LEAVE,
+        NGX_LYFTR_PG_JOB_LEAVE
+    };
+
+    args.n = 0;
+    ngx_lyftr_postgres_arg_int(&args, c->state.floor);
+    ngx_lyftr_postgres_arg_int(&args, to);
+
+    less.n = 0;
+    ngx_lyftr_postgres_arg_int(&less, c->state.floor);
+    ngx_lyftr_postgres_arg_int(&less, to);
+    ngx_lyftr_postgres_arg_int(&less, NGX_MAX_INT_T_VALUE);
+
+    if (ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_JOB_TIME_LESS, &less, err)
+        != NGX_OK
+        || ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_JOB_SENDER_LESS, &less, err)
+           != NGX_OK
+        || ngx_lyftr_postgres_send(c, NGX_LYFTR_PG_JOB_EMPTY, NULL, err)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < 3; i++) {
+        if (ngx_lyftr_postgres_send(c, sql[i], &args, err) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_lyftr_postgres_sync(c, err) != NGX_OK
+        || ngx_lyftr_postgres_results(c, res, 6, deadline, err) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    args.n = 0;
+    ngx_lyftr_postgres_arg_int(&args, to);
+    ngx_lyftr_postgres_arg_int(&args, ngx_lyftr_postgres_int(res[5], 0, 0));
+    ngx_lyftr_postgres_arg_int(&args, ngx_lyftr_postgres_int(res[3], 0, 0));
+    ngx_lyftr_postgres_arg_int(&args, ngx_lyftr_postgres_int(res[5], 0, 1));
+
+    rc = ngx_lyftr_postgres_step_end(c, NGX_LYFTR_PG_JOB_LEFT, &args, deadline,
+                                     err);
+
+    for (i = 0; i < 6; i++) {
+        PQclear(res[i]);
+    }
 
     return rc;
 }

@@ -140,11 +140,11 @@
     " SELECT s, i, id FROM u WHERE n > $3::bigint"
 
 /*
- * The same for many rows: they are sorted among the ranges, where each belongs
- * to the last one before it.
+ * The same for many rows, or, with a minus, takes those away that leave: they
+ * are sorted among the ranges, where each belongs to the last one before it.
  */
 
-#define NGX_LYFTR_PG_COUNT_MANY(tree, s)                                      \
+#define NGX_LYFTR_PG_COUNT_MANY(tree, s, sign)                                \
     "WITH k AS (SELECT s, i, id, 1 AS r FROM lyftr.range"                     \
     " WHERE tree = " tree " UNION ALL"                                        \
     " SELECT " s ", instant, id, 0 FROM lyftr.message"                        \
@@ -155,7 +155,7 @@
     " (array_agg(i) FILTER (WHERE r = 1))[1] AS i,"                           \
     " (array_agg(id) FILTER (WHERE r = 1))[1] AS id,"                         \
     " (count(*) - 1)::int AS n FROM g GROUP BY g HAVING count(*) > 1),"       \
-    " u AS (UPDATE lyftr.range r SET n = r.n + x.n FROM x"                    \
+    " u AS (UPDATE lyftr.range r SET n = r.n " sign " x.n FROM x"             \
     " WHERE r.tree = " tree " AND r.s = x.s AND r.i = x.i AND r.id = x.id"    \
     " RETURNING r.s, r.i, r.id, r.n)"                                         \
     " SELECT s, i, id FROM u WHERE n > $3::bigint"
@@ -181,6 +181,21 @@
     " CASE WHEN p = 0 THEN $2::bytea ELSE i END,"                             \
     " CASE WHEN p = 0 THEN $3::text ELSE id END, n FROM h"                    \
     " ON CONFLICT (tree, s, i, id) DO UPDATE SET n = excluded.n"
+
+/* milliseconds of the server's clock */
+
+#define NGX_LYFTR_PG_MSEC(t)                                                  \
+    "(extract(epoch FROM " t ") * 1000)::bigint"
+
+/* what a row takes, and its entries in the indexes, about */
+
+#define NGX_LYFTR_PG_BYTES                                                    \
+    "(160 + pg_column_size(m.rcpt) + pg_column_size(m.ts)"                    \
+    " + 3 * (pg_column_size(m.id) + pg_column_size(m.instant))"               \
+    " + 2 * pg_column_size(m.sender) + pg_column_size(m.id_rest)"             \
+    " + pg_column_size(m.sender_rest) + coalesce(pg_column_size(m.body), 0)"  \
+    " + coalesce(pg_column_size(m.type), 0)"                                  \
+    " + coalesce(pg_column_size(m.raw), 0))"
 
 /* greater than all that begin with a character */
 
@@ -212,7 +227,8 @@ const char  *ngx_lyftr_postgres_sql[] = {
     /* NGX_LYFTR_PG_STATE */
     "SELECT store, (SELECT n FROM lyftr.ticket),"
     " (SELECT coalesce(max(d), 0) FROM lyftr.slot),"
-    " counted, rows, senders, searched FROM lyftr.state WHERE id = 1",
+    " counted, rows, senders, searched, floor, left_rows, left_bytes"
+    " FROM lyftr.state WHERE id = 1",
 
     /* NGX_LYFTR_PG_INSERT */
     "WITH t AS (UPDATE lyftr.ticket SET n = n + $1::bigint"
@@ -267,9 +283,6 @@ const char  *ngx_lyftr_postgres_sql[] = {
     "SELECT" NGX_LYFTR_POSTGRES_COLUMNS
     " FROM lyftr.message m WHERE m.seq <= $1::bigint"
     " ORDER BY m.seq DESC LIMIT 1",
-
-    /* NGX_LYFTR_PG_OLDEST */
-    "SELECT seq FROM lyftr.message ORDER BY seq LIMIT 1",
 
     /* NGX_LYFTR_PG_FOLLOW */
     "SELECT" NGX_LYFTR_POSTGRES_COLUMNS NGX_LYFTR_PG_EXTRA("$4")
@@ -369,10 +382,10 @@ const char  *ngx_lyftr_postgres_sql[] = {
     NGX_LYFTR_PG_COUNT("1", "m.sender"),
 
     /* NGX_LYFTR_PG_JOB_TIME_MANY */
-    NGX_LYFTR_PG_COUNT_MANY("0", "''::text"),
+    NGX_LYFTR_PG_COUNT_MANY("0", "''::text", "+"),
 
     /* NGX_LYFTR_PG_JOB_SENDER_MANY */
-    NGX_LYFTR_PG_COUNT_MANY("1", "sender"),
+    NGX_LYFTR_PG_COUNT_MANY("1", "sender", "+"),
 
     /* NGX_LYFTR_PG_JOB_SENDERS */
     "WITH m AS MATERIALIZED (SELECT sender, sender_rest, count(*) AS n"
@@ -423,6 +436,70 @@ const char  *ngx_lyftr_postgres_sql[] = {
 
     /* NGX_LYFTR_PG_JOB_FOLDED */
     "UPDATE lyftr.state SET searched = $1::bigint WHERE id = 1",
+
+    /* NGX_LYFTR_PG_JOB_AGES */
+    "WITH r AS MATERIALIZED (SELECT seq, created_at AS t FROM lyftr.message"
+    " WHERE seq > $1::bigint AND seq <= $2::bigint ORDER BY seq"
+    " LIMIT $3::bigint),"
+    " y AS (SELECT seq, t FROM r WHERE t <= now()"
+    " AND t >= now() - $4::bigint::float8 * interval '1 millisecond'"
+    " ORDER BY seq LIMIT 1),"
+    " k AS (SELECT * FROM r"
+    " WHERE seq < coalesce((SELECT seq FROM y), $2::bigint + 1)),"
+    " o AS (SELECT t FROM (SELECT seq, created_at AS t FROM lyftr.message"
+    " WHERE seq > $5::bigint ORDER BY seq LIMIT $3::bigint) f"
+    " WHERE t <= now() AND t > '-infinity' ORDER BY seq LIMIT 1)"
+    " SELECT " NGX_LYFTR_PG_MSEC("now()") ","
+    " coalesce((SELECT " NGX_LYFTR_PG_MSEC("t") " FROM o), 0),"
+    " (SELECT count(*) FROM r),"
+    " (SELECT coalesce(max(seq), 0) FROM k),"
+    " (SELECT coalesce(max(seq), 0) FROM k WHERE t <= now()),"
+    " coalesce((SELECT " NGX_LYFTR_PG_MSEC("t") " FROM y), 0)",
+
+    /* NGX_LYFTR_PG_JOB_USED */
+    "SELECT coalesce(avg(" NGX_LYFTR_PG_BYTES " + CASE WHEN $2::bigint <> 0"
+    " THEN 3 * coalesce(pg_column_size(m.body), 0) ELSE 0 END), 0)::bigint"
+    " FROM lyftr.message m TABLESAMPLE SYSTEM"
+    " (least(100, 100 * $1::bigint * current_setting('block_size')::real"
+    " / greatest(1, pg_relation_size('lyftr.message'))))",
+
+    /* NGX_LYFTR_PG_JOB_PIECE */
+    "SELECT count(*), coalesce(max(seq), 0) FROM (SELECT seq"
+    " FROM lyftr.message WHERE seq > $1::bigint AND seq <= $2::bigint"
+    " ORDER BY seq LIMIT $3::bigint) r",
+
+    /* NGX_LYFTR_PG_JOB_TIME_LESS */
+    NGX_LYFTR_PG_COUNT_MANY("0", "''::text", "-"),
+
+    /* NGX_LYFTR_PG_JOB_SENDER_LESS */
+    NGX_LYFTR_PG_COUNT_MANY("1", "sender", "-"),
+
+    /* NGX_LYFTR_PG_JOB_SENDERS_LESS */
+    "WITH m AS MATERIALIZED (SELECT sender, sender_rest, count(*) AS n"
+    " FROM lyftr.message WHERE seq > $1::bigint AND seq <= $2::bigint"
+    " GROUP BY 1, 2), g AS MATERIALIZED (SELECT " NGX_LYFTR_PG_SENDER_HASH
+    " AS h, m.n FROM m),"
+    " d AS (DELETE FROM lyftr.sender s USING g WHERE s.h = g.h"
+    " AND s.n <= g.n RETURNING s.h),"
+    " u AS (UPDATE lyftr.sender s SET n = s.n - g.n FROM g WHERE s.h = g.h"
+    " AND s.n > g.n)"
+    " SELECT count(*) FROM d",
+
+    /* NGX_LYFTR_PG_JOB_TEXTS_LEAVE */
+    "DELETE FROM lyftr.search WHERE seq > $1::bigint AND seq <= $2::bigint",
+
+    /* NGX_LYFTR_PG_JOB_LEAVE */
+    "WITH d AS (DELETE FROM lyftr.message m WHERE seq > $1::bigint"
+    " AND seq <= $2::bigint RETURNING " NGX_LYFTR_PG_BYTES " AS n)"
+    " SELECT count(*), coalesce(sum(n), 0)::bigint FROM d",
+
+    /* NGX_LYFTR_PG_JOB_LEFT */
+    "UPDATE lyftr.state SET floor = $1::bigint, rows = rows - $2::bigint,"
+    " senders = senders - $3::bigint, left_rows = left_rows + $2::bigint,"
+    " left_bytes = left_bytes + $4::bigint WHERE id = 1",
+
+    /* NGX_LYFTR_PG_JOB_EMPTY */
+    "DELETE FROM lyftr.range WHERE n = 0 AND (s, i, id) <> ('', '', '')",
 
     /* NGX_LYFTR_PG_JOB_SLOTS */
     "DELETE FROM lyftr.slot WHERE seen < now() - interval '7 days'"

@@ -103,12 +103,15 @@ sub store_rows {
 sub store_remove {
     my ($path, $where, $older) = @_;
 
+    my $rows = "(SELECT seq, id || id_rest AS message_id FROM message) m"
+               . " WHERE $where";
     my $back = "UPDATE ticket SET n = (SELECT coalesce(max(seq), 0)"
                . " FROM message); UPDATE slot SET d = (SELECT n FROM ticket)";
 
-    store_change($path, "DELETE FROM message WHERE seq IN (SELECT seq FROM"
-        . " (SELECT seq, id || id_rest AS message_id FROM message) m"
-        . " WHERE $where)", $older ? $back : (),
+    store_change($path, $older ? () :
+        "UPDATE state SET floor = greatest(floor, (SELECT max(seq) FROM $rows))",
+        "DELETE FROM message WHERE seq IN (SELECT seq FROM $rows)",
+        $older ? $back : (),
         "UPDATE range SET n = 0", "DELETE FROM sender",
         "UPDATE state SET counted = 0, rows = 0, senders = 0");
 }
