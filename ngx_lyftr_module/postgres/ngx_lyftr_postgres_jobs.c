@@ -198,6 +198,10 @@ ngx_lyftr_postgres_tidy(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
     jobs = c->jobs;
     now = ngx_lyftr_clock();
 
+    if (ngx_lyftr_postgres_keep_look(c, deadline, err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (jobs->sized == 0 || now - jobs->sized >= NGX_LYFTR_POSTGRES_SIZED) {
         res = ngx_lyftr_postgres_query(c, NGX_LYFTR_PG_SIZE, NULL, deadline,
                                        err);

@@ -36,6 +36,7 @@ typedef enum {
 /* ngx_lyftr_postgres_keep.c: milliseconds of the server's clock, but msec_t */
 
 typedef struct {
+    int64_t              floor;            /* as it was */
     int64_t              seen;             /* rows up to this one were read, */
     int64_t              old;              /* are too old up to this one, */
     int64_t              to;               /* and leave up to this one now */
@@ -64,6 +65,10 @@ struct ngx_lyftr_postgres_jobs_s {
 
 
 /* ngx_lyftr_postgres_keep.c */
+
+/* looks on at how old the rows are, if it is time for that */
+ngx_int_t ngx_lyftr_postgres_keep_look(ngx_lyftr_postgres_t *c,
+    ngx_msec_t deadline, ngx_lyftr_error_t *err);
 
 /* the last row that is to leave now; those up to state.floor have left */
 ngx_int_t ngx_lyftr_postgres_keep(ngx_lyftr_postgres_t *c, int64_t *to,

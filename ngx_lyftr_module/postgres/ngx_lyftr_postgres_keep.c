@@ -43,6 +43,37 @@ static ngx_int_t ngx_lyftr_postgres_weigh(ngx_lyftr_postgres_t *c,
 
 
 ngx_int_t
+ngx_lyftr_postgres_keep_look(ngx_lyftr_postgres_t *c, ngx_msec_t deadline,
+    ngx_lyftr_error_t *err)
+{
+    ngx_msec_t                  now;
+    ngx_lyftr_postgres_keep_t  *keep;
+
+    keep = &c->jobs->keep;
+    now = ngx_lyftr_clock();
+
+    /* the oldest row is another one as soon as rows have left */
+
+    if (now - keep->aged < NGX_LYFTR_POSTGRES_AGED
+        && keep->floor == c->state.floor
+        && !(c->dsn->keep && keep->more))
+    {
+        return NGX_OK;
+    }
+
+    keep->aged = now;
+    keep->floor = c->state.floor;
+
+    /* what others have let leave is behind us */
+
+    keep->seen = ngx_max(keep->seen, keep->floor);
+    keep->old = ngx_max(keep->old, keep->floor);
+
+    return ngx_lyftr_postgres_ages(c, keep, deadline, err);
+}
+
+
+ngx_int_t
 ngx_lyftr_postgres_keep(ngx_lyftr_postgres_t *c, int64_t *to,
     ngx_msec_t deadline, ngx_lyftr_error_t *err)
 {
@@ -51,21 +82,6 @@ ngx_lyftr_postgres_keep(ngx_lyftr_postgres_t *c, int64_t *to,
 
     keep = &c->jobs->keep;
     now = ngx_lyftr_clock();
-
-    /* what others have let leave is behind us */
-
-    keep->seen = ngx_max(keep->seen, c->state.floor);
-    keep->old = ngx_max(keep->old, c->state.floor);
-
-    if (now - keep->aged >= NGX_LYFTR_POSTGRES_AGED
-        || (c->dsn->keep && keep->more))
-    {
-        keep->aged = now;
-
-        if (ngx_lyftr_postgres_ages(c, keep, deadline, err) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
 
     if (c->dsn->keep) {
         ngx_lyftr_postgres_due(c, keep);
@@ -131,6 +147,12 @@ ngx_lyftr_postgres_ages(ngx_lyftr_postgres_t *c,
     if (to > keep->seen) {
         keep->young = ngx_lyftr_postgres_int(res, 0, 5);
         keep->more = keep->more && keep->young == 0;
+
+        /* the last places may have no rows */
+
+        if (keep->young == 0 && !keep->more) {
+            seen = to;
+        }
     }
 
     PQclear(res);
@@ -184,7 +206,10 @@ ngx_lyftr_postgres_clock(ngx_lyftr_postgres_t *c,
 }
 
 
-/* a piece at a time, and that up to its end */
+/*
+ * A piece at a time, and that up to its end, which is the first row that stays,
+ * or the last one of all.
+ */
 
 static void
 ngx_lyftr_postgres_due(ngx_lyftr_postgres_t *c,
@@ -198,6 +223,8 @@ ngx_lyftr_postgres_due(ngx_lyftr_postgres_t *c,
     if (keep->held
         || keep->to > c->state.floor
         || keep->old <= c->state.floor
+        || (keep->young == 0 && !keep->more
+            && keep->seen < c->state.durable)
         || (keep->oldest && now - keep->oldest <= c->dsn->keep + piece))
     {
         return;
