@@ -277,18 +277,12 @@ test_steps(unsigned n, ngx_uint_t dies, ngx_uint_t often, ngx_uint_t rows)
 
     for (steps = 0; nids < rows; steps++) {
 
-        if (rand_r(&seed) % 3 == 0) {
+        if (nmodel < NGX_LYFTR_MOST - 200 && rand_r(&seed) % 3 == 0) {
             test_add(c, rand_r(&seed) % 20);
         }
 
         if (rand_r(&seed) % often == 0) {
             test_any();
-        }
-
-        while (nmodel > NGX_LYFTR_MOST - 100
-               && unit_housekeep(keeper) == NGX_OK)
-        {
-            test_sync();
         }
 
         (void) unit_housekeep(keeper);
@@ -333,21 +327,21 @@ test_steps(unsigned n, ngx_uint_t dies, ngx_uint_t often, ngx_uint_t rows)
 static void
 test_model(void **state)
 {
-    test_steps(1, 0, 12, 1500);
+    test_steps(1, 0, 12, 600);
 }
 
 
 static void
 test_seldom(void **state)
 {
-    test_steps(2, 0, 200, 1500);
+    test_steps(2, 0, 100, 600);
 }
 
 
 static void
 test_owner_dies(void **state)
 {
-    test_steps(3, 1, 40, 1200);
+    test_steps(3, 1, 40, 500);
 }
 
 
