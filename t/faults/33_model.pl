@@ -1,6 +1,6 @@
 # fast: random requests of each kind against a model in memory, between and
-# beside reloads, kills, backups, rows that leave, and search that is switched
-# off and on.
+# beside reloads, kills, backups, rows that leave or are erased, and search that
+# is switched off and on.
 # MODEL_SECONDS, MODEL_ROWS and MODEL_SEED choose how long, how large, and what.
 
 use strict;
@@ -19,7 +19,7 @@ use Lyftr::Follower;
 use Lyftr::Guess qw(pick message refused question filter any_row escaped);
 use Lyftr::Housekeeping;
 use Lyftr::Load;
-use Lyftr::Model qw(KEY ID FROM TEXT FOLD PLACE item line csv folded);
+use Lyftr::Model qw(KEY ID FROM TO TEXT FOLD PLACE item line csv folded);
 use Lyftr::Pipeline;
 use Lyftr::Server;
 
@@ -46,6 +46,7 @@ my @operations = (
     [ 'search on, off',  3, \&toggles ],
     [ 'backups',         1, \&backups ],
     [ 'rows leave',      1, \&leaves ],
+    [ 'erasures',        3, \&erases ],
 );
 
 # so many faults are told, and then it ends
@@ -68,6 +69,7 @@ sub start {
                 port => Lyftr::Server::free_port() };
 
     $run->{module} = planted(@planted) if @planted;
+    key($run);
     serve($run);
 
     # some of what is sent is no new row
@@ -78,6 +80,16 @@ sub start {
     }
 
     return $run;
+}
+
+
+sub key {
+    my ($run) = @_;
+
+    open my $key, '>', "$run->{dir}/key" or die "key: $!";
+    print $key 'k' x 32;
+    close $key;
+    chmod 0600, "$run->{dir}/key";
 }
 
 
@@ -96,10 +108,13 @@ sub server {
 
     return Lyftr::Server->new(
         module => $run->{module}, workers => 3,
-        store => "search=$run->{search} timeout=30s delay=60s check=5s",
+        store => "search=$run->{search} timeout=30s delay=60s check=5s"
+                 . " erase_key=$run->{dir}/key",
         http => 'large_client_header_buffers 4 64k;',
         server => 'location = /messages/stream { lyftr_stream main; }'
-                  . 'location = /messages/export { lyftr_export main; }',
+                  . 'location = /messages/export { lyftr_export main; }'
+                  . 'location = /erase { lyftr_erase main;'
+                  . ' lyftr_erase_token eraser; }',
         %option);
 }
 
@@ -811,6 +826,64 @@ sub used {
     return $server->sql('SELECT (page_count - freelist_count) * page_size AS n'
         . ' FROM pragma_page_count, pragma_freelist_count,'
         . ' pragma_page_size')->[0]{n};
+}
+
+
+# A message, or all of a person who has few.  Then no answer has any of it, nor
+# is it stored when it comes again.
+
+sub erases {
+    my ($run) = @_;
+
+    my $model = $run->{model};
+    my $row = any_row($model);
+    my %rows = (id => [ $row ], from => $model->{from}{$row->[FROM]},
+                to => [ grep { $_->[TO] eq $row->[TO] } @{ $model->{rows} } ]);
+    my $name = pick(grep { @{ $rows{$_} } <= 1 + @{ $model->{rows} } / 50 }
+                         sort keys %rows);
+    my %column = (id => ID, from => FROM, to => TO);
+    my $value = escaped($name, $row->[$column{$name}]);
+    my @rows = @{ $rows{$name} };
+
+    my $erase = sub {
+        my $client = $run->{server}->client;
+
+        $client->send("DELETE /erase?$name=$value HTTP/1.1\r\nHost: a\r\n"
+                      . "Authorization: Bearer eraser\r\n"
+                      . "Connection: close\r\n\r\n");
+
+        my $r = $client->response($patience);
+
+        return $r->{body} eq '{"erased":' . @rows . '}' ? 0 : 1;
+    };
+
+    # others may write meanwhile, but not what would be erased as well
+
+    $model->erase(@rows);
+
+    if ($name eq 'id') {
+        burst($run, 500, reads => 0, beside => $erase, after => sub {
+            fault($run, 'an erasure', "of $name $value") if $_[0];
+        });
+
+    } else {
+        fault($run, 'an erasure', "of $name $value") if $erase->();
+    }
+
+    pages($run);
+    stats($run);
+
+    splice @rows, 20;
+
+    my @open = map { { row => $_, data => {} } } @rows;
+
+    again($run, { open => { map { ($_ => $_) } @open } });
+
+    for (@rows) {
+        my $path = '/messages?limit=1&id=' . escaped('id', $_->[ID]);
+
+        differ($run, $path, fetch($run, $path), page_of([], 0, 1, 0));
+    }
 }
 
 

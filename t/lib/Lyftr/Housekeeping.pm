@@ -7,7 +7,7 @@ use strict;
 use warnings;
 
 use JSON::PP;
-use List::Util qw(sum);
+use List::Util qw(max);
 
 use Lyftr::Server;
 
@@ -42,7 +42,8 @@ SELECT *, (SELECT max(seq) FROM lyftr_message) AS last,
     (SELECT count(*) FROM lyftr_block WHERE no >> 36
         NOT IN (SELECT id FROM lyftr_segment))
     + (SELECT count(*) FROM lyftr_count WHERE less > 0)
-    + (SELECT count(*) FROM lyftr_message WHERE seq <= floor) AS orphans
+    + (SELECT count(*) FROM lyftr_message WHERE seq <= floor)
+    + (SELECT count(*) FROM lyftr_erase) AS orphans
 FROM lyftr_state
 END
 
@@ -51,20 +52,25 @@ END
 
 
 # waits until all rows are counted, and no block is left of what is no segment,
-# and nothing of rows that left, also where others use the machine; how many are
-# left otherwise
+# and nothing of rows that left or were erased, also where others use the
+# machine; how many are left otherwise
 
 sub settled {
     my ($server, $seconds) = @_;
 
-    my $state;
+    my $left;
+
+    # the newest row may have been erased
 
     Lyftr::Server::wait_for {
-        $state = state($server);
-        $state->{counted} == $state->{last} && $state->{orphans} == 0;
+        my $state = state($server);
+
+        $left = $state->{orphans}
+                + max(0, ($state->{last} // 0) - $state->{counted});
+        $left == 0;
     } $seconds // 120;
 
-    return $state->{orphans} + $state->{last} - $state->{counted};
+    return $left;
 }
 
 

@@ -102,19 +102,27 @@ sub arrives {
 sub leave {
     my ($self, $n) = @_;
 
-    my @left = splice @{ $self->{arrived} }, 0, $n;
-    my %left = map { $_->[ID] => 1 } @left;
-    my %from = map { $_->[FROM] => 1 } @left;
-    my $stays = sub { [ grep { !$left{$_->[ID]} } @{ $_[0] } ] };
+    $self->erase(@{ $self->{arrived} }[0 .. $n - 1]);
+}
 
-    delete @{ $self->{id} }{ keys %left };
 
-    $self->{rows} = $stays->($self->{rows});
+sub erase {
+    my ($self, @rows) = @_;
+
+    my %gone = map { $_->[ID] => 1 } @rows;
+    my %from = map { $_->[FROM] => 1 } @rows;
+    my $stays = sub { [ grep { !$gone{$_->[ID]} } @{ $_[0] } ] };
+
+    delete @{ $self->{id} }{ keys %gone };
+
+    $self->{$_} = $stays->($self->{$_}) for qw(rows arrived);
     $self->{from}{$_} = $stays->($self->{from}{$_}) for keys %from;
 
     delete @{ $self->{from} }{ grep { !@{ $self->{from}{$_} } } keys %from };
 
-    $_->[PLACE] -= $n for @{ $self->{arrived} };
+    my $place = 0;
+
+    $_->[PLACE] = $place++ for @{ $self->{arrived} };
 }
 
 
