@@ -404,11 +404,15 @@ subtest 'search=on' => sub {
 
     $post->($_) for @texts;
 
+    # the lag is told some time after they came
+
+    ok(Lyftr::Server::wait_for(sub {
+           $pg->psql($database, "SELECT count(*) FROM pg_indexes WHERE"
+                     . " indexname = 'search_fold'") eq "1\n";
+       }, 15), 'the texts have their index');
     ok(Lyftr::Server::wait_for(sub {
            $server->metric('lyftr_store_search_lag_places{store="main"}') == 0;
-       }, 15), 'the texts are folded');
-    is($pg->psql($database, "SELECT count(*) FROM pg_indexes WHERE"
-                 . " indexname = 'search_fold'"), "1\n", 'and have their index');
+       }, 15), 'and are folded');
 
     # and some that nobody has folded yet
 
