@@ -228,6 +228,8 @@ ngx_lyftr_erase_look(ngx_lyftr_sqlite_t *c, int64_t id,
     ngx_int_t  rc;
     char       sql[128];
 
+    rows = 0;
+
     (void) snprintf(sql, sizeof(sql),
                     "SELECT ifnull((SELECT CASE WHEN state THEN rows ELSE -1"
                     " END FROM lyftr_erase WHERE id = %lld), 0)",

@@ -180,20 +180,21 @@ ngx_lyftr_erased_in(ngx_lyftr_sqlite_t *c, ngx_lyftr_row_t *row,
 {
     u_char                   *p;
     ngx_uint_t                i, n;
-    ngx_lyftr_segment_t      *segment;
+    ngx_lyftr_segment_t      *s, *segment;
     ngx_lyftr_erased_mark_t  *mark;
 
     segment = NULL;
 
     for (i = 0; i < c->index.nsegments; i++) {
-        segment = &c->index.segments[i];
+        s = &c->index.segments[i];
 
-        if (row->seq > segment->first && row->seq <= segment->last) {
+        if (row->seq > s->first && row->seq <= s->last) {
+            segment = s;
             break;
         }
     }
 
-    if (i == c->index.nsegments || segment->id >= number) {
+    if (segment == NULL || segment->id >= number) {
         return 0;
     }
 

@@ -580,6 +580,8 @@ ngx_lyftr_erasing_log(ngx_lyftr_sqlite_t *c, ngx_lyftr_erasing_t *e,
     int64_t    last;
     ngx_int_t  rc;
 
+    last = 0;
+
     /* from the last one on, up to as many as one turn has */
 
     (void) snprintf(sql, sizeof(sql),
@@ -673,6 +675,8 @@ ngx_lyftr_erasing_last(ngx_lyftr_sqlite_t *c, ngx_lyftr_erasing_t *e,
     {
         return NGX_DONE;
     }
+
+    n = 0;
 
     rc = ngx_lyftr_sqlite_begin(c, 0, deadline, err);
 
